@@ -1,0 +1,117 @@
+"""Installs the pinned peers under .work, once per content of their lock files.
+
+A folder is named after a hash of what decides its content; a finished one carries a stamp, so a second run installs
+nothing, and an interrupted one is made again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from .outcome import Fail, Skip, shown
+from .paths import LOGS, PEERS, WORK
+
+# Taken before children get an environment without it.
+GIVEN_ANVIL = os.environ.get("FAREGATE_ANVIL")
+_STAMP = ".installed"
+_INSTALL_SECONDS = 900
+
+
+def _version(tool: str) -> str:
+    path = shutil.which(tool)
+    if path is None:
+        raise Skip(f"{tool} is not installed")
+    return subprocess.run([path, "--version"], capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+
+
+def _fresh_folder(name: str, inputs: list[Path], runtime: str) -> Path:
+    """The folder for this content; a missing or unfinished one is empty, older ones are removed."""
+    digest = hashlib.sha256(runtime.encode())
+    for file in inputs:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    folder = WORK / f"{name}-{digest.hexdigest()[:12]}"
+    if not (folder / _STAMP).exists():
+        for old in WORK.glob(f"{name}-*"):
+            shutil.rmtree(old)
+        folder.mkdir(parents=True)
+    return folder
+
+
+def _install(name: str, folder: Path, command: list[str]) -> None:
+    """Runs an installer; its output goes to a log, and to the terminal if it fails."""
+    print(f"# installing {name} …", file=sys.stderr, flush=True)
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / f"install-{name}.log"
+    with open(log, "wb") as out:
+        done = subprocess.run(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+            timeout=_INSTALL_SECONDS, check=False,
+        )
+    if done.returncode != 0:
+        said = log.read_text(errors="replace")
+        raise Fail(f"installing {name} failed, see {log}: {shown(said[:700], 700)}")
+
+
+class _Lock:
+    """Only one harness installs at a time."""
+
+    def __enter__(self) -> None:
+        WORK.mkdir(parents=True, exist_ok=True)
+        self._file = open(WORK / "install.lock", "w", encoding="utf-8")  # noqa: SIM115
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+@functools.cache
+def python() -> Path:
+    """The interpreter of a venv that holds requirements.txt."""
+    wanted = PEERS / "python" / "requirements.txt"
+    with _Lock():
+        folder = _fresh_folder("python", [wanted], sys.version)
+        interpreter = folder / "bin" / "python"
+        if not (folder / _STAMP).exists():
+            _install("python (venv)", folder, [sys.executable, "-m", "venv", str(folder)])
+            pip = [str(interpreter), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
+            _install("python", folder, [*pip, "-r", str(wanted)])
+            (folder / _STAMP).touch()
+    return interpreter
+
+
+@functools.cache
+def node(name: str) -> Path:
+    """A folder with the node_modules of peers/<name> and today's copy of its programs."""
+    source = PEERS / name
+    inputs = [source / "package.json", source / "package-lock.json", source / ".npmrc"]
+    with _Lock():
+        folder = _fresh_folder(name, inputs, _version("node"))
+        if not (folder / _STAMP).exists():
+            for file in inputs:
+                shutil.copy(file, folder)
+            _version("npm")
+            _install(name, folder, ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress"])
+            (folder / _STAMP).touch()
+        for program in (*source.glob("*.mjs"), *(PEERS / "node-shared").glob("*.mjs")):
+            shutil.copy(program, folder)
+    return folder
+
+
+@functools.cache
+def anvil() -> Path:
+    """The anvil executable: FAREGATE_ANVIL, or the one from npm (its own binary, not the wrapper script)."""
+    if GIVEN_ANVIL:
+        return Path(GIVEN_ANVIL)
+    packages = node("anvil") / "node_modules" / "@foundry-rs"
+    found = sorted(packages.glob("anvil-*/bin/anvil*"))
+    if not found:
+        raise Skip(f"peers/anvil has no package for {sys.platform}; FAREGATE_ANVIL may name an anvil 1.7.1")
+    found[0].chmod(0o755)
+    return found[0]

@@ -1,0 +1,12 @@
+"""The rows, one module per group."""
+
+import importlib
+
+# In the order they run: what needs nothing of ours first, then one part of ours at a time.
+_GROUPS = ("self_check", "chains", "clients", "servers", "facilitators", "hostile", "anvil")
+
+
+def load() -> None:
+    """Fills the table of rows."""
+    for group in _GROUPS:
+        importlib.import_module(f"{__name__}.{group}")

@@ -1,0 +1,92 @@
+"""The things rows stand on, each started once, when the first row asks for it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from . import peers
+from .binary import faregate
+from .chain import Chain
+from .outcome import equal, once, require
+from .paths import WORK
+from .procs import Service
+from .world import CHAIN_ID, USDC, Account
+
+_ENV_NAMES = (
+    "FAREGATE_RPC_URL FAREGATE_CHAIN_ID FAREGATE_USDC FAREGATE_GATE_URL FAREGATE_FACILITATOR_URL "
+    "FAREGATE_PAYER_KEY FAREGATE_PAYER_ADDRESS FAREGATE_PAYEE_KEY FAREGATE_PAYEE_ADDRESS"
+).split()
+
+
+class Dev(NamedTuple):
+    """A running `faregate dev`."""
+
+    service: Service
+    chain: Chain
+    gate: str
+    facilitator: str
+    payer: Account
+    payee: Account
+
+
+class PeerWorld(NamedTuple):
+    """npm's anvil with the token on it, and a peer's facilitator: nothing of ours."""
+
+    chain: Chain
+    facilitator: str
+
+
+@once
+def dev() -> Dev:
+    """`faregate dev` on ports of its own choosing, known by its env file."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    file = WORK / "dev.env"
+    file.unlink(missing_ok=True)
+    command = [str(faregate()), "dev", "--env-file", str(file), "--chain-id", str(CHAIN_ID)]
+    command += ["--gate-port", "0", "--facilitator-port", "0", "--rpc-port", "0"]
+    service = Service("faregate-dev", command, {})
+    service.until(lambda: file.exists() and _complete(file.read_text()), "complete env file", 60)
+    values = _parse(file.read_text())
+    chain = Chain(values["FAREGATE_RPC_URL"])
+    equal(values["FAREGATE_CHAIN_ID"], str(CHAIN_ID), "FAREGATE_CHAIN_ID in the env file")
+    equal(values["FAREGATE_USDC"].lower(), USDC.lower(), "FAREGATE_USDC in the env file")
+    equal(chain.chain_id(), CHAIN_ID, "eth_chainId of the dev chain")
+    return Dev(
+        service,
+        chain,
+        values["FAREGATE_GATE_URL"].rstrip("/"),
+        values["FAREGATE_FACILITATOR_URL"].rstrip("/"),
+        Account(values["FAREGATE_PAYER_ADDRESS"], values["FAREGATE_PAYER_KEY"]),
+        Account(values["FAREGATE_PAYEE_ADDRESS"], values["FAREGATE_PAYEE_KEY"]),
+    )
+
+
+def _parse(text: str) -> dict[str, str]:
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    for line in lines:
+        require("=" in line and not line.startswith("export "), "every line of the env file is NAME=value", line)
+    return dict(line.split("=", 1) for line in lines)
+
+
+def _complete(text: str) -> bool:
+    return text.endswith("\n") and all(f"{name}=" in text for name in _ENV_NAMES)
+
+
+@once
+def anvil() -> Chain:
+    """npm's anvil with chain id 84532 and the test USDC at its official address."""
+    chain = Chain(peers.start_anvil()[1])
+    chain.place_token()
+    return chain
+
+
+@once
+def peer_world(facilitator: str = "py") -> PeerWorld:
+    """anvil and a peer's facilitator on it."""
+    return PeerWorld(anvil(), peers.start_facilitator(facilitator, anvil().url)[1])
+
+
+@once
+def peer_server(kind: str, facilitator: str) -> str:
+    """A peer's seller in front of the facilitator at that address."""
+    return peers.start_server(kind, facilitator)[1]

@@ -1,0 +1,39 @@
+"""Facts shared by all rows: the network, the token and the well-known development accounts.
+
+The keys are those every Ethereum development chain derives from the public phrase "test test … junk": public
+knowledge, worth nothing.
+"""
+
+from typing import NamedTuple
+
+CHAIN_ID = 84532
+NETWORK = f"eip155:{CHAIN_ID}"
+NETWORK_V1 = "base-sepolia"
+USDC = "0x036CbD53842c5426634e7929541eC2318f3dCF7e"
+TOKEN_NAME, TOKEN_VERSION, TOKEN_SYMBOL, TOKEN_DECIMALS = "USDC", "2", "USDC", 6
+PRICE = 1000  # $0.001 in the token's smallest unit
+
+
+class Account(NamedTuple):
+    """An address and the key that moves its money."""
+
+    address: str
+    key: str
+
+
+FACILITATOR = Account(
+    "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266",
+    "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
+)
+PAYER = Account(
+    "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
+    "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d",
+)
+OTHER = Account(
+    "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC",
+    "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a",
+)
+PAYEE = Account(
+    "0xa0Ee7A142d267C1f36714E4a8F75612F20a79720",
+    "0x2a871d0798f97d79848a013d4936a73bf4cc922c825d33c1cf7073dff6d409c6",
+)
