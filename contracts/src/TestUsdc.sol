@@ -64,8 +64,9 @@ contract TestUsdc is ITestUsdc, ERC20, EIP712, Nonces {
     // ---- money moves ------------------------------------------------------------------------------------------------
 
     /// @inheritdoc ITestUsdc
-    function mint(address to, uint256 value) external {
+    function mint(address to, uint256 value) external returns (bool) {
         _mint(to, value);
+        return true;
     }
 
     /// @inheritdoc IERC20

@@ -31,7 +31,8 @@ let url;
 
 before(async () => {
   const binary = process.env.ANVIL ?? createRequire(import.meta.url).resolve('@foundry-rs/anvil-linux-amd64/bin/anvil');
-  anvil = spawn(binary, ['--port', '0', '--chain-id', String(BASE_SEPOLIA)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const args = ['--port', '0', '--no-mining', '--chain-id', String(BASE_SEPOLIA)];
+  anvil = spawn(binary, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   url = await listening(anvil);
 });
 
@@ -128,9 +129,10 @@ function artifact(name) {
   return JSON.parse(readFileSync(new URL(`../artifacts/${name}.json`, import.meta.url), 'utf8'));
 }
 
-/** Sends a transaction and returns its receipt; anvil mines it at once. Fails when it reverted. */
+/** Sends a transaction, mines it and returns its receipt. Fails when it reverted. */
 async function send(from, to, data) {
   const hash = await rpc('eth_sendTransaction', [{ from, to, data }]);
+  await rpc('evm_mine', []);
   const receipt = await rpc('eth_getTransactionReceipt', [hash]);
   assert.equal(receipt.status, '0x1');
   return receipt;

@@ -14,7 +14,8 @@ interface ITestUsdc is IERC20Metadata, IEip2612, IEip3009 {
     /// @dev Emits `Transfer` from the zero address. Reverts when the total supply would pass 2^256 - 1.
     /// @param to Who gets them; not the zero address.
     /// @param value The amount, in the token's smallest unit.
-    function mint(address to, uint256 value) external;
+    /// @return Always true, as from USDC's own `mint`.
+    function mint(address to, uint256 value) external returns (bool);
 
     /// @notice The `version` of the EIP-712 domain, "2" for USDC.
     /// @return The version's text.
