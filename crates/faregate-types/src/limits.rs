@@ -1,0 +1,24 @@
+//! Every size limit of this crate, in one place. All are upper bounds on input from outside, checked before parsing.
+
+/// Longest header value (base64 text, bytes) that a header decoder looks at.
+///
+/// Real payment headers are 1 to 4 KiB; a `PAYMENT-REQUIRED` with several offers and extensions reaches about 8 KiB.
+pub const HEADER_BYTES_MAX: usize = 32 * 1024;
+
+/// Longest JSON body (bytes) of a facilitator request, and of a 402 answer read by a client.
+pub const BODY_BYTES_MAX: usize = 128 * 1024;
+
+/// Deepest nesting of objects and arrays inside the open parts of a message (`payload`, `extra`, `extensions`).
+pub const JSON_DEPTH_MAX: u16 = 64;
+
+/// Longest `detail` (bytes) that a [`Refusal`](crate::Refusal) or [`Problem`](crate::Problem) carries.
+pub const DETAIL_BYTES_MAX: usize = 300;
+
+/// Longest money text (bytes), surrounding blanks included.
+pub const MONEY_TEXT_BYTES_MAX: usize = 128;
+
+/// Most decimal digits of a 256-bit unsigned integer.
+pub const U256_DIGITS_MAX: usize = 78;
+
+/// Longest `value` text (digits) of a v1 credential: the v1 SDKs refuse longer ones.
+pub const V1_VALUE_DIGITS_MAX: usize = 18;
