@@ -1,0 +1,1 @@
+//! Load programs; each is a binary of its own.

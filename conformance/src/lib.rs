@@ -1,0 +1,1 @@
+//! The vectors of the real peers; the runner is in `tests/`.

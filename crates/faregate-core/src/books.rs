@@ -1,0 +1,116 @@
+//! Writing down what happens to a payment: the one place that turns outcomes into ledger steps.
+
+use std::sync::Arc;
+
+use faregate_ledger::{Claim, Claimed, LedgerStore, Payment, Step, StoreError};
+use faregate_types::{Code, Fingerprint, PaymentId, Timestamp};
+use futures_util::future::BoxFuture;
+
+use crate::port::{Away, Clock, SettleOutcome, Trail};
+
+/// How often a step is repeated when the store is busy. Every step may be repeated.
+const STEP_TRIES: u32 = 3;
+
+/// The ledger and the clock, used together.
+#[derive(Clone)]
+pub(crate) struct Books {
+    store: Arc<dyn LedgerStore>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Books {
+    pub(crate) fn new(store: Arc<dyn LedgerStore>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) async fn claim(&self, claim: Claim) -> Result<Claimed, Away> {
+        self.store.claim(claim).await.map_err(away)
+    }
+
+    /// What a claim with this fingerprint would meet, without claiming.
+    pub(crate) async fn known(
+        &self,
+        id: PaymentId,
+        fingerprint: &Fingerprint,
+    ) -> Result<Option<Claimed>, Away> {
+        let payment: Option<Payment> = self.store.payment(id).await.map_err(away)?;
+        Ok(payment.and_then(|payment| payment.verdict(fingerprint)))
+    }
+
+    pub(crate) async fn advance(&self, id: PaymentId, step: Step) -> Result<(), Away> {
+        let mut last = StoreError::Unavailable;
+        for _ in 0..STEP_TRIES {
+            match self.store.advance(id, step.clone(), self.now()).await {
+                Ok(_) => return Ok(()),
+                Err(StoreError::Unavailable) => {}
+                Err(error) => {
+                    tracing::error!(payment = %id, %error, "the ledger refused a step");
+                    last = error;
+                    break;
+                }
+            }
+        }
+        Err(away(last))
+    }
+
+    /// Posts, voids or leaves open, as the outcome says. An unknown end changes nothing but the known transaction.
+    pub(crate) async fn record(&self, id: PaymentId, outcome: &SettleOutcome) -> Result<(), Away> {
+        match outcome {
+            SettleOutcome::Settled(settlement) => {
+                let transaction = settlement.transaction.clone();
+                self.advance(id, Step::Settle { transaction }).await
+            }
+            SettleOutcome::Failed(refusal) => {
+                self.advance(id, Step::Fail { code: refusal.code }).await
+            }
+            SettleOutcome::Unknown(unknown) => match unknown.transaction.clone() {
+                Some(transaction) => self.advance(id, Step::Broadcast { transaction }).await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Records an outcome of money that has already moved or not: a ledger that is away cannot change that, so the
+    /// failure is logged and the next copy of the request finds out by asking the rail.
+    pub(crate) async fn record_or_log(&self, id: PaymentId, outcome: &SettleOutcome) {
+        if let Err(away) = self.record(id, outcome).await {
+            tracing::error!(payment = %id, %away, "a settlement could not be recorded");
+        }
+    }
+
+    /// The trail of one payment.
+    pub(crate) const fn trail(&self, id: PaymentId) -> BooksTrail<'_> {
+        BooksTrail { books: self, id }
+    }
+}
+
+/// Makes a transaction durable under its payment before it is sent.
+pub(crate) struct BooksTrail<'b> {
+    books: &'b Books,
+    id: PaymentId,
+}
+
+impl Trail for BooksTrail<'_> {
+    fn broadcast<'a>(&'a self, transaction: &'a str) -> BoxFuture<'a, Result<(), Away>> {
+        let step = Step::Broadcast {
+            transaction: transaction.into(),
+        };
+        Box::pin(self.books.advance(self.id, step))
+    }
+}
+
+/// A store that did not answer is away; one that refused is our bug or damage, and the gate stays shut all the same.
+const fn away(error: StoreError) -> Away {
+    match error {
+        StoreError::Unavailable => Away {
+            code: Code::StoreUnavailable,
+        },
+        _ => Away {
+            code: Code::Internal,
+        },
+    }
+}

@@ -1,0 +1,35 @@
+//! Decisions about payments, without IO: what a route costs, whether a credential pays for it, what happens next.
+//!
+//! | question | where |
+//! |---|---|
+//! | which route is this, what does it cost | [`route`], [`offer`] |
+//! | how does one rail read, challenge, verify, settle | [`rail`], one file per rail below it |
+//! | what happens after each event | [`machine`], pure |
+//! | who does it | [`driver`], over the traits in [`port`] |
+//!
+//! *Architecture invariant:* nothing here opens a socket, reads a clock or draws randomness; the outside comes in through
+//! the traits of [`port`].
+
+#![warn(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
+
+mod books;
+pub mod driver;
+mod live;
+pub mod machine;
+pub mod offer;
+pub mod port;
+pub mod rail;
+pub mod route;
+pub mod settler;
+
+pub use driver::{Outcome, Paid, Sale, Served, Till};
+pub use machine::SettlePolicy;
+pub use offer::{Ask, Offer, OfferError, Payee, Resource};
+pub use port::{Away, Clock, Facilitator, SettleOutcome, Settlement, Trail, Unknown, Verdict};
+pub use rail::{Challenge, Credential, Evidence, Headers, Presented, Rail, Reading, VerifyError};
+pub use settler::Settler;

@@ -1,0 +1,151 @@
+//! What a resource costs, as the seller means it. Every credential is compared with this and with nothing else.
+
+use std::sync::{Arc, OnceLock};
+
+use alloy_primitives::Address;
+use faregate_types::{Amount, Asset, RailName};
+
+use crate::machine::SettlePolicy;
+use crate::rail::Challenge;
+
+/// A priced resource: what is sold, for what, and when the money moves.
+#[derive(Debug)]
+pub struct Offer {
+    route: Arc<str>,
+    resource: Resource,
+    asks: Vec<Ask>,
+    policy: SettlePolicy,
+    max_timeout_secs: u64,
+    pub(crate) unpaid: OnceLock<Challenge>,
+}
+
+/// The thing that is sold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// Absolute public URL, without query. Never taken from the request's `Host`.
+    pub url: Box<str>,
+    /// For people and agents; may be empty.
+    pub description: Box<str>,
+    /// What comes back, e.g. `application/json`; may be empty.
+    pub mime_type: Box<str>,
+}
+
+/// One way to pay for it. All asks of an offer are alternatives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// The rail that takes it.
+    pub rail: RailName,
+    /// The asset, with the domain and decimals of *our* table.
+    pub asset: Asset,
+    /// How much, in the asset's atomic units. Positive.
+    pub amount: Amount,
+    /// Who gets it.
+    pub payee: Payee,
+}
+
+/// Who gets the money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Payee {
+    /// An EVM account.
+    Evm(Address),
+}
+
+/// Why an offer cannot be made. Always the seller's configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OfferError {
+    /// No way to pay: the resource would be free or unreachable.
+    #[error("a paid route needs at least one way to pay")]
+    NoAsks,
+    /// A price of zero.
+    #[error("a price must be above zero")]
+    ZeroPrice,
+    /// The amount is in another asset than the ask names.
+    #[error("the amount is in another asset than the ask")]
+    AssetMismatch,
+    /// A payment must be valid for at least ten seconds and at most an hour.
+    #[error("max_timeout_secs must be between 10 and 3600")]
+    Timeout,
+}
+
+impl Offer {
+    /// Makes an offer.
+    ///
+    /// # Errors
+    /// [`OfferError`] for an offer nobody could pay or everybody could have for nothing.
+    pub fn new(
+        route: impl Into<Arc<str>>,
+        resource: Resource,
+        asks: Vec<Ask>,
+        policy: SettlePolicy,
+        max_timeout_secs: u64,
+    ) -> Result<Self, OfferError> {
+        if asks.is_empty() {
+            return Err(OfferError::NoAsks);
+        }
+        if asks.iter().any(|ask| ask.amount.is_zero()) {
+            return Err(OfferError::ZeroPrice);
+        }
+        if asks.iter().any(|ask| ask.amount.asset() != ask.asset.id) {
+            return Err(OfferError::AssetMismatch);
+        }
+        if !(10..=3600).contains(&max_timeout_secs) {
+            return Err(OfferError::Timeout);
+        }
+        Ok(Self {
+            route: route.into(),
+            resource,
+            asks,
+            policy,
+            max_timeout_secs,
+            unpaid: OnceLock::new(),
+        })
+    }
+
+    /// The same offer for another URL, for routes that match many paths.
+    #[must_use]
+    pub fn at(&self, url: impl Into<Box<str>>) -> Self {
+        Self {
+            route: Arc::clone(&self.route),
+            resource: Resource {
+                url: url.into(),
+                ..self.resource.clone()
+            },
+            asks: self.asks.clone(),
+            policy: self.policy,
+            max_timeout_secs: self.max_timeout_secs,
+            unpaid: OnceLock::new(),
+        }
+    }
+
+    /// The route's name, for books and metrics.
+    #[must_use]
+    pub fn route(&self) -> &str {
+        &self.route
+    }
+
+    /// What is sold.
+    #[must_use]
+    pub const fn resource(&self) -> &Resource {
+        &self.resource
+    }
+
+    /// Every way to pay, in the seller's order of preference.
+    #[must_use]
+    pub fn asks(&self) -> &[Ask] {
+        &self.asks
+    }
+
+    /// When the money moves.
+    #[must_use]
+    pub const fn policy(&self) -> SettlePolicy {
+        self.policy
+    }
+
+    /// How long a signed payment must stay valid, in seconds.
+    #[must_use]
+    pub const fn max_timeout_secs(&self) -> u64 {
+        self.max_timeout_secs
+    }
+}

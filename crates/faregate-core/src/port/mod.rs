@@ -1,0 +1,9 @@
+//! What the core needs from outside, as traits: a clock, a facilitator, a trail.
+
+mod clock;
+mod facilitator;
+
+pub use clock::Clock;
+pub use facilitator::{
+    Away, Facilitator, NoTrail, SettleOutcome, Settlement, Trail, Unknown, Verdict,
+};

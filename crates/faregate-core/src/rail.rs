@@ -1,0 +1,156 @@
+//! What every rail can do. A rail is one file below this folder.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use faregate_ledger::{Payment, Transfer};
+use faregate_types::{PaymentId, RailName, Refusal};
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Map, Value};
+
+use crate::offer::Offer;
+use crate::port::{Away, SettleOutcome, Trail};
+
+pub mod x402;
+
+/// Headers to add to an answer, in order.
+pub type Headers = Vec<(HeaderName, HeaderValue)>;
+
+/// One way to move money, as the gate uses it.
+pub trait Rail: Send + Sync + 'static {
+    /// Its name in books and metrics.
+    fn name(&self) -> RailName;
+
+    /// True when at least one ask of the offer can be paid by this rail.
+    fn serves(&self, offer: &Offer) -> bool;
+
+    /// Looks for a credential of this rail. Pure and total: any bytes give an answer.
+    fn read(&self, headers: &HeaderMap) -> Reading;
+
+    /// What this rail puts into a 402.
+    fn challenge<'a>(
+        &'a self,
+        offer: &'a Offer,
+        why: &'a Refusal,
+    ) -> BoxFuture<'a, Result<Challenge, Away>>;
+
+    /// Compares the credential with *our* offer and names the payment it stands for. Pure.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when it pays for something else.
+    fn present(&self, credential: &Credential, offer: &Offer) -> Result<Presented, Refusal>;
+
+    /// Decides whether the payment would settle now: signature, time, funds. Reads only.
+    fn verify<'a>(&'a self, presented: &'a Presented) -> BoxFuture<'a, Result<(), VerifyError>>;
+
+    /// Moves the money; the caller holds the claim. Idempotent by [`PaymentId`].
+    fn settle<'a>(
+        &'a self,
+        presented: &'a Presented,
+        trail: &'a dyn Trail,
+    ) -> BoxFuture<'a, SettleOutcome>;
+
+    /// Finds out what became of a payment whose end is unknown. Sends nothing.
+    fn resolve<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, SettleOutcome>;
+
+    /// The headers that tell the payer what became of the payment.
+    fn receipt(&self, evidence: &Evidence, outcome: &SettleOutcome) -> Headers;
+}
+
+/// What a rail found in a request.
+#[derive(Clone, Debug)]
+pub enum Reading {
+    /// Nothing of this rail.
+    Nothing,
+    /// A credential, well formed and not yet believed.
+    Found(Credential),
+    /// Something meant for this rail that cannot be read.
+    Malformed(Refusal),
+}
+
+/// A credential as its own rail reads it. Its `Debug` shows the rail and nothing else.
+#[derive(Clone)]
+pub struct Credential {
+    rail: RailName,
+    content: Arc<dyn Any + Send + Sync>,
+}
+
+impl Credential {
+    /// Wraps what a rail read.
+    pub fn new(rail: RailName, content: impl Any + Send + Sync) -> Self {
+        Self {
+            rail,
+            content: Arc::new(content),
+        }
+    }
+
+    /// The rail that read it.
+    #[must_use]
+    pub const fn rail(&self) -> RailName {
+        self.rail
+    }
+
+    /// What the rail read, if it was of this type.
+    #[must_use]
+    pub fn content<T: Any>(&self) -> Option<&T> {
+        self.content.downcast_ref()
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential")
+            .field("rail", &self.rail)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A rail's part of a 402 answer.
+#[derive(Clone, Debug, Default)]
+pub struct Challenge {
+    /// Its headers.
+    pub headers: Headers,
+    /// Its members of the one JSON body that all rails share. Rails use names that do not collide.
+    pub body: Map<String, Value>,
+    /// True when the same offer may be answered with the same challenge again.
+    pub reusable: bool,
+    /// The body as bytes, filled when the rails' parts are put together.
+    pub bytes: Bytes,
+}
+
+/// A credential that names a payment for the offer. Not yet believed, claimed or settled.
+#[derive(Clone, Debug)]
+pub struct Presented {
+    /// The payment's natural key.
+    pub id: PaymentId,
+    /// The rail.
+    pub rail: RailName,
+    /// What will be reserved, from whom, for whom.
+    pub transfer: Transfer,
+    /// Durable bytes from which the rail can settle and resolve. May hold a signature: never logged.
+    pub evidence: Evidence,
+}
+
+/// Bytes that may hold a signature. `Debug` shows their number only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Evidence(pub Vec<u8>);
+
+impl fmt::Debug for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Evidence({} bytes)", self.0.len())
+    }
+}
+
+/// Why verification gave no payment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// The credential does not pay for this offer.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Nobody could say.
+    #[error(transparent)]
+    Away(#[from] Away),
+}

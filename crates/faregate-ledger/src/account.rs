@@ -1,0 +1,151 @@
+//! Accounts and the transfers between them.
+//!
+//! A balance is never edited: it is the sum of transfers. A transfer takes from one account and gives to another in one
+//! asset, first *reserved* (pending), then *posted* or *voided*, so the sum over all accounts is always zero.
+
+use std::fmt;
+
+use alloy_primitives::{Address, U256};
+use faregate_types::{Amount, AssetId};
+
+/// Longest account name, in bytes.
+pub const ACCOUNT_ID_BYTES_MAX: usize = 128;
+
+/// Names one account: a role, a slash, and who it is, e.g. `payer/0x7099…` or `payee/0xa0Ee…`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId(Box<str>);
+
+/// Why a text is no account name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an account is named role/name in printable ascii, at most {ACCOUNT_ID_BYTES_MAX} bytes")]
+pub struct AccountIdError;
+
+impl AccountId {
+    /// The outside account that money of an EVM payer comes from.
+    #[must_use]
+    pub fn payer(address: Address) -> Self {
+        Self(format!("payer/{address}").into())
+    }
+
+    /// The account of an EVM payee.
+    #[must_use]
+    pub fn payee(address: Address) -> Self {
+        Self(format!("payee/{address}").into())
+    }
+
+    /// Reads a stored name.
+    ///
+    /// # Errors
+    /// [`AccountIdError`] when the text has no role, is too long or is not printable ASCII.
+    pub fn parse(text: &str) -> Result<Self, AccountIdError> {
+        let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
+        let named = text
+            .split_once('/')
+            .is_some_and(|(role, name)| !role.is_empty() && !name.is_empty());
+        if printable && named && text.len() <= ACCOUNT_ID_BYTES_MAX {
+            Ok(Self(text.into()))
+        } else {
+            Err(AccountIdError)
+        }
+    }
+
+    /// The name as stored.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An immutable movement of `amount` from `debit` to `credit`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// The account that gives.
+    pub debit: AccountId,
+    /// The account that receives.
+    pub credit: AccountId,
+    /// How much, in the asset's atomic units. Never zero.
+    pub amount: Amount,
+}
+
+/// The four sums of one account in one asset, in atomic units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Balance {
+    /// The asset all four sums are in.
+    pub asset: AssetId,
+    /// Given and reserved.
+    pub debits_pending: U256,
+    /// Given for good.
+    pub debits_posted: U256,
+    /// Received and reserved.
+    pub credits_pending: U256,
+    /// Received for good.
+    pub credits_posted: U256,
+}
+
+/// The sums of an account left the range of 256 bits. Money of that size does not exist: the books are damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the sums of an account overflow")]
+pub struct BalanceError;
+
+impl Balance {
+    /// An account nothing has happened to.
+    #[must_use]
+    pub const fn zero(asset: AssetId) -> Self {
+        Self {
+            asset,
+            debits_pending: U256::ZERO,
+            debits_posted: U256::ZERO,
+            credits_pending: U256::ZERO,
+            credits_posted: U256::ZERO,
+        }
+    }
+
+    /// Adds one side of another balance of the same asset, for trial balances.
+    ///
+    /// # Errors
+    /// [`BalanceError`] when a sum overflows.
+    pub fn plus(&self, other: &Self) -> Result<Self, BalanceError> {
+        let add = |a: U256, b: U256| a.checked_add(b).ok_or(BalanceError);
+        Ok(Self {
+            asset: self.asset,
+            debits_pending: add(self.debits_pending, other.debits_pending)?,
+            debits_posted: add(self.debits_posted, other.debits_posted)?,
+            credits_pending: add(self.credits_pending, other.credits_pending)?,
+            credits_posted: add(self.credits_posted, other.credits_posted)?,
+        })
+    }
+
+    /// True when what was given equals what was received, pending and posted alike. Holds for every trial balance.
+    #[must_use]
+    pub fn is_balanced(&self) -> bool {
+        self.debits_pending == self.credits_pending && self.debits_posted == self.credits_posted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn account_names_are_checked() {
+        let long = format!("payer/{}", "x".repeat(ACCOUNT_ID_BYTES_MAX));
+        for (text, good) in [
+            ("payer/0x01", true),
+            ("suspense/unplaced", true),
+            ("payer", false),
+            ("/x", false),
+            ("payer/", false),
+            ("payer/a b", false),
+            ("payer/é", false),
+            (long.as_str(), false),
+        ] {
+            assert_eq!(AccountId::parse(text).is_ok(), good, "{text}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Caps of a payer: per payment, per host, per period.
+//!
+//! Everything that was *signed* counts, also when the seller said no afterwards: a signed authorisation can be used by
+//! whoever holds it, so a cap that forgot refused payments could be drained by a lying server.
+
+use alloy_primitives::U256;
+use faregate_types::{Amount, Code, PaymentId, Timestamp};
+
+use crate::store::checked_sum;
+
+/// Decimals of [`Worth`].
+pub const WORTH_DECIMALS: u8 = 18;
+
+/// A value in US dollars with 18 decimals, so that stablecoins of different decimals count against one cap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Worth(U256);
+
+impl Worth {
+    /// Nothing.
+    pub const ZERO: Self = Self(U256::ZERO);
+
+    /// From units of 10⁻¹⁸ dollars.
+    #[must_use]
+    pub const fn new(units: U256) -> Self {
+        Self(units)
+    }
+
+    /// What `value` atomic units of a dollar coin with `decimals` are worth. `None` above 18 decimals or on overflow.
+    #[must_use]
+    pub fn of_dollar_coin(value: U256, decimals: u8) -> Option<Self> {
+        let shift = WORTH_DECIMALS.checked_sub(decimals)?;
+        let scale = U256::from(10).checked_pow(U256::from(shift))?;
+        value.checked_mul(scale).map(Self)
+    }
+
+    /// Units of 10⁻¹⁸ dollars.
+    #[must_use]
+    pub const fn units(self) -> U256 {
+        self.0
+    }
+
+    /// The sum, or `None` on overflow.
+    #[must_use]
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        checked_sum([self.0, other.0]).map(Self)
+    }
+}
+
+/// A rolling window with a cap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period {
+    /// Length of the window in seconds.
+    pub secs: u64,
+    /// Most that may be signed within it.
+    pub cap: Worth,
+}
+
+impl Period {
+    /// The start of the window that ends at `now`. It belongs to the window itself: clocks are read in whole seconds, so
+    /// leaving it out would let a window of almost `secs` seconds hold more than the cap.
+    #[must_use]
+    pub const fn since(&self, now: Timestamp) -> Timestamp {
+        Timestamp::from_secs(now.as_secs().saturating_sub(self.secs))
+    }
+}
+
+/// What a payer allows. A missing cap is no cap, so the client refuses to run without a per-payment cap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Most for one payment.
+    pub per_payment: Worth,
+    /// Most for one origin, ever.
+    pub per_host: Option<Worth>,
+    /// Most within a rolling window, over all origins.
+    pub per_period: Option<Period>,
+}
+
+/// What was signed before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// For this origin, ever.
+    pub host: Worth,
+    /// For anybody within the window.
+    pub period: Worth,
+}
+
+/// A cap that a payment would break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CapRefusal {
+    /// More than one payment may cost.
+    #[error("the payment is above the cap for one payment")]
+    Payment,
+    /// More than this host may get.
+    #[error("the payment would exceed the cap for this host")]
+    Host,
+    /// More than the window allows.
+    #[error("the payment would exceed the cap for the period")]
+    Period,
+}
+
+impl CapRefusal {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(self) -> Code {
+        match self {
+            Self::Payment => Code::OverPaymentCap,
+            Self::Host => Code::OverHostCap,
+            Self::Period => Code::OverPeriodCap,
+        }
+    }
+}
+
+impl Caps {
+    /// Decides whether `worth` may be signed on top of `usage`. The rule of all engines; an overflow refuses.
+    ///
+    /// # Errors
+    /// The first cap that would break, in the order payment, host, period.
+    pub fn check(&self, worth: Worth, usage: &Usage) -> Result<(), CapRefusal> {
+        let within =
+            |before: Worth, cap: Worth| before.checked_add(worth).is_some_and(|sum| sum <= cap);
+        if worth > self.per_payment {
+            return Err(CapRefusal::Payment);
+        }
+        if self.per_host.is_some_and(|cap| !within(usage.host, cap)) {
+            return Err(CapRefusal::Host);
+        }
+        if self
+            .per_period
+            .is_some_and(|period| !within(usage.period, period.cap))
+        {
+            return Err(CapRefusal::Period);
+        }
+        Ok(())
+    }
+}
+
+/// A payment about to be signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spend {
+    /// The payment's natural key.
+    pub id: PaymentId,
+    /// Scheme, host and port of the seller, e.g. `https://api.example.com`.
+    pub origin: Box<str>,
+    /// What is bought.
+    pub resource: Box<str>,
+    /// Who gets it.
+    pub payee: Box<str>,
+    /// How much.
+    pub amount: Amount,
+    /// The same in dollars.
+    pub worth: Worth,
+    /// When it is signed.
+    pub at: Timestamp,
+    /// When the authorisation ends.
+    pub valid_until: Timestamp,
+    /// The signed credential, to be sent again after a crash instead of a second signature. Never logged.
+    pub credential: Vec<u8>,
+}
+
+/// How a spend ended, as far as the payer knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SpendEnd {
+    /// The seller gave a receipt.
+    Paid {
+        /// The rail's reference.
+        transaction: Option<Box<str>>,
+    },
+    /// The seller refused the credential. It still counts: nobody can take a signature back.
+    Refused {
+        /// The seller's reason, if it is one we know.
+        code: Code,
+    },
+}
+
+/// Where a spend stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpendState {
+    /// Signed, perhaps sent; nobody answered yet.
+    Open,
+    /// Paid, with a receipt.
+    Paid,
+    /// Refused by the seller.
+    Refused,
+}
+
+impl SpendState {
+    /// The stored text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Paid => "paid",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// Reads the stored text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Open, Self::Paid, Self::Refused]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+
+    /// The state after the seller's word. A receipt is never taken back: a refusal after it changes nothing, a receipt
+    /// after a refusal counts.
+    #[must_use]
+    pub const fn after(self, end: &SpendEnd) -> Self {
+        match (self, end) {
+            (Self::Open | Self::Paid | Self::Refused, SpendEnd::Paid { .. })
+            | (Self::Paid, SpendEnd::Refused { .. }) => Self::Paid,
+            (Self::Open | Self::Refused, SpendEnd::Refused { .. }) => Self::Refused,
+        }
+    }
+}
+
+/// A spend as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpendRecord {
+    /// What was signed.
+    pub spend: Spend,
+    /// Where it stands.
+    pub state: SpendState,
+    /// The rail's reference, with a receipt.
+    pub transaction: Option<Box<str>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worth(value: u64) -> Worth {
+        Worth::new(U256::from(value))
+    }
+
+    #[test]
+    fn caps_hold_in_order() {
+        let caps = Caps {
+            per_payment: worth(10),
+            per_host: Some(worth(25)),
+            per_period: Some(Period {
+                secs: 60,
+                cap: worth(30),
+            }),
+        };
+        // worth, signed for the host, signed in the period, verdict
+        let max = Worth::new(U256::MAX);
+        let table = [
+            (worth(10), worth(0), worth(0), Ok(())),
+            (worth(10), worth(15), worth(20), Ok(())),
+            (worth(11), worth(0), worth(0), Err(CapRefusal::Payment)),
+            (worth(10), worth(16), worth(21), Err(CapRefusal::Host)),
+            (worth(10), worth(15), worth(21), Err(CapRefusal::Period)),
+            (worth(1), max, worth(0), Err(CapRefusal::Host)),
+            (worth(1), worth(0), max, Err(CapRefusal::Period)),
+        ];
+        for (value, host, period, verdict) in table {
+            assert_eq!(caps.check(value, &Usage { host, period }), verdict);
+        }
+    }
+
+    #[test]
+    fn dollar_coins_of_any_decimals_count_alike() {
+        let cent6 = Worth::of_dollar_coin(U256::from(10_000), 6);
+        let cent18 = Worth::of_dollar_coin(U256::from(10_000_000_000_000_000_u64), 18);
+        assert_eq!(cent6, cent18);
+        assert_eq!(Worth::of_dollar_coin(U256::from(1), 19), None);
+        assert_eq!(Worth::of_dollar_coin(U256::MAX, 6), None);
+    }
+}

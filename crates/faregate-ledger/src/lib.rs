@@ -1,0 +1,32 @@
+//! Money that can be proven: payments that are claimed once, transfers that balance, budgets that hold.
+//!
+//! This crate has the *rules* and the *traits*; it does no IO. An engine (see `faregate-store`) implements
+//! [`LedgerStore`] and [`WalletStore`] and runs the exported test suite against itself.
+//!
+//! | idea | where |
+//! |---|---|
+//! | who owes and who owns | [`account`] |
+//! | one payment from claim to end | [`payment`], its legal moves in [`PaymentState::after`] |
+//! | what a store must promise | [`store`] |
+//! | caps of a payer | [`budget`] |
+
+#![warn(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
+
+pub mod account;
+pub mod budget;
+pub mod payment;
+pub mod store;
+#[cfg(feature = "suite")]
+pub mod suite;
+
+pub use account::{AccountId, AccountIdError, Balance, BalanceError, Transfer};
+pub use budget::{
+    CapRefusal, Caps, Period, Spend, SpendEnd, SpendRecord, SpendState, Usage, Worth,
+};
+pub use payment::{Answer, Claim, Claimed, Effect, Payment, PaymentState, Step, StepError};
+pub use store::{LedgerStore, StoreError, Totals, WalletStore};

@@ -1,0 +1,357 @@
+//! One payment, from the claim that makes a credential usable once to the answer that was sold for it.
+
+use faregate_types::{Code, Fingerprint, PaymentId, RailName, Timestamp};
+
+use crate::account::Transfer;
+
+/// Where the money of a payment stands.
+///
+/// ```text
+///            ┌──────────► Released   (nothing was sent, nothing is owed; may be claimed again)
+/// Reserved ──┼─► Broadcast ─┬─► Settled
+///            │              └─► Failed    (positive proof that the money did not move)
+///            ├──────────► Settled
+///            └──────────► Failed
+/// ```
+///
+/// There is no move from `Broadcast` to `Released`, and none out of the three ends but the second claim of `Released`:
+/// a timeout leaves a payment where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PaymentState {
+    /// Claimed; the payer's side is held.
+    Reserved,
+    /// Handed to the network; what was handed over is recorded.
+    Broadcast,
+    /// The money moved; the transfer is posted.
+    Settled,
+    /// The money did not move and never will by this credential; the transfer is voided.
+    Failed,
+    /// Given back before anything was sent; the transfer is voided.
+    Released,
+}
+
+impl PaymentState {
+    /// The text used in stores, metrics and pages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::Broadcast => "broadcast",
+            Self::Settled => "settled",
+            Self::Failed => "failed",
+            Self::Released => "released",
+        }
+    }
+
+    /// Reads the stored text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [
+            Self::Reserved,
+            Self::Broadcast,
+            Self::Settled,
+            Self::Failed,
+            Self::Released,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == text)
+    }
+
+    /// True while nobody knows yet how it ends; the transfer is pending exactly then.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Reserved | Self::Broadcast)
+    }
+
+    /// The state after `step`, or why the step is not allowed. The only place where legal moves are written down.
+    ///
+    /// # Errors
+    /// [`StepError`] for a move that the picture above does not have.
+    pub const fn after(self, step: &Step) -> Result<Self, StepError> {
+        match (self, step) {
+            (Self::Reserved | Self::Broadcast, Step::Broadcast { .. }) => Ok(Self::Broadcast),
+            (Self::Reserved | Self::Broadcast | Self::Settled, Step::Settle { .. }) => {
+                Ok(Self::Settled)
+            }
+            (Self::Reserved | Self::Broadcast | Self::Failed, Step::Fail { .. }) => {
+                Ok(Self::Failed)
+            }
+            (Self::Reserved | Self::Released, Step::Release) => Ok(Self::Released),
+            (Self::Settled, Step::Keep { .. }) => Ok(Self::Settled),
+            (
+                Self::Settled | Self::Failed | Self::Released,
+                Step::Broadcast { .. } | Step::Settle { .. } | Step::Fail { .. } | Step::Release,
+            )
+            | (Self::Broadcast, Step::Release)
+            | (
+                Self::Reserved | Self::Broadcast | Self::Failed | Self::Released,
+                Step::Keep { .. },
+            ) => Err(StepError { from: self }),
+        }
+    }
+}
+
+/// What happens to a claimed payment. Applying the same step twice changes nothing the second time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// About to be handed to the network under this transaction reference. Recorded before it is sent.
+    Broadcast {
+        /// The rail's reference, e.g. a transaction hash.
+        transaction: Box<str>,
+    },
+    /// The money moved: post the transfer.
+    Settle {
+        /// The rail's reference; absent for rails without one.
+        transaction: Option<Box<str>>,
+    },
+    /// The money provably did not move: void the transfer.
+    Fail {
+        /// Why.
+        code: Code,
+    },
+    /// Nothing was sent and nothing will be: void the transfer and let the credential be claimed again.
+    Release,
+    /// The answer that was sold, kept for copies of the same request. Only for settled payments.
+    Keep {
+        /// What to send again.
+        answer: Answer,
+    },
+}
+
+/// A step that the payment's state does not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a payment that is {} does not allow this step", from.as_str())]
+pub struct StepError {
+    /// The state it was in.
+    pub from: PaymentState,
+}
+
+/// A kept HTTP answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Status code, 100..=599.
+    pub status: u16,
+    /// Header names (lowercase) and values, in order.
+    pub headers: Vec<(Box<str>, Vec<u8>)>,
+    /// The body; absent when it was too large or streamed, then a copy is told that the payment is used.
+    pub body: Option<Vec<u8>>,
+}
+
+/// A request to make a credential usable once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The payment's natural key.
+    pub id: PaymentId,
+    /// The rail it came by.
+    pub rail: RailName,
+    /// What the credential is used for; another request with the same credential has another fingerprint.
+    pub fingerprint: Fingerprint,
+    /// What is reserved from whom for whom.
+    pub transfer: Transfer,
+    /// The route that sold it, for books and pages.
+    pub route: Box<str>,
+    /// What the rail needs to find out later what became of it. May hold a signature: never logged.
+    pub evidence: Vec<u8>,
+    /// When it was claimed.
+    pub at: Timestamp,
+}
+
+/// A payment as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// What was claimed.
+    pub claim: Claim,
+    /// Where it stands.
+    pub state: PaymentState,
+    /// The rail's reference, once there is one.
+    pub transaction: Option<Box<str>>,
+    /// Why it failed, if it did.
+    pub failure: Option<Code>,
+    /// The answer that was sold, once it was served and settled.
+    pub answer: Option<Answer>,
+    /// When it last changed.
+    pub changed_at: Timestamp,
+}
+
+/// The store's verdict on a claim. Exactly one of many simultaneous claims of one payment gets `Won`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// Yours: nobody had it, or it was released. The transfer is reserved and durable.
+    Won,
+    /// Somebody is working on it, or its end is unknown.
+    InFlight(Box<Payment>),
+    /// It has ended, and this is the same request again.
+    Same(Box<Payment>),
+    /// The credential was used for another request.
+    Conflict,
+}
+
+/// What [`Payment::apply`] did, and so what an engine has to write besides the payment's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// The step was there before; nothing changed.
+    Repeated,
+    /// Only the row changed, e.g. a transaction reference became known.
+    Noted,
+    /// The transfer is to be posted.
+    Post,
+    /// The transfer is to be voided.
+    Void,
+    /// The answer is to be kept.
+    Keep,
+}
+
+impl Payment {
+    /// A payment that was just claimed.
+    #[must_use]
+    pub const fn reserved(claim: Claim) -> Self {
+        let changed_at = claim.at;
+        Self {
+            claim,
+            state: PaymentState::Reserved,
+            transaction: None,
+            failure: None,
+            answer: None,
+            changed_at,
+        }
+    }
+
+    /// Applies a step. What was recorded at an end stays: a second `Settle` with another reference, a second `Fail` with
+    /// another code and a second `Keep` change nothing, so every copy of a request is told the same.
+    ///
+    /// # Errors
+    /// [`StepError`] for a move that [`PaymentState::after`] refuses; the payment is then unchanged.
+    pub fn apply(&mut self, step: Step, at: Timestamp) -> Result<Effect, StepError> {
+        let before = self.state;
+        self.state = before.after(&step)?;
+        let effect = match step {
+            Step::Broadcast { transaction } => self.note(transaction),
+            Step::Settle { transaction } => match (before.is_open(), transaction) {
+                (true, transaction) => {
+                    self.transaction = transaction.or(self.transaction.take());
+                    Effect::Post
+                }
+                (false, Some(transaction)) if self.transaction.is_none() => self.note(transaction),
+                (false, _) => Effect::Repeated,
+            },
+            Step::Fail { code } if before.is_open() => {
+                self.failure = Some(code);
+                Effect::Void
+            }
+            Step::Release if before.is_open() => Effect::Void,
+            Step::Keep { answer } if self.answer.is_none() => {
+                self.answer = Some(answer);
+                Effect::Keep
+            }
+            Step::Fail { .. } | Step::Release | Step::Keep { .. } => Effect::Repeated,
+        };
+        if effect != Effect::Repeated {
+            self.changed_at = at;
+        }
+        Ok(effect)
+    }
+
+    /// Records a transaction reference. A first broadcast is always a change: no payment has a reference before it.
+    fn note(&mut self, transaction: Box<str>) -> Effect {
+        if self.transaction.as_ref() == Some(&transaction) {
+            return Effect::Repeated;
+        }
+        self.transaction = Some(transaction);
+        Effect::Noted
+    }
+
+    /// The verdict for a second claim with `fingerprint` on this payment. `None` means it may be claimed anew.
+    #[must_use]
+    pub fn verdict(self, fingerprint: &Fingerprint) -> Option<Claimed> {
+        match self.state {
+            PaymentState::Released => None,
+            PaymentState::Reserved
+            | PaymentState::Broadcast
+            | PaymentState::Settled
+            | PaymentState::Failed
+                if self.claim.fingerprint != *fingerprint =>
+            {
+                Some(Claimed::Conflict)
+            }
+            PaymentState::Reserved | PaymentState::Broadcast => {
+                Some(Claimed::InFlight(Box::new(self)))
+            }
+            PaymentState::Settled | PaymentState::Failed => Some(Claimed::Same(Box::new(self))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps() -> [(&'static str, Step); 5] {
+        [
+            (
+                "broadcast",
+                Step::Broadcast {
+                    transaction: "0x1".into(),
+                },
+            ),
+            ("settle", Step::Settle { transaction: None }),
+            (
+                "fail",
+                Step::Fail {
+                    code: Code::TransactionFailed,
+                },
+            ),
+            ("release", Step::Release),
+            (
+                "keep",
+                Step::Keep {
+                    answer: Answer {
+                        status: 200,
+                        headers: vec![],
+                        body: None,
+                    },
+                },
+            ),
+        ]
+    }
+
+    #[test]
+    fn every_move_is_written_down() {
+        use PaymentState::{Broadcast, Failed, Released, Reserved, Settled};
+        // state, then the state after broadcast, settle, fail, release, keep; None is refused
+        let table = [
+            (
+                Reserved,
+                [
+                    Some(Broadcast),
+                    Some(Settled),
+                    Some(Failed),
+                    Some(Released),
+                    None,
+                ],
+            ),
+            (
+                Broadcast,
+                [Some(Broadcast), Some(Settled), Some(Failed), None, None],
+            ),
+            (Settled, [None, Some(Settled), None, None, Some(Settled)]),
+            (Failed, [None, None, Some(Failed), None, None]),
+            (Released, [None, None, None, Some(Released), None]),
+        ];
+        for (from, row) in table {
+            for ((name, step), expected) in steps().iter().zip(row) {
+                assert_eq!(from.after(step).ok(), expected, "{from:?} {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn state_texts_round_trip() {
+        for text in ["reserved", "broadcast", "settled", "failed", "released"] {
+            assert_eq!(
+                PaymentState::parse(text).map(PaymentState::as_str),
+                Some(text)
+            );
+        }
+        assert_eq!(PaymentState::parse("served"), None);
+    }
+}

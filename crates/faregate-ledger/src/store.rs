@@ -1,0 +1,114 @@
+//! What an engine must promise. Every method is one atomic, durable transaction; every method may be repeated.
+
+use alloy_primitives::U256;
+use faregate_types::{AssetId, PaymentId, Timestamp};
+use futures_util::future::BoxFuture;
+
+use crate::account::{AccountId, Balance};
+use crate::budget::{CapRefusal, Caps, Spend, SpendEnd, SpendRecord, Usage};
+use crate::payment::{Claim, Claimed, Payment, Step, StepError};
+
+/// Why a store did not do what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The store cannot be reached, is full or too busy. Whether a write happened is unknown: repeat it.
+    #[error("the ledger cannot be reached")]
+    Unavailable,
+    /// There is no such payment.
+    #[error("no such payment in the ledger")]
+    NotFound,
+    /// The id was recorded before, for something else.
+    #[error("this id is in the books for another spend")]
+    Conflict,
+    /// The payment's state does not allow the step.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// What is stored cannot be read, or sums would overflow: the file is damaged or from a newer version.
+    #[error("the ledger holds something it cannot have written")]
+    Damaged,
+}
+
+/// The books of one asset: the sum over all accounts. Balanced, always.
+pub type Totals = Vec<Balance>;
+
+/// The ledger of a seller or an operator.
+pub trait LedgerStore: Send + Sync + 'static {
+    /// Makes a payment usable once and reserves its transfer, in one transaction. Two processes may call this at the same
+    /// time; exactly one gets [`Claimed::Won`]. Survives a crash after it returns.
+    fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Claimed, StoreError>>;
+
+    /// Applies `step` under the rules of [`PaymentState::after`](crate::PaymentState::after) and moves the money in the
+    /// same transaction: `Settle` posts, `Fail` and `Release` void.
+    fn advance(
+        &self,
+        id: PaymentId,
+        step: Step,
+        at: Timestamp,
+    ) -> BoxFuture<'_, Result<Payment, StoreError>>;
+
+    /// The payment, if it was ever claimed.
+    fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>>;
+
+    /// Payments whose end is not known, oldest change first, at most `limit`.
+    fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>>;
+
+    /// The newest payments, newest first, at most `limit`.
+    fn recent_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>>;
+
+    /// The sums of one account in one asset; zero when nothing happened to it.
+    fn balance(
+        &self,
+        account: AccountId,
+        asset: AssetId,
+    ) -> BoxFuture<'_, Result<Balance, StoreError>>;
+
+    /// The sums over all accounts, one per asset. Each is balanced or the books are damaged.
+    fn totals(&self) -> BoxFuture<'_, Result<Totals, StoreError>>;
+}
+
+/// The books of a payer: what was signed, and what may still be.
+pub trait WalletStore: Send + Sync + 'static {
+    /// Checks `caps` against everything signed so far and records `spend`, in one transaction that is shared by all
+    /// processes. The inner refusal names the cap that would break; nothing is recorded then. The window of
+    /// `caps.per_period` ends at `spend.at`.
+    ///
+    /// May be repeated: a spend that is already in the books is allowed again and counts once. The same id with anything
+    /// else different is [`StoreError::Conflict`].
+    fn reserve_spend(
+        &self,
+        spend: Spend,
+        caps: Caps,
+    ) -> BoxFuture<'_, Result<Result<(), CapRefusal>, StoreError>>;
+
+    /// Records how a spend ended. It goes on to count against the caps: see [`SpendEnd`]. The first receipt stays:
+    /// see [`SpendState::after`](crate::SpendState::after).
+    fn finish_spend(
+        &self,
+        id: PaymentId,
+        end: SpendEnd,
+        at: Timestamp,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// What was signed for `origin` altogether, and for anybody since `since`.
+    fn usage(&self, origin: Box<str>, since: Timestamp)
+    -> BoxFuture<'_, Result<Usage, StoreError>>;
+
+    /// The newest spends, newest first, at most `limit`.
+    fn recent_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>>;
+
+    /// The payee of the first spend at `origin` in `asset`, if any, however that spend ended: a signature is as good as
+    /// a payment to whoever holds it.
+    fn known_payee(
+        &self,
+        origin: Box<str>,
+        asset: AssetId,
+    ) -> BoxFuture<'_, Result<Option<Box<str>>, StoreError>>;
+}
+
+/// Sums that never wrap.
+pub(crate) fn checked_sum(values: impl IntoIterator<Item = U256>) -> Option<U256> {
+    values
+        .into_iter()
+        .try_fold(U256::ZERO, |sum, value| sum.checked_add(value))
+}

@@ -1,0 +1,182 @@
+//! What can be typed. Definitions only; nothing here does anything.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// One gate, every fare: put a price on any HTTP API, pay any priced API.
+#[derive(Debug, Parser)]
+#[command(name = "faregate", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "First time here? `faregate demo` runs the whole thing in this process: a chain, a priced API and a payer.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print machine-readable JSON instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say more (-v) or everything (-vv) on standard error. `RUST_LOG` overrides it.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start everything in one process, buy one resource over every rail, print the receipts, stop.
+    Demo,
+    /// Run a local world to build against: dev chain, facilitator, gate and a priced sample API.
+    Dev(DevArgs),
+    /// Put a price on an API: a reverse proxy configured by one TOML file.
+    Gate(ConfigArgs),
+    /// Verify and settle payments for gates: the x402 facilitator API.
+    Facilitator(ConfigArgs),
+    /// Fetch a URL and pay for it if it asks, within caps.
+    Curl(Box<CurlArgs>),
+    /// Keys and what was spent with them.
+    #[command(subcommand)]
+    Wallet(WalletCommand),
+    /// Look at a configuration file without starting anything.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Explain a 402 answer, a payment header, a requirement or a receipt.
+    Decode(DecodeArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `faregate dev`.
+#[derive(Debug, Args)]
+pub struct DevArgs {
+    /// Write addresses and keys as NAME=value lines once everything answers.
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// EVM chain id; known ones have the test USDC at the network's official address.
+    #[arg(long, default_value_t = 84532)]
+    pub chain_id: u64,
+    /// Port of the gate; 0 picks a free one.
+    #[arg(long, default_value_t = 4021)]
+    pub gate_port: u16,
+    /// Port of the facilitator; 0 picks a free one.
+    #[arg(long, default_value_t = 4022)]
+    pub facilitator_port: u16,
+    /// Port of the dev chain's JSON-RPC; 0 picks a free one.
+    #[arg(long, default_value_t = 8545)]
+    pub rpc_port: u16,
+    /// Use this JSON-RPC endpoint instead of the built-in chain. It must have the network's official USDC.
+    #[arg(long, value_name = "URL")]
+    pub rpc_url: Option<String>,
+    /// Address to listen on.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub bind: IpAddr,
+}
+
+/// `faregate gate` and `faregate facilitator`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", env = "FAREGATE_CONFIG", default_value = "faregate.toml")]
+    pub config: PathBuf,
+}
+
+/// `faregate curl`. The short flags mean what they mean to curl.
+#[derive(Debug, Args)]
+pub struct CurlArgs {
+    /// What to fetch.
+    pub url: String,
+    /// Request method.
+    #[arg(short = 'X', long, value_name = "METHOD")]
+    pub request: Option<String>,
+    /// Request header, `Name: value`. Repeatable.
+    #[arg(short = 'H', long = "header", value_name = "LINE")]
+    pub headers: Vec<String>,
+    /// Request body; makes the method POST. `@file` reads a file, `@-` standard input.
+    #[arg(short, long, value_name = "DATA")]
+    pub data: Option<String>,
+    /// Write the body to a file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Show the answer's status and headers before the body.
+    #[arg(short, long)]
+    pub include: bool,
+    /// Say nothing on standard error but errors.
+    #[arg(short, long)]
+    pub silent: bool,
+    /// Exit with an error when the answer's status is 400 or above.
+    #[arg(short, long)]
+    pub fail: bool,
+    /// Follow redirects that stay on the same origin.
+    #[arg(short = 'L', long)]
+    pub location: bool,
+    /// Give up after this many seconds.
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 120)]
+    pub max_time: u64,
+    /// Most to pay for this request, in dollars.
+    #[arg(long, value_name = "USD", default_value = "0.10", env = "FAREGATE_MAX_AMOUNT")]
+    pub max_amount: String,
+    /// Most to pay this host altogether, in dollars. Remembered across runs.
+    #[arg(long, value_name = "USD", env = "FAREGATE_MAX_PER_HOST")]
+    pub max_per_host: Option<String>,
+    /// Most to pay anybody within a day, in dollars. Remembered across runs.
+    #[arg(long, value_name = "USD", env = "FAREGATE_MAX_PER_DAY")]
+    pub max_per_day: Option<String>,
+    /// Show what would be paid and to whom, sign nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Pay even though this host asks for another payee than last time.
+    #[arg(long)]
+    pub allow_new_payee: bool,
+    /// Where the keys and the books are.
+    #[command(flatten)]
+    pub wallet: WalletArgs,
+}
+
+/// Which wallet to use.
+#[derive(Debug, Args)]
+pub struct WalletArgs {
+    /// Encrypted keystore (Web3 Secret Storage V3). The password comes from FAREGATE_KEYSTORE_PASSWORD. Without it the key
+    /// comes from FAREGATE_PRIVATE_KEY, EVM_PRIVATE_KEY or PRIVATE_KEY.
+    #[arg(long, value_name = "FILE", env = "FAREGATE_KEYSTORE")]
+    pub keystore: Option<PathBuf>,
+    /// The wallet's books: what was signed, for the caps.
+    #[arg(long, value_name = "FILE", env = "FAREGATE_WALLET_DB")]
+    pub wallet_db: Option<PathBuf>,
+}
+
+/// `faregate wallet …`.
+#[derive(Debug, Subcommand)]
+pub enum WalletCommand {
+    /// Make a key and write it to an encrypted keystore file.
+    New {
+        /// The file to write; it must not exist.
+        #[arg(long, value_name = "FILE", env = "FAREGATE_KEYSTORE")]
+        keystore: Option<PathBuf>,
+    },
+    /// Show the address and the newest payments.
+    Show {
+        /// Which wallet.
+        #[command(flatten)]
+        wallet: WalletArgs,
+        /// How many payments to show.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+}
+
+/// `faregate config …`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Read the file, report everything that is wrong with it, start nothing.
+    Check(ConfigArgs),
+}
+
+/// `faregate decode`.
+#[derive(Debug, Args)]
+pub struct DecodeArgs {
+    /// The text: a header value, base64 or JSON. `-` reads standard input.
+    pub text: String,
+}

@@ -1,0 +1,1 @@
+//! Faregate on the command line.

@@ -1,0 +1,2 @@
+//! The `faregate` command.
+fn main() {}

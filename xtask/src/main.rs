@@ -1,0 +1,37 @@
+//! Checks that keep the workspace honest. `cargo xtask edges` is the one every change must pass.
+//!
+//! Usage: `cargo xtask edges` (crate rows), `cargo xtask sizes` (file lengths), `cargo xtask codes [--check]` (docs).
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool speaks on its standard streams"
+)]
+
+mod codes;
+mod edges;
+mod sizes;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["edges"] => edges::check(),
+        ["sizes"] => sizes::check(),
+        ["codes"] => codes::write(),
+        ["codes", "--check"] => codes::check(),
+        _ => Err("usage: cargo xtask edges | sizes | codes [--check]".into()),
+    };
+    match result {
+        Ok(said) => {
+            println!("{said}");
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
