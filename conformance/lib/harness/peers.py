@@ -43,6 +43,11 @@ FACILITATORS = {
     "py": Program(_python("facilitator.py"), (1, 2)),
     "ts": Program(_node("node-v2", "facilitator.mjs"), (1, 2)),
 }
+CHAIN_READERS = {
+    "web3": Program(_python("chain_web3.py"), ()),
+    "viem": Program(_node("node-v2", "chain-viem.mjs"), ()),
+    "ethers": Program(_node("node-v2", "chain-ethers.mjs"), ()),
+}
 
 
 class Paid(NamedTuple):
@@ -55,9 +60,11 @@ class Paid(NamedTuple):
     receipt: dict[str, Any] | None
 
 
-def pay(client: str, url: str, key: str, method: str = "GET", body: str | None = None) -> Paid:
-    """Lets an unmodified client package pay for one request."""
+def pay(client: str, url: str, key: str, method: str = "GET", body: str | None = None, only_v1: bool = False) -> Paid:
+    """Lets an unmodified client package pay for one request. `only_v1` hides the v2 offer from it on the way."""
     env = {"RESOURCE_URL": url, "EVM_PRIVATE_KEY": key, "METHOD": method, "NETWORK_V1": NETWORK_V1}
+    if only_v1:
+        env["ONLY_V1"] = "1"
     if body is not None:
         env["BODY"] = body
     done = run(CLIENTS[client].command(), env)
@@ -92,12 +99,12 @@ def start_facilitator(kind: str, rpc: str) -> tuple[Service, str]:
     return Service(f"facilitator-{kind}-{port}", FACILITATORS[kind].command(), env).until_http(f"{url}/health"), url
 
 
-def start_server(kind: str, facilitator: str, pay_to: str = PAYEE.address) -> tuple[Service, str]:
+def start_server(kind: str, facilitator: str) -> tuple[Service, str]:
     """A peer's seller in front of a facilitator; the service and its base address."""
     port = free_port()
     env = {
         "PORT": str(port),
-        "PAY_TO": pay_to,
+        "PAY_TO": PAYEE.address,
         "FACILITATOR_URL": facilitator,
         "NETWORK": NETWORK,
         "NETWORK_V1": NETWORK_V1,

@@ -37,14 +37,27 @@ class PeerWorld(NamedTuple):
 
 
 @once
-def dev() -> Dev:
-    """`faregate dev` on ports of its own choosing, known by its env file."""
+def dev(name: str = "dev") -> Dev:
+    """`faregate dev` with its own chain. Another name is another instance."""
+    return _start_dev(name, "--rpc-port", "0")
+
+
+@once
+def dev_on_anvil() -> Dev:
+    """`faregate dev` on npm's anvil, which carries the token already."""
+    chain = Chain(peers.start_anvil("anvil-dev")[1])
+    chain.place_token()
+    return _start_dev("dev-on-anvil", "--rpc-url", chain.url)
+
+
+def _start_dev(name: str, *flags: str) -> Dev:
+    """Starts `faregate dev` on ports of its own choosing; all that is known of it is what its env file says."""
     WORK.mkdir(parents=True, exist_ok=True)
-    file = WORK / "dev.env"
+    file = WORK / f"{name}.env"
     file.unlink(missing_ok=True)
     command = [str(faregate()), "dev", "--env-file", str(file), "--chain-id", str(CHAIN_ID)]
-    command += ["--gate-port", "0", "--facilitator-port", "0", "--rpc-port", "0"]
-    service = Service("faregate-dev", command, {})
+    command += ["--gate-port", "0", "--facilitator-port", "0", *flags]
+    service = Service(f"faregate-{name}", command, {})
     service.until(lambda: file.exists() and _complete(file.read_text()), "complete env file", 60)
     values = _parse(file.read_text())
     chain = Chain(values["FAREGATE_RPC_URL"])

@@ -9,7 +9,7 @@ export function call() {
   return { url: RESOURCE_URL, key: EVM_PRIVATE_KEY, init: { method: METHOD, body: BODY } };
 }
 
-/** A fetch that remembers the payment header it sent; the rest is the platform's own fetch. */
+/** A fetch that remembers the payment header it sent, and with ONLY_V1 hides the v2 offer; else the platform's own. */
 export function recorder() {
   const record = { sent: null };
   record.fetch = async (input, init) => {
@@ -17,7 +17,11 @@ export function recorder() {
     for (const name of PAYMENT_HEADERS) {
       if (headers.has(name)) record.sent = { name, value: headers.get(name) };
     }
-    return fetch(input, init);
+    const answer = await fetch(input, init);
+    if (!process.env.ONLY_V1 || !answer.headers.has("payment-required")) return answer;
+    const headersLeft = new Headers(answer.headers);
+    headersLeft.delete("payment-required");
+    return new Response(await answer.text(), { status: answer.status, headers: headersLeft });
   };
   return record;
 }

@@ -1,6 +1,7 @@
 """Pays one request with the PyPI package `x402` on httpx, default settings."""
 
 import asyncio
+import os
 
 import httpx
 from eth_account import Account
@@ -14,7 +15,7 @@ import payer
 
 
 class Recorder(httpx.AsyncBaseTransport):
-    """Remembers the payment header that passes through to the network."""
+    """Remembers the payment header that passes through to the network; with ONLY_V1 it hides the v2 offer."""
 
     def __init__(self) -> None:
         self._inner = httpx.AsyncHTTPTransport()
@@ -22,7 +23,10 @@ class Recorder(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.sent = payer.payment_header(request.headers) or self.sent
-        return await self._inner.handle_async_request(request)
+        answer = await self._inner.handle_async_request(request)
+        if "ONLY_V1" in os.environ and "PAYMENT-REQUIRED" in answer.headers:
+            del answer.headers["PAYMENT-REQUIRED"]
+        return answer
 
     async def aclose(self) -> None:
         await self._inner.aclose()

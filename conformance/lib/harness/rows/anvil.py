@@ -1,1 +1,59 @@
-"""x"""
+"""What runs on our dev chain runs on npm's anvil too: the dev chain is not the judge of itself (DESIGN §7)."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+from .. import checks, peers, stacks
+from ..outcome import Fail, Skip, equal, require
+from ..paths import LOGS, REPOSITORY
+from ..procs import run
+from ..table import row
+from ..world import PAYEE, PAYER
+
+_TEST_SECONDS = 1800
+_RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.MULTILINE)
+
+
+def _evm_tests() -> str:
+    """The integration tests of faregate-evm, which set up the token themselves, on a chain of their own."""
+    if shutil.which("cargo") is None:
+        raise Skip("cargo is not installed")
+    service, url = peers.start_anvil("anvil-evm-tests")
+    try:
+        command = ["cargo", "test", "--locked", "-p", "faregate-evm", "--test", "*", "--no-fail-fast"]
+        done = run(command, {"FAREGATE_TEST_RPC": url}, REPOSITORY, _TEST_SECONDS)
+    finally:
+        service.stop()
+    log = LOGS / "anvil-evm-tests.cargo.log"
+    log.write_text(done.stdout + "\n--- stderr ---\n" + done.stderr)
+    counts = [tuple(map(int, found)) for found in _RESULT.findall(done.stdout)]
+    passed, failed, ignored = (sum(column) for column in zip(*counts)) if counts else (0, 0, 0)
+    if done.returncode != 0:
+        names = re.findall(r"^test (\S+) \.\.\. FAILED", done.stdout, re.MULTILINE)
+        why = ", ".join(names) or done.stderr.strip()[-400:]
+        raise Fail(f"cargo test ended with {done.returncode}: {passed} passed, {failed} failed ({why}); see {log}")
+    require(passed > 0, "at least one integration test ran", done.stdout[-400:])
+    return f"{passed} tests passed" + (f", {ignored} ignored" if ignored else "")
+
+
+def _stack() -> str:
+    """Our gate and facilitator with anvil below them, paid by a v2 and a v1 client."""
+    dev = stacks.dev_on_anvil()
+    notes = []
+    for client, version in (("httpx", 2), ("fetch-v1", 1)):
+        before = checks.books(dev.chain, PAYER.address, PAYEE.address)
+        checks.unpaid_both(f"{dev.gate}/joke", PAYEE.address)
+        paid = peers.pay(client, f"{dev.gate}/joke", PAYER.key)
+        transaction = checks.bought(paid, dev.chain, PAYER.address, PAYEE.address)
+        after = checks.books(dev.chain, PAYER.address, PAYEE.address)
+        equal(after, before.paid_once(), f"books after the purchase by {client}")
+        checks.resend(f"{dev.gate}/joke", paid)
+        equal(checks.books(dev.chain, PAYER.address, PAYEE.address), after, "books after the same header again")
+        notes.append(f"v{version} tx {transaction}")
+    return ", ".join(notes)
+
+
+row("anvil/stack", "our gate and facilitator on npm's anvil, paid by httpx and x402-fetch")(_stack)
+row("anvil/evm-tests", "cargo test -p faregate-evm --test '*' on npm's anvil")(_evm_tests)
