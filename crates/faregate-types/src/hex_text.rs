@@ -60,23 +60,24 @@ pub fn parse_bytes(text: &str) -> Result<Bytes, HexError> {
 /// # Errors
 /// [`HexError`] says which part of the shape is wrong.
 pub fn parse_array<const N: usize>(text: &str) -> Result<[u8; N], HexError> {
-    fill(text.strip_prefix("0x").ok_or(HexError::Prefix)?)
+    let mut out = [0; N];
+    fill(text.strip_prefix("0x").ok_or(HexError::Prefix)?, &mut out)?;
+    Ok(out)
 }
 
-/// Reads exactly `N` bytes from digits without a prefix.
-pub(crate) fn fill<const N: usize>(digits: &str) -> Result<[u8; N], HexError> {
+/// Reads digits without a prefix, exactly as many as fill the slice. In place, so that secrets are not copied around.
+pub(crate) fn fill(digits: &str, out: &mut [u8]) -> Result<(), HexError> {
     let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
     if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(HexError::Digit);
     }
-    if pairs.len() != N || !rest.is_empty() {
+    if pairs.len() != out.len() || !rest.is_empty() {
         return Err(HexError::Length);
     }
-    let mut out = [0_u8; N];
     for (slot, [high, low]) in out.iter_mut().zip(pairs) {
         *slot = byte(*high, *low).ok_or(HexError::Digit)?;
     }
-    Ok(out)
+    Ok(())
 }
 
 fn byte(high: u8, low: u8) -> Option<u8> {

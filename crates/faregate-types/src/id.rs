@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use alloy_primitives::{Address, B256, Keccak256, keccak256};
+use alloy_primitives::{Address, B256, Keccak256};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::chain_id::ChainId;
@@ -55,15 +55,15 @@ impl Fingerprint {
     /// ```
     #[must_use]
     pub fn of(parts: &[&[u8]]) -> Self {
-        let mut buffer = Vec::new();
-        buffer.extend_from_slice(b"faregate/fingerprint/1");
+        let mut hasher = Keccak256::new();
+        hasher.update(b"faregate/fingerprint/1");
         for part in parts {
             // A part is in memory, so its length fits 64 bits on every platform.
             let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
-            buffer.extend_from_slice(&length.to_be_bytes());
-            buffer.extend_from_slice(part);
+            hasher.update(length.to_be_bytes());
+            hasher.update(part);
         }
-        Self(keccak256(&buffer).0)
+        Self(hasher.finalize().0)
     }
 }
 

