@@ -1,0 +1,45 @@
+//! What a dev chain can be told before it starts.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    clock::{Clock, SystemClock},
+    genesis::TestAsset,
+};
+
+/// Configuration of a dev chain. The default is Base Sepolia's chain id on a free port of the loopback interface, with
+/// every transaction mined at once.
+#[derive(Clone, Debug)]
+pub struct ChainConfig {
+    /// Chain id (EIP-155). It decides where the test USDC stands and what it is called.
+    pub chain_id: u64,
+    /// Address to listen on; port 0 takes a free one. Anybody who reaches it can do anything with the chain, so it
+    /// should be a loopback address.
+    pub bind: SocketAddr,
+    /// How many blocks `finalized` and `safe` are behind `latest`.
+    pub finality_depth: u64,
+    /// `None`: a transaction is mined at once, in its own block. `Some`: a block is mined every so often, with or without
+    /// transactions, and transactions wait for it.
+    pub block_time: Option<Duration>,
+    /// The test asset to put on the chain, for a chain id without a known USDC or to replace it.
+    pub asset: Option<TestAsset>,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for ChainConfig {
+    fn default() -> Self {
+        Self {
+            chain_id: 84532,
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            finality_depth: 0,
+            block_time: None,
+            asset: None,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
