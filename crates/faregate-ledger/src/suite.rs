@@ -1,1 +1,127 @@
 //! The tests every engine runs.
+//!
+//! An engine's crate turns on the feature `suite` for its tests and writes, once per way of setting the engine up:
+//!
+//! ```ignore
+//! mod in_memory {
+//!     faregate_ledger::ledger_store_suite!((MyLedger::in_memory().unwrap(), ()));
+//! }
+//! ```
+//!
+//! The expression gives a pair: the engine, empty, and whatever must live as long as it, e.g. a temporary folder. It is
+//! evaluated once per case, inside an async function. The calling crate needs `tokio` with `macros` and
+//! `rt-multi-thread`.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::integer_division,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "these are tests, only compiled for tests"
+)]
+
+mod kit;
+pub mod ledger;
+pub mod wallet;
+
+pub use kit::{Bench, Spawn};
+
+/// Generates one `#[tokio::test]` per case of [`suite::ledger`](crate::suite::ledger) for the engine that the expression
+/// makes; see [`suite`](crate::suite).
+#[macro_export]
+macro_rules! ledger_store_suite {
+    ($make:expr) => {
+        $crate::suite_cases! { ledger, $make,
+            a_payment_is_kept_whole
+            a_claim_is_won_once
+            one_of_many_claims_wins
+            another_fingerprint_is_a_conflict
+            one_of_many_fingerprints_wins
+            a_released_payment_is_claimed_again_by_one
+            copies_are_told_the_end
+            every_state_and_step_agrees_with_the_rules
+            a_second_step_changes_nothing
+            a_broadcast_keeps_its_transaction
+            money_moves_exactly
+            assets_are_kept_apart
+            sums_never_wrap
+            answers_come_back_byte_for_byte
+            only_settled_payments_keep_an_answer
+            open_payments_are_oldest_first
+            recent_payments_are_newest_first
+            unknown_ids_are_not_found
+            a_failing_job_does_not_spoil_the_others
+            any_sequence_agrees_with_the_rules
+            books_balance_under_any_interleaving
+        }
+    };
+}
+
+/// Generates one `#[tokio::test]` per case of [`suite::wallet`](crate::suite::wallet) for the engine that the expression
+/// makes; see [`suite`](crate::suite).
+#[macro_export]
+macro_rules! wallet_store_suite {
+    ($make:expr) => {
+        $crate::suite_cases! { wallet, $make,
+            a_spend_is_kept_whole
+            one_payment_has_a_cap
+            a_host_cap_holds_in_a_crowd
+            a_period_cap_holds_in_a_crowd
+            hosts_are_counted_apart
+            a_refusal_records_nothing
+            refused_spends_still_count
+            the_window_rolls
+            a_window_of_any_length_is_exact
+            a_spend_counts_once
+            one_id_is_one_spend
+            the_first_payee_is_known
+            an_end_is_recorded
+            unknown_spends_are_not_found
+            recent_spends_are_newest_first
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! suite_cases {
+    ($kind:ident, $make:expr, $($case:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let (store, _guard) = $make;
+                let bench = $crate::suite::Bench::new(store, |task| {
+                    Box::pin(async move { tokio::spawn(task).await.expect("a task of this case panicked") })
+                });
+                $crate::suite::$kind::$case(&bench).await;
+            }
+        )*
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_case_is_in_the_list() {
+        let list = include_str!("suite.rs");
+        for source in [
+            include_str!("suite/ledger.rs"),
+            include_str!("suite/wallet.rs"),
+        ] {
+            let cases: Vec<&str> = source
+                .lines()
+                .filter_map(|line| line.strip_prefix("pub async fn ")?.split('<').next())
+                .collect();
+            assert!(cases.len() > 10, "the cases are found by their signature");
+            for case in cases {
+                assert!(
+                    list.lines().any(|line| line.trim() == case),
+                    "{case} is not in the list"
+                );
+            }
+        }
+    }
+}

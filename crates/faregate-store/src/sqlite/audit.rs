@@ -1,0 +1,286 @@
+//! Do the books add up? Everything that is kept for speed is computed again from what is immutable.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::U256;
+use faregate_ledger::{AccountId, Balance};
+use faregate_types::{AssetId, PaymentId};
+use rusqlite::Connection;
+
+use super::codec;
+use super::fault::Fault;
+use super::limits;
+use super::spends::plus;
+use super::window;
+
+/// What an audit found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Audit {
+    /// How many transfers or spends were read.
+    pub rows: u64,
+    /// What is wrong, at most the first hundred.
+    pub faults: Vec<AuditFault>,
+}
+
+/// Something that does not add up. None of them can come from a crash: it is a bug, a damaged disk, or somebody's hand.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuditFault {
+    /// SQLite's own check of the file failed.
+    #[error("the file is damaged")]
+    File,
+    /// The balance kept for an account is not the sum of its transfers.
+    #[error("the balance of {account} in {asset} is not the sum of its transfers")]
+    Balance {
+        /// The account.
+        account: AccountId,
+        /// The asset.
+        asset: AssetId,
+    },
+    /// What was given is not what was received.
+    #[error("the books of {asset} are not balanced")]
+    Unbalanced {
+        /// The asset.
+        asset: AssetId,
+    },
+    /// The state of a payment and the phase of its transfer contradict each other.
+    #[error("payment {payment} and its transfer contradict each other")]
+    Phase {
+        /// The payment.
+        payment: PaymentId,
+    },
+    /// Money is reserved by a transfer that no open payment stands for.
+    #[error("a transfer of payment {payment} is reserved for nobody")]
+    Orphan {
+        /// The payment it was made for.
+        payment: PaymentId,
+    },
+    /// The sum kept for an origin is not the sum of its spends.
+    #[error("the sum signed for {origin} is not the sum of its spends")]
+    Origin {
+        /// The origin.
+        origin: Box<str>,
+    },
+    /// The sum kept for a span of time is not the sum of its spends.
+    #[error("the sum signed in the slot of {level} levels at {slot} is not the sum of its spends")]
+    Slot {
+        /// 64 to this power is the length of the slot in seconds.
+        level: u32,
+        /// Which one.
+        slot: i64,
+    },
+}
+
+impl Audit {
+    /// True when nothing is wrong.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    fn add(&mut self, fault: AuditFault) {
+        if self.faults.len() < limits::AUDIT_FAULTS {
+            self.faults.push(fault);
+        }
+    }
+
+    fn row(&mut self) {
+        self.rows = self.rows.saturating_add(1);
+    }
+}
+
+type Balances = BTreeMap<(AccountId, AssetId), Balance>;
+
+/// Audits a ledger.
+pub(super) fn ledger(conn: &Connection) -> Result<Audit, Fault> {
+    let mut audit = Audit::default();
+    check_file(conn, &mut audit)?;
+    let computed = from_transfers(conn, &mut audit)?;
+    let stored = stored_balances(conn)?;
+    compare(&computed, &stored, |(account, asset)| {
+        audit.add(AuditFault::Balance {
+            account: account.clone(),
+            asset: *asset,
+        });
+    });
+    let mut totals = BTreeMap::new();
+    for ((_, asset), balance) in &computed {
+        let total = totals
+            .entry(*asset)
+            .or_insert_with(|| Balance::zero(*asset));
+        *total = total
+            .plus(balance)
+            .map_err(|_| Fault::Damaged("a sum that overflows"))?;
+    }
+    for (asset, total) in totals {
+        if !total.is_balanced() {
+            audit.add(AuditFault::Unbalanced { asset });
+        }
+    }
+    check_phases(conn, &mut audit)?;
+    Ok(audit)
+}
+
+/// Audits a wallet.
+pub(super) fn wallet(conn: &Connection) -> Result<Audit, Fault> {
+    let mut audit = Audit::default();
+    check_file(conn, &mut audit)?;
+    let mut origins = BTreeMap::<Box<str>, U256>::new();
+    let mut slots = BTreeMap::<(u32, i64), U256>::new();
+    each(conn, "SELECT origin, worth, signed_at FROM spend", |row| {
+        audit.row();
+        let worth = codec::money(&row.get::<_, String>(1)?)?;
+        let sum = origins.entry(row.get::<_, String>(0)?.into()).or_default();
+        *sum = plus(*sum, worth)?;
+        let at = codec::time(row.get(2)?).as_secs();
+        for slot in window::slots(at).ok_or(Fault::Damaged("a time at the end of time"))? {
+            let sum = slots.entry(slot).or_default();
+            *sum = plus(*sum, worth)?;
+        }
+        Ok(())
+    })?;
+    let mut stored_origins = BTreeMap::new();
+    each(conn, "SELECT origin, worth FROM signed_for_origin", |row| {
+        stored_origins.insert(
+            row.get::<_, String>(0)?.into_boxed_str(),
+            codec::money(&row.get::<_, String>(1)?)?,
+        );
+        Ok(())
+    })?;
+    compare(&origins, &stored_origins, |origin| {
+        audit.add(AuditFault::Origin {
+            origin: origin.clone(),
+        })
+    });
+    let mut stored_slots = BTreeMap::new();
+    each(
+        conn,
+        "SELECT level, slot, worth FROM signed_in_slot",
+        |row| {
+            stored_slots.insert(
+                (row.get(0)?, row.get(1)?),
+                codec::money(&row.get::<_, String>(2)?)?,
+            );
+            Ok(())
+        },
+    )?;
+    compare(&slots, &stored_slots, |(level, slot)| {
+        audit.add(AuditFault::Slot {
+            level: *level,
+            slot: *slot,
+        })
+    });
+    Ok(audit)
+}
+
+/// SQLite's own check, without the indexes' content.
+fn check_file(conn: &Connection, audit: &mut Audit) -> Result<(), Fault> {
+    let verdict: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" {
+        audit.add(AuditFault::File);
+    }
+    Ok(())
+}
+
+/// Every balance, from transfers alone.
+fn from_transfers(conn: &Connection, audit: &mut Audit) -> Result<Balances, Fault> {
+    let mut balances = Balances::new();
+    let sql = "SELECT t.debit, t.credit, t.asset, t.amount, e.phase \
+               FROM transfer t LEFT JOIN transfer_end e ON e.transfer = t.seq";
+    each(conn, sql, |row| {
+        audit.row();
+        let asset = codec::asset(&row.get::<_, String>(2)?)?;
+        let amount = codec::money(&row.get::<_, String>(3)?)?;
+        let phase: Option<String> = row.get(4)?;
+        let (mut debit, mut credit) = (Balance::zero(asset), Balance::zero(asset));
+        match phase.as_deref() {
+            None => (debit.debits_pending, credit.credits_pending) = (amount, amount),
+            Some("posted") => (debit.debits_posted, credit.credits_posted) = (amount, amount),
+            Some("voided") => {}
+            Some(_) => return Err(Fault::Damaged("a phase")),
+        }
+        for (column, change) in [(0, debit), (1, credit)] {
+            let account = codec::account(&row.get::<_, String>(column)?)?;
+            let balance = balances
+                .entry((account, asset))
+                .or_insert_with(|| Balance::zero(asset));
+            *balance = balance
+                .plus(&change)
+                .map_err(|_| Fault::Damaged("a sum that overflows"))?;
+        }
+        Ok(())
+    })?;
+    Ok(balances)
+}
+
+fn stored_balances(conn: &Connection) -> Result<Balances, Fault> {
+    let mut balances = Balances::new();
+    each(conn, "SELECT * FROM balance", |row| {
+        let balance = codec::balance(row)?;
+        balances.insert(
+            (
+                codec::account(&row.get::<_, String>("account")?)?,
+                balance.asset,
+            ),
+            balance,
+        );
+        Ok(())
+    })?;
+    Ok(balances)
+}
+
+/// An open payment has a pending transfer, a settled one a posted, the others a voided; and nothing else is pending.
+fn check_phases(conn: &Connection, audit: &mut Audit) -> Result<(), Fault> {
+    let sql = "SELECT p.id FROM payment p \
+               LEFT JOIN transfer t ON t.seq = p.transfer \
+               LEFT JOIN transfer_end e ON e.transfer = p.transfer \
+               WHERE t.payment IS NOT p.id OR coalesce(e.phase, 'pending') <> \
+               CASE p.state WHEN 'settled' THEN 'posted' WHEN 'failed' THEN 'voided' WHEN 'released' THEN 'voided' \
+               ELSE 'pending' END";
+    each(conn, sql, |row| {
+        audit.add(AuditFault::Phase {
+            payment: codec::id(row.get(0)?),
+        });
+        Ok(())
+    })?;
+    let sql = "SELECT t.payment FROM transfer t \
+               LEFT JOIN transfer_end e ON e.transfer = t.seq \
+               LEFT JOIN payment p ON p.transfer = t.seq \
+               WHERE e.transfer IS NULL AND p.id IS NULL";
+    each(conn, sql, |row| {
+        audit.add(AuditFault::Orphan {
+            payment: codec::id(row.get(0)?),
+        });
+        Ok(())
+    })
+}
+
+fn each(
+    conn: &Connection,
+    sql: &str,
+    mut read: impl FnMut(&rusqlite::Row<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let mut statement = conn.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        read(row)?;
+    }
+    Ok(())
+}
+
+/// Calls `differs` for every key that only one side has, or that the sides disagree about.
+fn compare<K: Ord, V: PartialEq>(
+    computed: &BTreeMap<K, V>,
+    stored: &BTreeMap<K, V>,
+    mut differs: impl FnMut(&K),
+) {
+    for (key, value) in computed {
+        if stored.get(key) != Some(value) {
+            differs(key);
+        }
+    }
+    for key in stored.keys().filter(|key| !computed.contains_key(*key)) {
+        differs(key);
+    }
+}

@@ -1,0 +1,172 @@
+//! Transfers and the balances that are their sum. Both are written here and nowhere else.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::U256;
+use faregate_ledger::{AccountId, Balance, StoreError, Totals, Transfer};
+use faregate_types::{AssetId, PaymentId, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::codec::{self, BALANCE_COLUMNS};
+use super::fault::Fault;
+
+/// How a transfer ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The money moved.
+    Posted,
+    /// It did not and will not.
+    Voided,
+}
+
+impl End {
+    /// The stored text.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Posted => "posted",
+            Self::Voided => "voided",
+        }
+    }
+}
+
+/// Which side of a transfer an account is on.
+#[derive(Clone, Copy)]
+enum Side {
+    Debit,
+    Credit,
+}
+
+/// Reserves a transfer; returns its number.
+pub(super) fn reserve(
+    conn: &Connection,
+    payment: &PaymentId,
+    transfer: &Transfer,
+    at: Timestamp,
+) -> Result<i64, Fault> {
+    let amount = transfer.amount.value();
+    conn.prepare_cached(
+        "INSERT INTO transfer (payment, debit, credit, asset, amount, reserved_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        payment.as_bytes(),
+        transfer.debit.as_str(),
+        transfer.credit.as_str(),
+        transfer.amount.asset().to_string(),
+        amount.to_string(),
+        codec::secs(at),
+    ])?;
+    let seq = conn.last_insert_rowid();
+    change_both(conn, transfer, |sums| {
+        sums.pending = sums.pending.checked_add(amount)?;
+        Some(())
+    })?;
+    Ok(seq)
+}
+
+/// Ends a pending transfer. A second end of the same transfer is refused by the table's key.
+pub(super) fn finish(
+    conn: &Connection,
+    seq: i64,
+    transfer: &Transfer,
+    end: End,
+    at: Timestamp,
+) -> Result<(), Fault> {
+    let amount = transfer.amount.value();
+    conn.prepare_cached(
+        "INSERT INTO transfer_end (transfer, phase, ended_at) VALUES (?1, ?2, ?3)",
+    )?
+    .execute(params![seq, end.as_str(), codec::secs(at)])?;
+    change_both(conn, transfer, |sums| {
+        sums.pending = sums.pending.checked_sub(amount)?;
+        if end == End::Posted {
+            sums.posted = sums.posted.checked_add(amount)?;
+        }
+        Some(())
+    })
+}
+
+/// The two sums of one side of an account.
+struct Sums {
+    pending: U256,
+    posted: U256,
+}
+
+/// Applies the same change to the giving side of one account and the receiving side of the other, so that the sum over all
+/// accounts cannot leave zero.
+fn change_both(
+    conn: &Connection,
+    transfer: &Transfer,
+    change: impl Fn(&mut Sums) -> Option<()>,
+) -> Result<(), Fault> {
+    for (side, account) in [
+        (Side::Debit, &transfer.debit),
+        (Side::Credit, &transfer.credit),
+    ] {
+        let mut balance = balance(conn, account, transfer.amount.asset())?;
+        let (pending, posted) = match side {
+            Side::Debit => (&mut balance.debits_pending, &mut balance.debits_posted),
+            Side::Credit => (&mut balance.credits_pending, &mut balance.credits_posted),
+        };
+        let mut sums = Sums {
+            pending: *pending,
+            posted: *posted,
+        };
+        change(&mut sums).ok_or(Fault::Damaged(
+            "a balance that a transfer does not fit into",
+        ))?;
+        *pending = sums.pending;
+        *posted = sums.posted;
+        store_balance(conn, account, &balance)?;
+    }
+    Ok(())
+}
+
+fn store_balance(conn: &Connection, account: &AccountId, balance: &Balance) -> Result<(), Fault> {
+    conn.prepare_cached(
+        "INSERT INTO balance (account, asset, debits_pending, debits_posted, credits_pending, credits_posted) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+         ON CONFLICT (account, asset) DO UPDATE SET \
+         debits_pending = excluded.debits_pending, debits_posted = excluded.debits_posted, \
+         credits_pending = excluded.credits_pending, credits_posted = excluded.credits_posted",
+    )?
+    .execute(params![
+        account.as_str(),
+        balance.asset.to_string(),
+        balance.debits_pending.to_string(),
+        balance.debits_posted.to_string(),
+        balance.credits_pending.to_string(),
+        balance.credits_posted.to_string(),
+    ])?;
+    Ok(())
+}
+
+/// The sums of one account; zero when nothing happened to it.
+pub(super) fn balance(
+    conn: &Connection,
+    account: &AccountId,
+    asset: AssetId,
+) -> Result<Balance, Fault> {
+    conn.prepare_cached(&format!(
+        "SELECT {BALANCE_COLUMNS} FROM balance WHERE account = ?1 AND asset = ?2"
+    ))?
+    .query_row(params![account.as_str(), asset.to_string()], |row| {
+        Ok(codec::balance(row))
+    })
+    .optional()?
+    .unwrap_or_else(|| Ok(Balance::zero(asset)))
+}
+
+/// The sums over all accounts, one per asset, in the order of the assets.
+pub(super) fn totals(conn: &Connection) -> Result<Totals, Fault> {
+    let mut totals = BTreeMap::<AssetId, Balance>::new();
+    let mut statement = conn.prepare_cached(&format!("SELECT {BALANCE_COLUMNS} FROM balance"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let balance = codec::balance(row)?;
+        let total = totals
+            .entry(balance.asset)
+            .or_insert_with(|| Balance::zero(balance.asset));
+        *total = total.plus(&balance).map_err(|_| StoreError::Damaged)?;
+    }
+    Ok(totals.into_values().collect())
+}

@@ -1,0 +1,198 @@
+//! Rows to domain types and back. Every reader is total: what cannot be read is [`Fault::Damaged`], never a default.
+
+use alloy_primitives::U256;
+use faregate_ledger::{
+    AccountId, Answer, Balance, Claim, Payment, PaymentState, Spend, SpendRecord, SpendState,
+    Transfer, Worth,
+};
+use faregate_types::{
+    Amount, AssetId, Code, Fingerprint, PaymentId, RailName, Timestamp, parse_atomic,
+};
+use rusqlite::Row;
+
+use super::fault::Fault;
+
+/// Seconds as SQLite's signed integer, bit for bit: every time there is can be stored, and those before the year 292
+/// billion read as themselves.
+pub(super) const fn secs(time: Timestamp) -> i64 {
+    time.as_secs().cast_signed()
+}
+
+/// The reverse of [`secs`].
+pub(super) const fn time(secs: i64) -> Timestamp {
+    Timestamp::from_secs(secs.cast_unsigned())
+}
+
+/// A stored sum of money.
+pub(super) fn money(text: &str) -> Result<U256, Fault> {
+    parse_atomic(text).map_err(|_| Fault::Damaged("a sum of money"))
+}
+
+/// A stored asset.
+pub(super) fn asset(text: &str) -> Result<AssetId, Fault> {
+    text.parse().map_err(|_| Fault::Damaged("an asset"))
+}
+
+/// A stored account.
+pub(super) fn account(text: &str) -> Result<AccountId, Fault> {
+    AccountId::parse(text).map_err(|_| Fault::Damaged("an account"))
+}
+
+/// Stored 32 bytes.
+pub(super) fn id(bytes: [u8; 32]) -> PaymentId {
+    PaymentId::from_bytes(bytes)
+}
+
+fn code(text: Option<String>) -> Result<Option<Code>, Fault> {
+    text.map(|text| Code::from_str(&text).ok_or(Fault::Damaged("a code")))
+        .transpose()
+}
+
+fn boxed(text: Option<String>) -> Option<Box<str>> {
+    text.map(String::into_boxed_str)
+}
+
+/// The columns that [`payment`] reads, from `payment p`, `transfer t` and `answer a`.
+pub(super) const PAYMENT_COLUMNS: &str = "p.id, p.rail, p.fingerprint, p.state, p.route, p.evidence, p.transaction_ref, \
+     p.failure, p.claimed_at, p.changed_at, p.transfer, t.debit, t.credit, t.asset, t.amount, a.status, a.headers, a.body";
+
+/// A payment and the number of its transfer, from a row of [`PAYMENT_COLUMNS`].
+pub(super) fn payment(row: &Row<'_>) -> Result<(Payment, i64), Fault> {
+    let text = |column: &str| row.get::<_, String>(column);
+    let transfer = Transfer {
+        debit: account(&text("debit")?)?,
+        credit: account(&text("credit")?)?,
+        amount: Amount::new(money(&text("amount")?)?, asset(&text("asset")?)?),
+    };
+    let claim = Claim {
+        id: id(row.get("id")?),
+        rail: RailName::parse(&text("rail")?).ok_or(Fault::Damaged("a rail"))?,
+        fingerprint: Fingerprint::from_bytes(row.get("fingerprint")?),
+        transfer,
+        route: text("route")?.into(),
+        evidence: row.get("evidence")?,
+        at: time(row.get("claimed_at")?),
+    };
+    let payment = Payment {
+        claim,
+        state: PaymentState::parse(&text("state")?).ok_or(Fault::Damaged("a state"))?,
+        transaction: boxed(row.get("transaction_ref")?),
+        failure: code(row.get("failure")?)?,
+        answer: answer(row)?,
+        changed_at: time(row.get("changed_at")?),
+    };
+    Ok((payment, row.get("transfer")?))
+}
+
+fn answer(row: &Row<'_>) -> Result<Option<Answer>, Fault> {
+    let Some(status) = row.get::<_, Option<u16>>("status")? else {
+        return Ok(None);
+    };
+    let headers: Vec<u8> = row.get("headers")?;
+    let headers = headers_of(&headers).ok_or(Fault::Damaged("the headers of an answer"))?;
+    Ok(Some(Answer {
+        status,
+        headers,
+        body: row.get("body")?,
+    }))
+}
+
+/// Names and values, each after its length as four bytes, big-endian. `None` when one is longer than that can say.
+pub(super) fn headers_to_bytes(headers: &[(Box<str>, Vec<u8>)]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for (name, value) in headers {
+        for part in [name.as_bytes(), value] {
+            bytes.extend_from_slice(&u32::try_from(part.len()).ok()?.to_be_bytes());
+            bytes.extend_from_slice(part);
+        }
+    }
+    Some(bytes)
+}
+
+/// The reverse of [`headers_to_bytes`].
+fn headers_of(mut bytes: &[u8]) -> Option<Vec<(Box<str>, Vec<u8>)>> {
+    let mut headers = Vec::new();
+    while !bytes.is_empty() {
+        let name = std::str::from_utf8(take_part(&mut bytes)?).ok()?;
+        let value = take_part(&mut bytes)?;
+        headers.push((name.into(), value.to_vec()));
+    }
+    Some(headers)
+}
+
+fn take_part<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let (part, rest) = rest.split_at_checked(length)?;
+    *bytes = rest;
+    Some(part)
+}
+
+/// The columns that [`balance`] reads.
+pub(super) const BALANCE_COLUMNS: &str =
+    "asset, debits_pending, debits_posted, credits_pending, credits_posted";
+
+/// The four sums, from a row of [`BALANCE_COLUMNS`].
+pub(super) fn balance(row: &Row<'_>) -> Result<Balance, Fault> {
+    let sum = |column: &str| money(&row.get::<_, String>(column)?);
+    Ok(Balance {
+        asset: asset(&row.get::<_, String>("asset")?)?,
+        debits_pending: sum("debits_pending")?,
+        debits_posted: sum("debits_posted")?,
+        credits_pending: sum("credits_pending")?,
+        credits_posted: sum("credits_posted")?,
+    })
+}
+
+/// The columns that [`spend`] reads.
+pub(super) const SPEND_COLUMNS: &str = "id, origin, resource, payee, asset, amount, worth, signed_at, valid_until, credential, state, transaction_ref";
+
+/// A spend, from a row of [`SPEND_COLUMNS`].
+pub(super) fn spend(row: &Row<'_>) -> Result<SpendRecord, Fault> {
+    let text = |column: &str| row.get::<_, String>(column);
+    let spend = Spend {
+        id: id(row.get("id")?),
+        origin: text("origin")?.into(),
+        resource: text("resource")?.into(),
+        payee: text("payee")?.into(),
+        amount: Amount::new(money(&text("amount")?)?, asset(&text("asset")?)?),
+        worth: Worth::new(money(&text("worth")?)?),
+        at: time(row.get("signed_at")?),
+        valid_until: time(row.get("valid_until")?),
+        credential: row.get("credential")?,
+    };
+    Ok(SpendRecord {
+        spend,
+        state: SpendState::parse(&text("state")?).ok_or(Fault::Damaged("a state"))?,
+        transaction: boxed(row.get("transaction_ref")?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn headers_round_trip(headers in prop::collection::vec((".{0,8}", prop::collection::vec(any::<u8>(), 0..9)), 0..5)) {
+            let headers: Vec<(Box<str>, Vec<u8>)> = headers.into_iter().map(|(name, value)| (name.into(), value)).collect();
+            let bytes = headers_to_bytes(&headers).unwrap();
+            prop_assert_eq!(headers_of(&bytes), Some(headers));
+        }
+
+        #[test]
+        fn headers_of_anything_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            if let Some(headers) = headers_of(&bytes) {
+                prop_assert_eq!(headers_to_bytes(&headers), Some(bytes));
+            }
+        }
+
+        #[test]
+        fn times_round_trip(secs_since_1970: u64) {
+            let at = Timestamp::from_secs(secs_since_1970);
+            prop_assert_eq!(time(secs(at)), at);
+        }
+    }
+}

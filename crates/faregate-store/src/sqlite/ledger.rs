@@ -1,0 +1,114 @@
+//! The ledger of a seller or an operator.
+
+use std::path::Path;
+
+use faregate_ledger::{
+    AccountId, Balance, Claim, Claimed, LedgerStore, Payment, Step, StoreError, Totals,
+};
+use faregate_types::{AssetId, PaymentId, Timestamp};
+use futures_util::future::BoxFuture;
+
+use super::audit::{self, Audit};
+use super::connection::OpenError;
+use super::engine::Engine;
+use super::schema::LEDGER;
+use super::{books, payments};
+
+/// [`LedgerStore`] on SQLite.
+///
+/// Several processes may open one file. Dropping the store finishes what is queued, waits for it and closes the file, so
+/// drop it where waiting for the disk is fine.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use faregate_ledger::LedgerStore;
+/// use faregate_store::sqlite::SqliteLedger;
+///
+/// let ledger = SqliteLedger::in_memory()?;
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// assert!(ledger.open_payments(10).await?.is_empty());
+/// assert!(ledger.audit().await?.is_clean());
+/// # Ok::<(), faregate_ledger::StoreError>(())
+/// # })?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct SqliteLedger {
+    engine: Engine,
+}
+
+impl SqliteLedger {
+    /// Opens the ledger in `path`, or creates it, readable only by its owner. Blocks while it does: call it at the start.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is wrong with the file; a file of another kind or a newer version is not touched.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Engine::file(path.as_ref(), &LEDGER).map(|engine| Self { engine })
+    }
+
+    /// A ledger that is gone when it is dropped, for tests and demonstrations.
+    ///
+    /// # Errors
+    /// [`OpenError::Thread`] when the operating system gives no thread.
+    pub fn in_memory() -> Result<Self, OpenError> {
+        Engine::memory(&LEDGER).map(|engine| Self { engine })
+    }
+
+    /// Recomputes every balance from the transfers and compares. Reads the whole file.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when rows cannot even be read, [`StoreError::Unavailable`] as always.
+    pub async fn audit(&self) -> Result<Audit, StoreError> {
+        self.engine.read(audit::ledger).await
+    }
+}
+
+impl LedgerStore for SqliteLedger {
+    fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Claimed, StoreError>> {
+        Box::pin(self.engine.write(move |conn| payments::claim(conn, claim)))
+    }
+
+    fn advance(
+        &self,
+        id: PaymentId,
+        step: Step,
+        at: Timestamp,
+    ) -> BoxFuture<'_, Result<Payment, StoreError>> {
+        Box::pin(
+            self.engine
+                .write(move |conn| payments::advance(conn, id, step, at)),
+        )
+    }
+
+    fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
+        Box::pin(self.engine.read(move |conn| {
+            let found = payments::find(conn, &id)?;
+            Ok(found.map(|(payment, _)| payment))
+        }))
+    }
+
+    fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        Box::pin(self.engine.read(move |conn| payments::open(conn, limit)))
+    }
+
+    fn recent_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        Box::pin(self.engine.read(move |conn| payments::recent(conn, limit)))
+    }
+
+    fn balance(
+        &self,
+        account: AccountId,
+        asset: AssetId,
+    ) -> BoxFuture<'_, Result<Balance, StoreError>> {
+        Box::pin(
+            self.engine
+                .read(move |conn| books::balance(conn, &account, asset)),
+        )
+    }
+
+    fn totals(&self) -> BoxFuture<'_, Result<Totals, StoreError>> {
+        Box::pin(self.engine.read(books::totals))
+    }
+}

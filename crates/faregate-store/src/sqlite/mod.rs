@@ -1,0 +1,40 @@
+//! SQLite: one file per ledger or wallet, one writer thread with group commit, a few reader threads.
+//!
+//! ```text
+//! claim, advance, …  ──► queue ──► writer thread    BEGIN IMMEDIATE · job · job · job · COMMIT (one fsync) · answers
+//! payment, totals, … ──► queue ──► reader threads   one snapshot each
+//! ```
+//!
+//! | idea | where |
+//! |---|---|
+//! | a file, its pragmas, its mode | `connection` |
+//! | what is in it, and which version | `schema`, `migrations/` |
+//! | many jobs, one commit | `writer` |
+//! | reads beside the writer | `reader` |
+//! | both, and what becomes of SQLite's errors | `engine`, `fault` |
+//! | payments · transfers and balances · spends · sums over time | `payments`, `books`, `spends`, `window` |
+//! | rows to domain types and back | `codec` |
+//! | do the books add up? | `audit` |
+//!
+//! No SQLite call runs on the caller's thread, except while opening.
+
+mod audit;
+mod books;
+mod codec;
+mod connection;
+mod engine;
+mod fault;
+mod ledger;
+mod limits;
+mod payments;
+mod reader;
+mod schema;
+mod spends;
+mod wallet;
+mod window;
+mod writer;
+
+pub use audit::{Audit, AuditFault};
+pub use connection::{OpenError, SqliteError};
+pub use ledger::SqliteLedger;
+pub use wallet::SqliteWallet;

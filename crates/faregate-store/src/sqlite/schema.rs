@@ -1,0 +1,89 @@
+//! What kind of file it is, and how an older one becomes a newer one.
+//!
+//! A file carries two numbers of SQLite's header: `application_id` says ledger or wallet, `user_version` how many
+//! migrations it has seen. Migrations are never edited, only added.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::connection::OpenError;
+
+/// One kind of file.
+#[derive(Debug)]
+pub(super) struct Schema {
+    /// For people.
+    pub(super) name: &'static str,
+    /// Four letters in the file's header.
+    application_id: i32,
+    /// In order; the version of a file is how many it has seen.
+    migrations: &'static [&'static str],
+}
+
+/// The books of a seller or an operator.
+pub(super) const LEDGER: Schema = Schema {
+    name: "ledger",
+    application_id: i32::from_be_bytes(*b"FGLD"),
+    migrations: &[include_str!("migrations/ledger/0001_payments.sql")],
+};
+
+/// The books of a payer.
+pub(super) const WALLET: Schema = Schema {
+    name: "wallet",
+    application_id: i32::from_be_bytes(*b"FGWA"),
+    migrations: &[include_str!("migrations/wallet/0001_spends.sql")],
+};
+
+impl Schema {
+    /// The newest version this program knows.
+    fn newest(&self) -> i64 {
+        i64::try_from(self.migrations.len()).unwrap_or(i64::MAX)
+    }
+
+    /// Looks at a file without changing it.
+    ///
+    /// # Errors
+    /// [`OpenError::OtherKind`] and [`OpenError::Newer`], or what SQLite says about a file that is none of its own.
+    pub(super) fn check(&self, conn: &Connection) -> Result<i64, OpenError> {
+        let application_id: i32 =
+            conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let tables: i64 =
+            conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        let fresh = application_id == 0 && version == 0 && tables == 0;
+        if !fresh && application_id != self.application_id {
+            return Err(OpenError::OtherKind {
+                expected: self.name,
+            });
+        }
+        if version > self.newest() {
+            return Err(OpenError::Newer {
+                found: version,
+                known: self.newest(),
+            });
+        }
+        Ok(version)
+    }
+
+    /// Applies the migrations that the file has not seen, all or none. Safe when several processes do it at once.
+    pub(super) fn migrate(&self, conn: &mut Connection) -> Result<(), OpenError> {
+        if self.check(conn)? == self.newest() {
+            return Ok(());
+        }
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Again: another process may have been faster.
+        let version = self.check(&tx)?;
+        let seen = usize::try_from(version).map_err(|_| OpenError::Damaged)?;
+        for migration in self.migrations.iter().skip(seen) {
+            tx.execute_batch(migration)?;
+        }
+        tx.pragma_update(None, "application_id", self.application_id)?;
+        tx.pragma_update(None, "user_version", self.newest())?;
+        tx.commit()?;
+        tracing::info!(
+            file = self.name,
+            from = version,
+            to = self.newest(),
+            "schema brought up to date"
+        );
+        Ok(())
+    }
+}

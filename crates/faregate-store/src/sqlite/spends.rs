@@ -1,0 +1,180 @@
+//! Spends: what the writer and the readers do for [`WalletStore`](faregate_ledger::WalletStore). The caps are the ledger
+//! crate's rule; here they meet rows.
+
+use alloy_primitives::U256;
+use faregate_ledger::{
+    CapRefusal, Caps, Spend, SpendEnd, SpendRecord, SpendState, StoreError, Usage, Worth,
+};
+use faregate_types::{AssetId, Code, PaymentId, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::codec::{self, SPEND_COLUMNS};
+use super::fault::Fault;
+use super::{limits, window};
+
+/// Checks the caps and records a spend.
+pub(super) fn reserve(
+    conn: &Connection,
+    spend: &Spend,
+    caps: &Caps,
+) -> Result<Result<(), CapRefusal>, Fault> {
+    if let Some(known) = find(conn, &spend.id)? {
+        return if known.spend == *spend {
+            Ok(Ok(()))
+        } else {
+            Err(StoreError::Conflict.into())
+        };
+    }
+    // Without a period nothing is asked about it, so the shortest window will do.
+    let since = caps
+        .per_period
+        .map_or(spend.at, |period| period.since(spend.at));
+    let before = usage(conn, &spend.origin, since)?;
+    if let Err(refusal) = caps.check(spend.worth, &before) {
+        return Ok(Err(refusal));
+    }
+    insert(conn, spend)?;
+    count(conn, spend, before.host)?;
+    Ok(Ok(()))
+}
+
+/// Records how a spend ended.
+pub(super) fn finish(
+    conn: &Connection,
+    id: &PaymentId,
+    end: &SpendEnd,
+    at: Timestamp,
+) -> Result<(), Fault> {
+    let known = find(conn, id)?.ok_or(StoreError::NotFound)?;
+    let state = known.state.after(end);
+    let (transaction, refusal) = match end {
+        SpendEnd::Paid { transaction } => (transaction.as_deref(), None),
+        SpendEnd::Refused { code } => (None, Some(*code)),
+    };
+    let news = state != known.state || (known.transaction.is_none() && transaction.is_some());
+    if !news {
+        return Ok(());
+    }
+    conn.prepare_cached(
+        "UPDATE spend SET state = ?2, transaction_ref = coalesce(transaction_ref, ?3), refusal = coalesce(?4, refusal), \
+         finished_at = ?5 WHERE id = ?1",
+    )?
+    .execute(params![id.as_bytes(), state.as_str(), transaction, refusal.map(Code::as_str), codec::secs(at)])?;
+    Ok(())
+}
+
+/// What was signed for `origin` altogether, and for anybody since `since`.
+pub(super) fn usage(conn: &Connection, origin: &str, since: Timestamp) -> Result<Usage, Fault> {
+    let host = conn
+        .prepare_cached("SELECT worth FROM signed_for_origin WHERE origin = ?1")?
+        .query_row([origin], |row| row.get::<_, String>(0))
+        .optional()?;
+    let mut period = U256::ZERO;
+    let mut statement = conn.prepare_cached(
+        "SELECT worth FROM signed_in_slot WHERE level = ?1 AND slot >= ?2 AND slot < ?3",
+    )?;
+    for range in window::ranges(since.as_secs()) {
+        let mut rows = statement.query(range)?;
+        while let Some(row) = rows.next()? {
+            period = plus(period, codec::money(&row.get::<_, String>(0)?)?)?;
+        }
+    }
+    let host = host.map_or(Ok(U256::ZERO), |text| codec::money(&text))?;
+    Ok(Usage {
+        host: Worth::new(host),
+        period: Worth::new(period),
+    })
+}
+
+/// The newest spends, newest first.
+pub(super) fn recent(conn: &Connection, limit: u32) -> Result<Vec<SpendRecord>, Fault> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {SPEND_COLUMNS} FROM spend ORDER BY signed_at DESC, seq DESC LIMIT ?1"
+    ))?;
+    let mut rows = statement.query([limit.min(limits::PAGE_ROWS)])?;
+    let mut spends = Vec::new();
+    while let Some(row) = rows.next()? {
+        spends.push(codec::spend(row)?);
+    }
+    Ok(spends)
+}
+
+/// The payee of the first spend at `origin` in `asset`.
+pub(super) fn first_payee(
+    conn: &Connection,
+    origin: &str,
+    asset: AssetId,
+) -> Result<Option<Box<str>>, Fault> {
+    let payee = conn
+        .prepare_cached(
+            "SELECT payee FROM spend WHERE origin = ?1 AND asset = ?2 ORDER BY seq LIMIT 1",
+        )?
+        .query_row(params![origin, asset.to_string()], |row| {
+            row.get::<_, String>(0)
+        })
+        .optional()?;
+    Ok(payee.map(String::into_boxed_str))
+}
+
+fn find(conn: &Connection, id: &PaymentId) -> Result<Option<SpendRecord>, Fault> {
+    conn.prepare_cached(&format!("SELECT {SPEND_COLUMNS} FROM spend WHERE id = ?1"))?
+        .query_row([id.as_bytes()], |row| Ok(codec::spend(row)))
+        .optional()?
+        .transpose()
+}
+
+fn insert(conn: &Connection, spend: &Spend) -> Result<(), Fault> {
+    conn.prepare_cached(
+        "INSERT INTO spend (id, origin, resource, payee, asset, amount, worth, signed_at, valid_until, credential, state) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?
+    .execute(params![
+        spend.id.as_bytes(),
+        spend.origin,
+        spend.resource,
+        spend.payee,
+        spend.amount.asset().to_string(),
+        spend.amount.value().to_string(),
+        spend.worth.units().to_string(),
+        codec::secs(spend.at),
+        codec::secs(spend.valid_until),
+        spend.credential,
+        SpendState::Open.as_str(),
+    ])?;
+    Ok(())
+}
+
+/// Adds a spend to the sums of its origin and of its time.
+fn count(conn: &Connection, spend: &Spend, before: Worth) -> Result<(), Fault> {
+    let worth = spend.worth.units();
+    conn.prepare_cached(
+        "INSERT INTO signed_for_origin (origin, worth) VALUES (?1, ?2) \
+         ON CONFLICT (origin) DO UPDATE SET worth = excluded.worth",
+    )?
+    .execute(params![
+        spend.origin,
+        plus(before.units(), worth)?.to_string()
+    ])?;
+    let mut known =
+        conn.prepare_cached("SELECT worth FROM signed_in_slot WHERE level = ?1 AND slot = ?2")?;
+    let mut store = conn.prepare_cached(
+        "INSERT INTO signed_in_slot (level, slot, worth) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (level, slot) DO UPDATE SET worth = excluded.worth",
+    )?;
+    for slot in
+        window::slots(spend.at.as_secs()).ok_or(Fault::Damaged("a time at the end of time"))?
+    {
+        let sum = known
+            .query_row(slot, |row| row.get::<_, String>(0))
+            .optional()?;
+        let sum = sum.map_or(Ok(U256::ZERO), |text| codec::money(&text))?;
+        store.execute(params![slot.0, slot.1, plus(sum, worth)?.to_string()])?;
+    }
+    Ok(())
+}
+
+/// The books hold no sums beyond 256 bits.
+pub(super) fn plus(a: U256, b: U256) -> Result<U256, Fault> {
+    a.checked_add(b)
+        .ok_or(Fault::Damaged("a sum that overflows"))
+}

@@ -1,0 +1,101 @@
+//! The wallet of a payer.
+
+use std::path::Path;
+
+use faregate_ledger::{
+    CapRefusal, Caps, Spend, SpendEnd, SpendRecord, StoreError, Usage, WalletStore,
+};
+use faregate_types::{AssetId, PaymentId, Timestamp};
+use futures_util::future::BoxFuture;
+
+use super::audit::{self, Audit};
+use super::connection::OpenError;
+use super::engine::Engine;
+use super::schema::WALLET;
+use super::spends;
+
+/// [`WalletStore`] on SQLite. Several processes that share a file share its caps.
+///
+/// Dropping the store finishes what is queued, waits for it and closes the file, so drop it where waiting for the disk is
+/// fine.
+#[derive(Debug)]
+pub struct SqliteWallet {
+    engine: Engine,
+}
+
+impl SqliteWallet {
+    /// Opens the wallet in `path`, or creates it, readable only by its owner. Blocks while it does: call it at the start.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is wrong with the file; a file of another kind or a newer version is not touched.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Engine::file(path.as_ref(), &WALLET).map(|engine| Self { engine })
+    }
+
+    /// A wallet that is gone when it is dropped, for tests and demonstrations.
+    ///
+    /// # Errors
+    /// [`OpenError::Thread`] when the operating system gives no thread.
+    pub fn in_memory() -> Result<Self, OpenError> {
+        Engine::memory(&WALLET).map(|engine| Self { engine })
+    }
+
+    /// Recomputes every sum from the spends and compares. Reads the whole file.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when rows cannot even be read, [`StoreError::Unavailable`] as always.
+    pub async fn audit(&self) -> Result<Audit, StoreError> {
+        self.engine.read(audit::wallet).await
+    }
+}
+
+impl WalletStore for SqliteWallet {
+    fn reserve_spend(
+        &self,
+        spend: Spend,
+        caps: Caps,
+    ) -> BoxFuture<'_, Result<Result<(), CapRefusal>, StoreError>> {
+        Box::pin(
+            self.engine
+                .write(move |conn| spends::reserve(conn, &spend, &caps)),
+        )
+    }
+
+    fn finish_spend(
+        &self,
+        id: PaymentId,
+        end: SpendEnd,
+        at: Timestamp,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(
+            self.engine
+                .write(move |conn| spends::finish(conn, &id, &end, at)),
+        )
+    }
+
+    fn usage(
+        &self,
+        origin: Box<str>,
+        since: Timestamp,
+    ) -> BoxFuture<'_, Result<Usage, StoreError>> {
+        Box::pin(
+            self.engine
+                .read(move |conn| spends::usage(conn, &origin, since)),
+        )
+    }
+
+    fn recent_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
+        Box::pin(self.engine.read(move |conn| spends::recent(conn, limit)))
+    }
+
+    fn known_payee(
+        &self,
+        origin: Box<str>,
+        asset: AssetId,
+    ) -> BoxFuture<'_, Result<Option<Box<str>>, StoreError>> {
+        Box::pin(
+            self.engine
+                .read(move |conn| spends::first_payee(conn, &origin, asset)),
+        )
+    }
+}
