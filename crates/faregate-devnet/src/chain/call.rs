@@ -194,7 +194,7 @@ fn revert_reason(data: &[u8]) -> Option<String> {
 
 fn refused(rejection: TxRejection) -> CallError {
     match rejection {
-        TxRejection::Funds { from, .. } => CallError::Funds { from },
+        TxRejection::Funds { from, have, .. } => CallError::Funds { from, have },
         other => CallError::Rejected(other),
     }
 }
@@ -210,13 +210,17 @@ fn gas_allowance(request: &TransactionRequest, view: &View<'_>) -> Result<u64, C
         return Ok(wanted);
     }
     let from = request.from.unwrap_or_default();
-    let value = request.value.unwrap_or_default();
-    let rest = view
-        .balance(from)
-        .checked_sub(value)
-        .ok_or(CallError::Funds { from })?;
+    let have = view.balance(from);
+    let poor = CallError::Funds { from, have };
+    let rest = have
+        .checked_sub(request.value.unwrap_or_default())
+        .ok_or(poor.clone())?;
     let affordable = rest.checked_div(U256::from(price)).unwrap_or_default();
-    Ok(u64::try_from(affordable).unwrap_or(u64::MAX).min(wanted))
+    let affordable = u64::try_from(affordable).unwrap_or(u64::MAX);
+    if affordable < CHEAPEST_TX_GAS {
+        return Err(poor);
+    }
+    Ok(affordable.min(wanted))
 }
 
 fn gas_price(request: &TransactionRequest) -> Result<u128, CallError> {
@@ -334,5 +338,7 @@ const fn word(bytes: &B256) -> U256 {
     U256::from_be_bytes(bytes.0)
 }
 
+/// Gas of the cheapest transaction there is.
+const CHEAPEST_TX_GAS: u64 = 21_000;
 /// Gas that a call with value gets on top.
 const CALL_STIPEND: u64 = 2_300;

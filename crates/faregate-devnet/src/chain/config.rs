@@ -6,10 +6,9 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    clock::{Clock, SystemClock},
-    genesis::TestAsset,
-};
+use faregate_types::Asset;
+
+use super::clock::{Clock, SystemClock};
 
 /// Configuration of a dev chain. The default is Base Sepolia's chain id on a free port of the loopback interface, with
 /// every transaction mined at once.
@@ -25,8 +24,9 @@ pub struct ChainConfig {
     /// `None`: a transaction is mined at once, in its own block. `Some`: a block is mined every so often, with or without
     /// transactions, and transactions wait for it.
     pub block_time: Option<Duration>,
-    /// The test asset to put on the chain, for a chain id without a known USDC or to replace it.
-    pub asset: Option<TestAsset>,
+    /// The token that prices on this chain are meant in, if it is not the one of the built-in table: for chain ids
+    /// without a known USDC. Test code is put at its address.
+    pub asset: Option<Asset>,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
 }

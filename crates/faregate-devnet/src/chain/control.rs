@@ -270,7 +270,7 @@ impl Chain {
             // Enough for a few full blocks in a row before it.
             max_fee_per_gas: base_fee.saturating_mul(4),
             max_priority_fee_per_gas: 0,
-            to: TxKind::Call(self.asset.token),
+            to: TxKind::Call(self.usdc),
             value: U256::ZERO,
             access_list: alloy_eips::eip2930::AccessList::default(),
             input: genesis::mint_input(to, value),

@@ -51,7 +51,7 @@ impl Devchain {
         let chain = spawn_blocking(move || Chain::new(&config))
             .await
             .map_err(|_| DevchainError::Stopped)??;
-        let (chain_id, usdc) = (chain.chain_id, chain.asset.token);
+        let (chain_id, usdc) = (chain.chain_id, chain.usdc);
         let node = Arc::new(Node::new(chain));
         let clockwork = tokio::spawn(mine_at_intervals(Arc::clone(&node), node.mining()));
         let (stop, stopped) = oneshot::channel::<()>();
@@ -233,7 +233,7 @@ impl Devchain {
     ///
     /// When somebody replaced the token's code by something that does not answer.
     pub async fn usdc_balance(&self, account: Address) -> Result<U256, DevchainError> {
-        self.look(move |chain| Ok(chain.asset_balance(account)?))
+        self.look(move |chain| Ok(chain.usdc_balance(account)?))
             .await
     }
 

@@ -12,6 +12,7 @@ use alloy_eips::{
     eip1559::{BaseFeeParams, INITIAL_BASE_FEE},
 };
 use alloy_primitives::{Address, B256, U256, keccak256};
+use faregate_types::{Asset, ChainId};
 
 use super::{
     blocks::{Block, Blocks},
@@ -21,7 +22,7 @@ use super::{
     error::{CallError, DevchainError, TxRejection},
     evm::{BlockContext, intrinsic_gas},
     filters::Filters,
-    genesis::{self, TestAsset},
+    genesis,
     limits,
     pool::Pool,
     state::{Changes, State, View},
@@ -32,7 +33,8 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct Chain {
     pub(crate) chain_id: u64,
-    pub(crate) asset: TestAsset,
+    /// The test USDC.
+    pub(crate) usdc: Address,
     pub(crate) blocks: Blocks,
     pub(crate) pool: Pool,
     pub(crate) filters: Filters,
@@ -114,11 +116,8 @@ pub(crate) enum BlockRef {
 impl Chain {
     /// Makes the first block.
     pub(crate) fn new(config: &ChainConfig) -> Result<Self, DevchainError> {
-        let asset = match &config.asset {
-            Some(asset) => asset.clone(),
-            None => genesis::known_asset(config.chain_id)
-                .ok_or(DevchainError::UnknownChain(config.chain_id))?,
-        };
+        let chain_id = ChainId::new(config.chain_id).ok_or(DevchainError::ZeroChain)?;
+        let assets = genesis::assets(chain_id, config.asset.as_ref())?;
         let mining = match config.block_time {
             Some(interval) if interval < limits::BLOCK_TIME_MIN => {
                 return Err(DevchainError::BlockTime(interval));
@@ -128,7 +127,7 @@ impl Chain {
         };
         let mut chain = Self {
             chain_id: config.chain_id,
-            asset,
+            usdc: assets.first().map_or(Address::ZERO, |asset| asset.id.token()),
             blocks: Blocks::default(),
             pool: Pool::default(),
             filters: Filters::default(),
@@ -147,11 +146,11 @@ impl Chain {
             finality_depth: config.finality_depth,
             clock: Arc::clone(&config.clock),
         };
-        chain.start()?;
+        chain.start(&assets)?;
         Ok(chain)
     }
 
-    fn start(&mut self) -> Result<(), DevchainError> {
+    fn start(&mut self, assets: &[Asset]) -> Result<(), DevchainError> {
         let context = BlockContext {
             number: 0,
             timestamp: self.clock.now_secs(),
@@ -159,7 +158,7 @@ impl Chain {
             ..self.context_after(None)
         };
         let mut view = View::new(&self.state, &self.blocks);
-        genesis::fill(&mut view, &context, &self.asset)?;
+        genesis::fill(&mut view, &context, assets)?;
         let changes = view.into_changes();
         self.state.apply(changes);
         let draft = build(
@@ -490,11 +489,11 @@ impl Chain {
         SUGGESTED_TIP_WEI
     }
 
-    /// Balance of the test asset in its smallest unit.
-    pub(crate) fn asset_balance(&self, account: Address) -> Result<U256, CallError> {
-        let output = self.call_contract(self.asset.token, genesis::balance_input(account))?;
+    /// Balance of test USDC in its smallest unit.
+    pub(crate) fn usdc_balance(&self, account: Address) -> Result<U256, CallError> {
+        let output = self.call_contract(self.usdc, genesis::balance_input(account))?;
         U256::try_from_be_slice(&output).ok_or(CallError::Argument(
-            "the test asset did not answer with a number",
+            "the test USDC did not answer with a number",
         ))
     }
 }

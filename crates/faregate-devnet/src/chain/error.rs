@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use alloy_primitives::{Address, B256, Bytes, U256};
+use faregate_types::AssetId;
 
 /// Why the dev chain did not start, or why a direct control did not work.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,17 @@ pub enum DevchainError {
     /// The chain id has no official test asset and the configuration names none.
     #[error("chain id {0} has no known USDC: name an asset in the configuration")]
     UnknownChain(u64),
+    /// No chain has the id 0.
+    #[error("chain id 0 is not possible")]
+    ZeroChain,
+    /// The configured asset is on another chain.
+    #[error("asset {asset} is not on chain {chain}")]
+    OtherChain {
+        /// The asset of the configuration.
+        asset: AssetId,
+        /// The chain id of the configuration.
+        chain: u64,
+    },
     /// The block time is shorter than the chain can keep.
     #[error("block time {0:?} is too short: expected at least 10 milliseconds")]
     BlockTime(Duration),
@@ -189,10 +201,12 @@ pub enum CallError {
     #[error("gas required exceeds allowance ({0})")]
     GasAllowance(u64),
     /// The sender cannot pay for the call.
-    #[error("insufficient funds for transfer: address {from}")]
+    #[error("insufficient funds for gas * price + value: address {from} have {have}")]
     Funds {
         /// Sender.
         from: Address,
+        /// Balance in wei.
+        have: U256,
     },
     /// The call was refused before it ran.
     #[error(transparent)]

@@ -1,9 +1,8 @@
 //! What stands on the chain before its first block: money, test USDC and two helper contracts.
 
-use std::borrow::Cow;
-
 use alloy_primitives::{Address, Bytes, TxKind, U256, address};
 use alloy_sol_types::{SolCall, SolValue, sol};
+use faregate_types::{Asset, AssetRegistry, ChainId};
 use revm::{bytecode::Bytecode, context::TxEnv, context_interface::result::ExecutionResult};
 use serde::Deserialize;
 
@@ -14,21 +13,6 @@ use super::{
     limits,
     state::View,
 };
-
-/// A test token: where it stands and what its EIP-712 domain says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TestAsset {
-    /// Address of the token.
-    pub token: Address,
-    /// ERC-20 name and EIP-712 domain name; at most 31 bytes.
-    pub name: Cow<'static, str>,
-    /// EIP-712 domain version; at most 31 bytes.
-    pub version: Cow<'static, str>,
-    /// ERC-20 symbol; at most 31 bytes.
-    pub symbol: Cow<'static, str>,
-    /// ERC-20 decimals.
-    pub decimals: u8,
-}
 
 /// Address of Multicall3 on every chain.
 pub const MULTICALL3: Address = address!("0xcA11bde05977b3631167028862bE2a173976CA11");
@@ -51,7 +35,7 @@ sol! {
 pub(crate) fn fill(
     view: &mut View<'_>,
     block: &BlockContext,
-    asset: &TestAsset,
+    assets: &[Asset],
 ) -> Result<(), DevchainError> {
     for account in &ACCOUNTS {
         view.edit(account.address, |info| info.balance = DEV_BALANCE_WEI);
@@ -61,12 +45,20 @@ pub(crate) fn fill(
     place(view, MULTICALL3, multicall.deployed_bytecode);
     let deployer: Artifact = read("Create2Deployer", CREATE2_DEPLOYER_JSON)?;
     place(view, CREATE2_DEPLOYER, deployer.deployed_bytecode);
-    place_token(view, block, asset)?;
+    for asset in assets {
+        place_token(view, block, asset)?;
+        fund(view, block, asset)?;
+    }
+    Ok(())
+}
+
+/// Gives every dev account its test tokens.
+fn fund(view: &mut View<'_>, block: &BlockContext, asset: &Asset) -> Result<(), DevchainError> {
     let unit = U256::from(10).saturating_pow(U256::from(asset.decimals));
     for account in &ACCOUNTS {
         let value = U256::from(DEV_USDC).saturating_mul(unit);
         let mint = mint_input(account.address, value);
-        call(view, block, asset.token, mint).ok_or(DevchainError::Contract {
+        call(view, block, asset.id.token(), mint).ok_or(DevchainError::Contract {
             name: "TestUsdc",
             reason: "minting failed",
         })?;
@@ -89,27 +81,27 @@ pub(crate) fn balance_input(account: Address) -> Bytes {
 fn place_token(
     view: &mut View<'_>,
     block: &BlockContext,
-    asset: &TestAsset,
+    asset: &Asset,
 ) -> Result<(), DevchainError> {
     let artifact: Artifact = read("TestUsdc", TEST_USDC_JSON)?;
-    let name: &str = &asset.name;
+    let name: &str = &asset.domain.name;
     let arguments = (
         name,
-        &*asset.version,
+        &*asset.domain.version,
         &*asset.symbol,
         U256::from(asset.decimals),
     )
         .abi_encode_params();
     let mut creation = artifact.bytecode.unwrap_or_default().to_vec();
     creation.extend_from_slice(&arguments);
-    place(view, asset.token, creation.into());
-    let runtime = call(view, block, asset.token, Bytes::new())
+    place(view, asset.id.token(), creation.into());
+    let runtime = call(view, block, asset.id.token(), Bytes::new())
         .filter(|runtime| !runtime.is_empty())
         .ok_or(DevchainError::Contract {
             name: "TestUsdc",
             reason: "the constructor failed",
         })?;
-    place(view, asset.token, runtime);
+    place(view, asset.id.token(), runtime);
     Ok(())
 }
 
@@ -160,27 +152,23 @@ const MULTICALL3_JSON: &str = include_str!("../../../../contracts/artifacts/Mult
 const CREATE2_DEPLOYER_JSON: &str =
     include_str!("../../../../contracts/artifacts/Create2Deployer.json");
 
-/// The USDC of a chain, or the token that takes its place there; `None` for a chain we do not know.
-pub(crate) fn known_asset(chain_id: u64) -> Option<TestAsset> {
-    let (_, token, name, version, symbol, decimals) =
-        *ASSETS.iter().find(|asset| asset.0 == chain_id)?;
-    Some(TestAsset {
-        token,
-        name: Cow::Borrowed(name),
-        version: Cow::Borrowed(version),
-        symbol: Cow::Borrowed(symbol),
-        decimals,
-    })
+/// The tokens that belong on a chain: the one prices are meant in first, then what else is known there.
+pub(crate) fn assets(chain: ChainId, asset: Option<&Asset>) -> Result<Vec<Asset>, DevchainError> {
+    let mut registry = AssetRegistry::builtin();
+    if let Some(asset) = asset {
+        if asset.id.chain() != chain {
+            return Err(DevchainError::OtherChain {
+                asset: asset.id,
+                chain: chain.get(),
+            });
+        }
+        registry = registry.with_default(asset.clone());
+    }
+    let first = registry
+        .default_for(chain)
+        .ok_or(DevchainError::UnknownChain(chain.get()))?;
+    let others = registry
+        .iter()
+        .filter(|other| other.id.chain() == chain && other.id != first.id);
+    Ok(std::iter::once(first).chain(others).cloned().collect())
 }
-
-/// Chain id, address, EIP-712 name, version, symbol, decimals. Chain 31337 (anvil, hardhat) has no official USDC and gets
-/// Base Sepolia's.
-#[rustfmt::skip]
-static ASSETS: &[(u64, Address, &str, &str, &str, u8)] = &[
-    (84532, address!("0x036CbD53842c5426634e7929541eC2318f3dCF7e"), "USDC", "2", "USDC", 6),
-    (31337, address!("0x036CbD53842c5426634e7929541eC2318f3dCF7e"), "USDC", "2", "USDC", 6),
-    (8453, address!("0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"), "USD Coin", "2", "USDC", 6),
-    (1, address!("0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"), "USD Coin", "2", "USDC", 6),
-    (11155111, address!("0x1c7D4B196Cb0C7B01d743Fbc6116a902379C7238"), "USDC", "2", "USDC", 6),
-    (137, address!("0x3c499c542cEF5E3811e1192ce70d8cC03d5c3359"), "USD Coin", "2", "USDC", 6),
-];

@@ -31,5 +31,5 @@ pub use self::{
     config::ChainConfig,
     devchain::Devchain,
     error::{CallError, ControlError, DevchainError, LogError, TxRejection},
-    genesis::{CREATE2_DEPLOYER, DEV_BALANCE_WEI, DEV_USDC, MULTICALL3, TestAsset},
+    genesis::{CREATE2_DEPLOYER, DEV_BALANCE_WEI, DEV_USDC, MULTICALL3},
 };

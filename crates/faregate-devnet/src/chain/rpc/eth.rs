@@ -159,8 +159,8 @@ impl Node {
             .ok_or_else(|| RpcError::params("missing value for required argument 0"))?;
         let newest = params.required::<BlockNumberOrTag>(1)?;
         let percentiles = match params.optional::<Vec<serde_json::Number>>(2)? {
-            Some(wanted) => Some(percentiles(&wanted)?),
-            None => None,
+            Some(wanted) if !wanted.is_empty() => Some(percentiles(&wanted)?),
+            Some(_) | None => None,
         };
         let history = self
             .read()
