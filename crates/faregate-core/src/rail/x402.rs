@@ -252,9 +252,6 @@ fn resource_of(offer: &Offer) -> v2::ResourceInfo {
 /// Our requirement for one ask, as v2 puts it.
 fn requirements_v2(offer: &Offer, ask: &Ask) -> v2::PaymentRequirements {
     let Payee::Evm(pay_to) = ask.payee;
-    let mut extra = Map::new();
-    extra.insert("name".into(), ask.asset.domain.name.as_ref().into());
-    extra.insert("version".into(), ask.asset.domain.version.as_ref().into());
     v2::PaymentRequirements {
         scheme: SCHEME_EXACT.to_owned(),
         network: ask.asset.id.chain().to_string(),
@@ -262,7 +259,7 @@ fn requirements_v2(offer: &Offer, ask: &Ask) -> v2::PaymentRequirements {
         asset: ask.asset.id.token().to_string(),
         pay_to: pay_to.to_string(),
         max_timeout_seconds: MaxTimeout::from_secs(offer.max_timeout_secs()),
-        extra: Some(extra),
+        extra: Some(ask.asset.domain.to_extra()),
     }
 }
 

@@ -1,0 +1,289 @@
+//! A ledger in memory and a rail that does what it is told, both writing down the order of effects.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use alloy_primitives::{Address, U256};
+use faregate_core::port::{Away, SettleOutcome, Settlement, Trail, Unknown};
+use faregate_core::rail::{
+    Challenge, Credential, Evidence, Headers, Presented, Rail, Reading, VerifyError,
+};
+use faregate_core::{Ask, Offer, Payee, Resource, SettlePolicy};
+use faregate_ledger::{
+    AccountId, Balance, Claim, Claimed, LedgerStore, Payment, PaymentState, Step, StoreError,
+    Totals, Transfer,
+};
+use faregate_types::{
+    Amount, AssetId, AssetRegistry, ChainId, Code, PaymentId, RailName, Refusal, Timestamp,
+};
+use futures_util::future::{BoxFuture, ready};
+use http::HeaderMap;
+
+/// What happened, in order.
+pub type Log = Arc<Mutex<Vec<String>>>;
+
+/// Keeps payments in memory; fails on demand.
+#[derive(Default)]
+pub struct Memory {
+    pub log: Log,
+    pub rows: Mutex<BTreeMap<PaymentId, Payment>>,
+    pub away: Mutex<bool>,
+}
+
+impl Memory {
+    pub fn state(&self, id: PaymentId) -> Option<PaymentState> {
+        self.rows.lock().unwrap().get(&id).map(|row| row.state)
+    }
+
+    fn up(&self) -> Result<(), StoreError> {
+        if *self.away.lock().unwrap() {
+            Err(StoreError::Unavailable)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn claim_now(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        self.up()?;
+        self.log.lock().unwrap().push("claim".into());
+        let mut rows = self.rows.lock().unwrap();
+        if let Some(verdict) = rows
+            .get(&claim.id)
+            .cloned()
+            .and_then(|row| row.verdict(&claim.fingerprint))
+        {
+            return Ok(verdict);
+        }
+        let at = claim.at;
+        rows.insert(
+            claim.id,
+            Payment {
+                claim,
+                state: PaymentState::Reserved,
+                transaction: None,
+                failure: None,
+                answer: None,
+                changed_at: at,
+            },
+        );
+        Ok(Claimed::Won)
+    }
+
+    fn advance_now(&self, id: PaymentId, step: Step) -> Result<Payment, StoreError> {
+        self.up()?;
+        let mut rows = self.rows.lock().unwrap();
+        let row = rows.get_mut(&id).ok_or(StoreError::NotFound)?;
+        row.state = row.state.after(&step)?;
+        let name = match step {
+            Step::Broadcast { transaction } => {
+                row.transaction = Some(transaction);
+                "broadcast"
+            }
+            Step::Settle { transaction } => {
+                row.transaction = transaction.or(row.transaction.take());
+                "post"
+            }
+            Step::Fail { code } => {
+                row.failure = Some(code);
+                "void"
+            }
+            Step::Release => "release",
+            Step::Keep { answer } => {
+                row.answer = Some(answer);
+                "keep"
+            }
+        };
+        self.log.lock().unwrap().push(name.into());
+        Ok(row.clone())
+    }
+}
+
+impl LedgerStore for Memory {
+    fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Claimed, StoreError>> {
+        Box::pin(ready(self.claim_now(claim)))
+    }
+
+    fn advance(
+        &self,
+        id: PaymentId,
+        step: Step,
+        _at: Timestamp,
+    ) -> BoxFuture<'_, Result<Payment, StoreError>> {
+        Box::pin(ready(self.advance_now(id, step)))
+    }
+
+    fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
+        Box::pin(ready(
+            self.up()
+                .map(|()| self.rows.lock().unwrap().get(&id).cloned()),
+        ))
+    }
+
+    fn open_payments(&self, _limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        Box::pin(ready(Ok(Vec::new())))
+    }
+
+    fn recent_payments(&self, _limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        Box::pin(ready(Ok(Vec::new())))
+    }
+
+    fn balance(
+        &self,
+        _account: AccountId,
+        asset: AssetId,
+    ) -> BoxFuture<'_, Result<Balance, StoreError>> {
+        Box::pin(ready(Ok(Balance::zero(asset))))
+    }
+
+    fn totals(&self) -> BoxFuture<'_, Result<Totals, StoreError>> {
+        Box::pin(ready(Ok(Vec::new())))
+    }
+}
+
+/// A rail whose answers are scripted. The credential is the payment's number and its signature.
+#[derive(Default)]
+pub struct Scripted {
+    pub log: Log,
+    pub verify: Mutex<VecDeque<Result<(), VerifyError>>>,
+    pub settle: Mutex<VecDeque<SettleOutcome>>,
+    pub resolve: Mutex<VecDeque<SettleOutcome>>,
+}
+
+pub type Sent = (u8, &'static str);
+
+pub fn credential(number: u8, signature: &'static str) -> Credential {
+    Credential::new(RailName::X402, (number, signature))
+}
+
+pub fn settled() -> SettleOutcome {
+    SettleOutcome::Settled(Settlement {
+        transaction: Some("0xaa".into()),
+        network: ChainId::BASE_SEPOLIA,
+        payer: Address::repeat_byte(1),
+    })
+}
+
+pub fn failed() -> SettleOutcome {
+    SettleOutcome::Failed(Refusal::new(Code::TransactionFailed))
+}
+
+pub fn unknown() -> SettleOutcome {
+    SettleOutcome::Unknown(Unknown {
+        code: Code::SettlementPending,
+        transaction: Some("0xaa".into()),
+    })
+}
+
+pub fn payment_id(number: u8) -> PaymentId {
+    PaymentId::from_bytes([number; 32])
+}
+
+impl Rail for Scripted {
+    fn name(&self) -> RailName {
+        RailName::X402
+    }
+
+    fn serves(&self, _offer: &Offer) -> bool {
+        true
+    }
+
+    fn read(&self, _headers: &HeaderMap) -> Reading {
+        Reading::Nothing
+    }
+
+    fn challenge<'a>(
+        &'a self,
+        _offer: &'a Offer,
+        why: &'a Refusal,
+    ) -> BoxFuture<'a, Result<Challenge, Away>> {
+        self.log.lock().unwrap().push("challenge".into());
+        let mut challenge = Challenge {
+            reusable: true,
+            ..Challenge::default()
+        };
+        challenge
+            .body
+            .insert("error".into(), why.code.as_str().into());
+        Box::pin(ready(Ok(challenge)))
+    }
+
+    fn present(&self, credential: &Credential, offer: &Offer) -> Result<Presented, Refusal> {
+        let (number, signature) = *credential
+            .content::<Sent>()
+            .ok_or(Refusal::new(Code::Internal))?;
+        let ask = &offer.asks()[0];
+        Ok(Presented {
+            id: payment_id(number),
+            rail: RailName::X402,
+            transfer: Transfer {
+                debit: AccountId::payer(Address::repeat_byte(1)),
+                credit: AccountId::payee(Address::repeat_byte(2)),
+                amount: ask.amount,
+            },
+            evidence: Evidence(signature.as_bytes().to_vec()),
+        })
+    }
+
+    fn verify<'a>(&'a self, _presented: &'a Presented) -> BoxFuture<'a, Result<(), VerifyError>> {
+        self.log.lock().unwrap().push("verify".into());
+        Box::pin(ready(
+            self.verify.lock().unwrap().pop_front().unwrap_or(Ok(())),
+        ))
+    }
+
+    fn settle<'a>(
+        &'a self,
+        _presented: &'a Presented,
+        trail: &'a dyn Trail,
+    ) -> BoxFuture<'a, SettleOutcome> {
+        Box::pin(async move {
+            if let Err(away) = trail.broadcast("0xaa").await {
+                return SettleOutcome::Unknown(Unknown {
+                    code: away.code,
+                    transaction: None,
+                });
+            }
+            self.log.lock().unwrap().push("send".into());
+            self.settle
+                .lock()
+                .unwrap()
+                .pop_front()
+                .unwrap_or_else(settled)
+        })
+    }
+
+    fn resolve<'a>(&'a self, _payment: &'a Payment) -> BoxFuture<'a, SettleOutcome> {
+        self.log.lock().unwrap().push("resolve".into());
+        Box::pin(ready(
+            self.resolve
+                .lock()
+                .unwrap()
+                .pop_front()
+                .unwrap_or_else(unknown),
+        ))
+    }
+
+    fn receipt(&self, _evidence: &Evidence, _outcome: &SettleOutcome) -> Headers {
+        Headers::new()
+    }
+}
+
+/// A tenth of a cent on Base Sepolia.
+pub fn offer(policy: SettlePolicy) -> Offer {
+    let asset = AssetRegistry::builtin()
+        .default_for(ChainId::BASE_SEPOLIA)
+        .unwrap()
+        .clone();
+    let resource = Resource {
+        url: "https://api.example.com/joke".into(),
+        description: "".into(),
+        mime_type: "".into(),
+    };
+    let ask = Ask {
+        rail: RailName::X402,
+        amount: Amount::new(U256::from(1000), asset.id),
+        asset,
+        payee: Payee::Evm(Address::repeat_byte(2)),
+    };
+    Offer::new("joke", resource, vec![ask], policy, 60).unwrap()
+}
