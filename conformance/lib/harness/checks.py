@@ -19,7 +19,7 @@ class Books(NamedTuple):
     payee: int
     sent: int
 
-    def paid_once(self) -> "Books":
+    def paid_once(self) -> Books:
         """The same books after one payment at the price of these suites."""
         return Books(self.payer - PRICE, self.payee + PRICE, self.sent + 1)
 

@@ -9,6 +9,7 @@ import traceback
 
 from . import procs
 from .outcome import Fail, Skip
+from .paths import LOGS
 from .rows import load
 from .table import ROWS, Row, chosen
 
@@ -33,6 +34,8 @@ def _run(row: Row) -> str:
         verdict, note = "skip", str(why)
     except Fail as why:
         verdict, note = "FAIL", str(why)
+    except OSError as error:  # refused, reset, timed out: the peer is away or hangs
+        verdict, note = "FAIL", f"{type(error).__name__}: {error} (did the server die? see {LOGS})"
     except Exception as error:  # a broken row must not hide the rows after it
         traceback.print_exc(file=sys.stderr)
         verdict, note = "FAIL", f"the row itself broke: {type(error).__name__}: {error}"

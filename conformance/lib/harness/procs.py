@@ -1,15 +1,15 @@
 """Processes: started in groups of their own, logged to files, and all gone at the end.
 
-Whatever ends a run (success, failure, Ctrl-C, a termination signal), `stop_all` runs; on Linux the kernel also kills the
-children if the harness itself is killed outright.
+Whatever ends a run (success, failure, Ctrl-C, a termination signal), `stop_all` runs; with
+`setpriv` (Linux) the kernel also kills the children if the harness itself is killed outright.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,15 +17,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from .outcome import Fail
 from .paths import LOGS
 
 STOP_SECONDS = 5.0
-_PR_SET_PDEATHSIG = 1
-_running: list["Service"] = []
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+_running: list[Service] = []
 
 
 def free_port() -> int:
@@ -35,9 +35,10 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _die_with_parent() -> None:
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _guarded(command: list[str]) -> list[str]:
+    """The command, made to die with the harness where the system has a tool for that."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
 
 
 class Service:
@@ -49,14 +50,13 @@ class Service:
         self.log = LOGS / f"{name}.log"
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(  # pylint: disable=consider-using-with
-                command,
+                _guarded(command),
                 env={**clean_env(), **env},
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
             )
         _running.append(self)
 
@@ -74,7 +74,7 @@ class Service:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return text[-size:]
 
-    def until(self, ready, what: str, seconds: float = 60.0):
+    def until(self, ready: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
         """Waits until `ready()` returns something true; fails if the process ends or time runs out first."""
         limit = time.monotonic() + seconds
         while time.monotonic() < limit:
@@ -87,7 +87,7 @@ class Service:
             time.sleep(0.05)
         raise Fail(f"{self.name}: no {what} within {seconds:.0f} s; log: {self.tail()}")
 
-    def until_http(self, url: str, seconds: float = 60.0) -> "Service":
+    def until_http(self, url: str, seconds: float = 60.0) -> Service:
         """Waits until a GET of `url` answers 200."""
 
         def ready() -> bool:
@@ -134,7 +134,7 @@ def stop_all() -> None:
         service.stop()
 
 
-def _on_signal(number: int, _frame) -> None:
+def _on_signal(number: int, _frame: object) -> None:
     sys.exit(128 + number)
 
 
@@ -153,7 +153,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Runs one command to its end in a group of its own; the group is killed if it takes too long."""
     with subprocess.Popen(
-        command,
+        _guarded(command),
         env={**clean_env(), **(env or {})},
         cwd=cwd,
         stdin=subprocess.DEVNULL,
@@ -162,7 +162,6 @@ def run(
         text=True,
         errors="replace",
         start_new_session=True,
-        preexec_fn=_die_with_parent,
     ) as process:
         try:
             out, err = process.communicate(timeout=seconds)

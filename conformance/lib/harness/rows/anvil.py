@@ -29,7 +29,7 @@ def _evm_tests() -> str:
     log = LOGS / "anvil-evm-tests.cargo.log"
     log.write_text(done.stdout + "\n--- stderr ---\n" + done.stderr)
     counts = [tuple(map(int, found)) for found in _RESULT.findall(done.stdout)]
-    passed, failed, ignored = (sum(column) for column in zip(*counts)) if counts else (0, 0, 0)
+    passed, failed, ignored = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0)
     if done.returncode != 0:
         names = re.findall(r"^test (\S+) \.\.\. FAILED", done.stdout, re.MULTILINE)
         why = ", ".join(names) or done.stderr.strip()[-400:]

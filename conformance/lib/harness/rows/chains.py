@@ -102,7 +102,7 @@ def _rpc() -> str:
 
 
 for _library in peers.CHAIN_READERS:
-    row(f"self-check/{_library}+anvil", f"{_library} reads, sends and waits on npm's anvil")(partial(_anvil_makes_sense, _library))
+    row(f"self-check/{_library}+anvil", f"{_library} reads, sends, waits on npm's anvil")(partial(_anvil_makes_sense, _library))
 for _library in peers.CHAIN_READERS:
     row(f"chain/{_library}", f"{_library} sees on the dev chain what it sees on anvil")(partial(_dev_is_the_same, _library))
 row("chain/rpc", "JSON-RPC errors, batches and CORS of the dev chain")(_rpc)

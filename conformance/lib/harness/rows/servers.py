@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from .. import checks, curl, peers, stacks, wire
@@ -32,7 +33,7 @@ def _pays(server: str) -> str:
     return f"tx {transaction}"
 
 
-def _pays_nothing(base: str, books) -> None:
+def _pays_nothing(base: str, books: Callable[[], checks.Books]) -> None:
     """What must leave the balances alone: a broken upstream, a free route, a cap, a dry run."""
     before = books()
     runs = wire.request(f"{base}/runs").json()
