@@ -124,7 +124,7 @@ pub(super) fn open_writer(place: &Place, schema: &Schema) -> Result<Connection, 
     };
     prepare(&conn)?;
     // Before anything is written: a file of somebody else stays as it is.
-    schema.check(&conn)?;
+    schema.check(&mut conn)?;
     if let Place::File(_) = place {
         switch_to_wal(&conn)?;
     }

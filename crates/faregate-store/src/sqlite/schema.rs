@@ -3,7 +3,7 @@
 //! A file carries two numbers of SQLite's header: `application_id` says ledger or wallet, `user_version` how many
 //! migrations it has seen. Migrations are never edited, only added.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::connection::OpenError;
 
@@ -38,16 +38,24 @@ impl Schema {
         i64::try_from(self.migrations.len()).unwrap_or(i64::MAX)
     }
 
-    /// Looks at a file without changing it.
+    /// Looks at a file without changing it; returns its version.
     ///
     /// # Errors
     /// [`OpenError::OtherKind`] and [`OpenError::Newer`], or what SQLite says about a file that is none of its own.
-    pub(super) fn check(&self, conn: &Connection) -> Result<i64, OpenError> {
+    pub(super) fn check(&self, conn: &mut Connection) -> Result<i64, OpenError> {
+        // One snapshot: another process may be creating the tables right now.
+        let snapshot = conn.transaction()?;
+        let version = self.inspect(&snapshot)?;
+        snapshot.finish()?;
+        Ok(version)
+    }
+
+    fn inspect(&self, snapshot: &Transaction<'_>) -> Result<i64, OpenError> {
         let application_id: i32 =
-            conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
-        let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            snapshot.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        let version: i64 = snapshot.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let tables: i64 =
-            conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+            snapshot.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         let fresh = application_id == 0 && version == 0 && tables == 0;
         if !fresh && application_id != self.application_id {
             return Err(OpenError::OtherKind {
@@ -70,7 +78,7 @@ impl Schema {
         }
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Again: another process may have been faster.
-        let version = self.check(&tx)?;
+        let version = self.inspect(&tx)?;
         let seen = usize::try_from(version).map_err(|_| OpenError::Damaged)?;
         for migration in self.migrations.iter().skip(seen) {
             tx.execute_batch(migration)?;

@@ -39,6 +39,11 @@ pub(super) fn ranges(since: u64) -> Vec<(u32, i64, i64)> {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::arithmetic_side_effects,
+    clippy::integer_division,
+    reason = "small numbers in tests"
+)]
 mod tests {
     use std::collections::BTreeMap;
 

@@ -1,0 +1,125 @@
+//! The whole suite with every other call on another connection: what one writes the other sees, and their crowds race.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use faregate_ledger::{
+    AccountId, Balance, CapRefusal, Caps, Claim, Claimed, LedgerStore, Payment, Spend, SpendEnd,
+    SpendRecord, Step, StoreError, Totals, Usage, WalletStore,
+};
+use faregate_store::sqlite::{SqliteLedger, SqliteWallet};
+use faregate_types::{AssetId, PaymentId, Timestamp};
+use futures_util::future::BoxFuture;
+use tempfile::TempDir;
+
+/// Two stores on one file, in turns.
+struct InTurns<S> {
+    stores: [S; 2],
+    turn: AtomicUsize,
+}
+
+impl<S> InTurns<S> {
+    fn new(open: impl Fn() -> S) -> Self {
+        Self {
+            stores: [open(), open()],
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    fn next(&self) -> &S {
+        let [even, odd] = &self.stores;
+        if self.turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+            even
+        } else {
+            odd
+        }
+    }
+}
+
+impl LedgerStore for InTurns<SqliteLedger> {
+    fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Claimed, StoreError>> {
+        self.next().claim(claim)
+    }
+    fn advance(
+        &self,
+        id: PaymentId,
+        step: Step,
+        at: Timestamp,
+    ) -> BoxFuture<'_, Result<Payment, StoreError>> {
+        self.next().advance(id, step, at)
+    }
+    fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
+        self.next().payment(id)
+    }
+    fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        self.next().open_payments(limit)
+    }
+    fn recent_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        self.next().recent_payments(limit)
+    }
+    fn balance(
+        &self,
+        account: AccountId,
+        asset: AssetId,
+    ) -> BoxFuture<'_, Result<Balance, StoreError>> {
+        self.next().balance(account, asset)
+    }
+    fn totals(&self) -> BoxFuture<'_, Result<Totals, StoreError>> {
+        self.next().totals()
+    }
+}
+
+impl WalletStore for InTurns<SqliteWallet> {
+    fn reserve_spend(
+        &self,
+        spend: Spend,
+        caps: Caps,
+    ) -> BoxFuture<'_, Result<Result<(), CapRefusal>, StoreError>> {
+        self.next().reserve_spend(spend, caps)
+    }
+    fn finish_spend(
+        &self,
+        id: PaymentId,
+        end: SpendEnd,
+        at: Timestamp,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.next().finish_spend(id, end, at)
+    }
+    fn usage(
+        &self,
+        origin: Box<str>,
+        since: Timestamp,
+    ) -> BoxFuture<'_, Result<Usage, StoreError>> {
+        self.next().usage(origin, since)
+    }
+    fn recent_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
+        self.next().recent_spends(limit)
+    }
+    fn known_payee(
+        &self,
+        origin: Box<str>,
+        asset: AssetId,
+    ) -> BoxFuture<'_, Result<Option<Box<str>>, StoreError>> {
+        self.next().known_payee(origin, asset)
+    }
+}
+
+fn ledgers() -> (InTurns<SqliteLedger>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ledger.db");
+    (InTurns::new(|| SqliteLedger::open(&file).unwrap()), folder)
+}
+
+fn wallets() -> (InTurns<SqliteWallet>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wallet.db");
+    (InTurns::new(|| SqliteWallet::open(&file).unwrap()), folder)
+}
+
+mod ledger {
+    faregate_ledger::ledger_store_suite!(super::ledgers());
+}
+
+mod wallet {
+    faregate_ledger::wallet_store_suite!(super::wallets());
+}
