@@ -1,0 +1,13 @@
+//! Tests of the public face of the crate: tables of accepted and refused inputs, values the real SDKs produced, and
+//! properties that hold for any input.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may")]
+
+mod codes;
+mod eip712;
+mod facilitator;
+mod headers;
+mod messages;
+mod properties;
+mod samples;
+mod secrets;
+mod words;
