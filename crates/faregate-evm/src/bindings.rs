@@ -1,0 +1,80 @@
+//! The contracts we talk to, as far as we talk to them: ABI written as Solidity text.
+//!
+//! - [`Token`]: ERC-20 with EIP-3009, in the `v, r, s` form that 65-byte signatures use.
+//! - [`Multicall3`]: many reads in one `eth_call`.
+
+use alloy_primitives::{Address, address};
+use alloy_sol_types::sol;
+
+/// Where Multicall3 stands on practically every chain.
+pub(crate) const MULTICALL3: Address = address!("0xcA11bde05977b3631167028862bE2a173976CA11");
+
+sol! {
+    #[derive(Debug)]
+    interface Token {
+        event Transfer(address indexed from, address indexed to, uint256 value);
+        event AuthorizationUsed(address indexed authorizer, bytes32 indexed nonce);
+        event AuthorizationCanceled(address indexed authorizer, bytes32 indexed nonce);
+
+        function transferWithAuthorization(
+            address from,
+            address to,
+            uint256 value,
+            uint256 validAfter,
+            uint256 validBefore,
+            bytes32 nonce,
+            uint8 v,
+            bytes32 r,
+            bytes32 s
+        ) external;
+        function authorizationState(address authorizer, bytes32 nonce) external view returns (bool used);
+        function balanceOf(address account) external view returns (uint256 balance);
+        function name() external view returns (string memory name);
+        function version() external view returns (string memory version);
+        function DOMAIN_SEPARATOR() external view returns (bytes32 separator);
+    }
+
+    #[derive(Debug)]
+    interface Multicall3 {
+        struct Call3 {
+            address target;
+            bool allowFailure;
+            bytes callData;
+        }
+
+        struct Answer {
+            bool success;
+            bytes returnData;
+        }
+
+        function aggregate3(Call3[] calldata calls) external payable returns (Answer[] memory answers);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::b256;
+    use alloy_sol_types::{SolCall, SolEvent};
+
+    use super::*;
+
+    #[test]
+    fn selectors_and_topics_are_those_of_the_specification() {
+        assert_eq!(
+            Token::transferWithAuthorizationCall::SELECTOR,
+            [0xe3, 0xee, 0x16, 0x0e]
+        );
+        assert_eq!(
+            Token::authorizationStateCall::SELECTOR,
+            [0xe9, 0x4a, 0x01, 0x02]
+        );
+        assert_eq!(
+            Token::AuthorizationUsed::SIGNATURE_HASH,
+            b256!("0x98de503528ee59b575ef0c0a2576a82497bfc029a5685b209e9ec333479b10a5")
+        );
+        assert_eq!(
+            Token::Transfer::SIGNATURE_HASH,
+            b256!("0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")
+        );
+    }
+}

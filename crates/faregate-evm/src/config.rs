@@ -1,0 +1,163 @@
+//! What an operator says about a network, and what can be wrong with it at start.
+
+use std::time::Duration;
+
+use faregate_types::{Asset, AssetId, ChainId};
+use url::Url;
+
+use crate::node::RedactedUrl;
+
+/// One network the facilitator verifies and settles on. Start from [`NetworkConfig::new`] and change what differs.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct NetworkConfig {
+    /// The chain. At start the node is asked whether it agrees.
+    pub chain: ChainId,
+    /// The node's JSON-RPC endpoint over HTTP. May hold an API key: never shown whole.
+    pub rpc_url: Url,
+    /// The allow-list of assets; payments in anything else are refused. Each must be on `chain` and speak EIP-3009.
+    pub assets: Vec<Asset>,
+    /// Time for one call of the node.
+    pub rpc_timeout: Duration,
+    /// How long a settlement waits for its receipt before it answers "unknown".
+    pub receipt_wait: Duration,
+    /// How long the caller's trail may take to record a transaction before it is given up, unsent.
+    pub trail_timeout: Duration,
+    /// How long a settlement may wait for its turn at a signer.
+    pub queue_wait: Duration,
+    /// Settlements that may wait for one signer; more are turned away at once.
+    pub queue_len_max: usize,
+    /// Blocks that must follow the one with the transaction before it counts. 0: the receipt is enough.
+    pub confirmations: u64,
+    /// The gas limit no transaction goes above. A transfer that needs more is refused.
+    pub gas_limit_max: u64,
+    /// Wei per gas no transaction offers more than.
+    pub fee_per_gas_max: u128,
+    /// How transactions offer their fee.
+    pub fee_style: FeeStyle,
+    /// How many blocks back a transfer is searched that somebody else may have submitted.
+    pub search_blocks_max: u64,
+    /// Blocks per `eth_getLogs`; nodes have limits of their own.
+    pub search_page_blocks: u64,
+    /// Seconds by which an authorization must have been expired, in the chain's time, before an unused one counts as
+    /// failed for good. Covers short reorganisations.
+    pub expiry_margin_secs: u64,
+}
+
+/// How a transaction says what it pays for gas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FeeStyle {
+    /// EIP-1559: the base fee plus a tip.
+    #[default]
+    Eip1559,
+    /// One gas price, for chains without a base fee.
+    Legacy,
+}
+
+impl NetworkConfig {
+    /// A network with the defaults of every limit.
+    #[must_use]
+    pub const fn new(chain: ChainId, rpc_url: Url, assets: Vec<Asset>) -> Self {
+        Self {
+            chain,
+            rpc_url,
+            assets,
+            rpc_timeout: Duration::from_secs(10),
+            receipt_wait: Duration::from_secs(60),
+            trail_timeout: Duration::from_secs(10),
+            queue_wait: Duration::from_secs(20),
+            queue_len_max: 1024,
+            confirmations: 0,
+            gas_limit_max: 500_000,
+            fee_per_gas_max: 500_000_000_000,
+            fee_style: FeeStyle::Eip1559,
+            search_blocks_max: 20_000,
+            search_page_blocks: 2_000,
+            expiry_margin_secs: 60,
+        }
+    }
+}
+
+impl std::fmt::Debug for NetworkConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NetworkConfig")
+            .field("chain", &self.chain)
+            .field("rpc_url", &RedactedUrl(&self.rpc_url))
+            .field("assets", &self.assets.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the facilitator did not start. Each is something an operator has to change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// No network was configured.
+    #[error("expected at least one network")]
+    NoNetwork,
+    /// No signer was configured.
+    #[error("expected at least one signer")]
+    NoSigner,
+    /// The same chain stands in the configuration twice.
+    #[error("expected {chain} once")]
+    NetworkTwice {
+        /// The chain.
+        chain: ChainId,
+    },
+    /// A network without assets settles nothing.
+    #[error("expected at least one asset on {chain}")]
+    NoAsset {
+        /// The chain.
+        chain: ChainId,
+    },
+    /// An asset of another chain.
+    #[error("expected an asset on {chain}, found {asset}")]
+    AssetElsewhere {
+        /// The chain it is configured under.
+        chain: ChainId,
+        /// The asset.
+        asset: AssetId,
+    },
+    /// An asset that does not move by EIP-3009.
+    #[error("expected an asset with EIP-3009: {asset}")]
+    TransferMethod {
+        /// The asset.
+        asset: AssetId,
+    },
+    /// No HTTP client could be made.
+    #[error("the HTTP client could not be made, probably because of the system's certificates")]
+    HttpClient,
+    /// The node did not answer, or not usefully.
+    #[error("no usable answer from the node of {chain}")]
+    Unreachable {
+        /// The chain it was configured for.
+        chain: ChainId,
+    },
+    /// The node is on another chain.
+    #[error("expected a node of {expected}, found one of chain {found}")]
+    WrongChain {
+        /// The configured chain.
+        expected: ChainId,
+        /// What the node says.
+        found: u64,
+    },
+    /// There is no contract at the asset's address.
+    #[error("expected a contract at {asset}")]
+    NoContract {
+        /// The asset.
+        asset: AssetId,
+    },
+    /// The contract does not tell its EIP-712 domain.
+    #[error("expected DOMAIN_SEPARATOR() to answer at {asset}")]
+    NoDomain {
+        /// The asset.
+        asset: AssetId,
+    },
+    /// The contract's EIP-712 domain is not the configured name and version on this chain.
+    #[error("expected the contract at {asset} to have the configured EIP-712 name and version")]
+    DomainMismatch {
+        /// The asset.
+        asset: AssetId,
+    },
+}

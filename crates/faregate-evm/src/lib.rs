@@ -1,0 +1,57 @@
+//! EVM payments: the embedded x402 facilitator, and the payer's signature.
+//!
+//! For sellers and operators: [`ExactFacilitator`] verifies and settles x402 payments of scheme `exact` (EIP-3009) on
+//! any number of EVM chains, without a service in between. For payers: [`LocalSigner`] and [`sign_authorization`].
+//!
+//! ```no_run
+//! use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
+//! use faregate_types::{AssetRegistry, ChainId, SecretKey};
+//!
+//! # async fn start(key: SecretKey) -> Result<ExactFacilitator, Box<dyn std::error::Error>> {
+//! let chain = ChainId::BASE_SEPOLIA;
+//! let usdc = AssetRegistry::builtin().default_for(chain).cloned().ok_or("no asset")?;
+//! let network = NetworkConfig::new(chain, "http://127.0.0.1:8545".parse()?, vec![usdc]);
+//! let facilitator = ExactFacilitator::builder().network(network).signer(LocalSigner::new(key)?).connect().await?;
+//! # Ok(facilitator)
+//! # }
+//! ```
+//!
+//! | module | idea |
+//! |---|---|
+//! | `facilitator` | the port `faregate_core::port::Facilitator` |
+//! | `verify`, `diagnose` | is it a payment? and if not, why |
+//! | `settle`, `lane`, `pending` | sending a transaction exactly once |
+//! | `receipt`, `trace` | what happened, by events |
+//! | `network`, `config` | what is checked at start |
+//! | `rpc`, `node` | asking a node, in bounded time |
+//! | `signer`, `recover`, `typed`, `transaction`, `fees` | keys, signatures, transactions |
+//! | `bindings`, `limits` | contracts, and every bound by name |
+//!
+//! What an attacker may try is written down where it is answered: see `receipt` (bundled transfers), `pending` (copies
+//! of one request), `lane` (nonces) and `verify` (the order of checks).
+
+mod bindings;
+mod config;
+mod diagnose;
+mod facilitator;
+mod fees;
+mod lane;
+mod limits;
+mod network;
+mod node;
+mod pending;
+mod receipt;
+mod recover;
+mod rpc;
+mod settle;
+mod signer;
+mod trace;
+mod transaction;
+mod typed;
+mod verify;
+
+pub use config::{ConnectError, FeeStyle, NetworkConfig};
+pub use facilitator::{Builder, ExactFacilitator};
+pub use recover::recover;
+pub use signer::{LocalSigner, SignError, Signer};
+pub use typed::{Entropy, EntropyError, OsEntropy, random_nonce, sign_authorization};

@@ -1,0 +1,42 @@
+//! Every bound of this crate that is not configuration, by name.
+
+use std::time::Duration;
+
+/// Bytes of one JSON-RPC answer. The largest one asked for is a page of event logs.
+pub(crate) const RPC_ANSWER_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes kept of a text that a node or a contract sent.
+pub(crate) const NODE_TEXT_BYTES_MAX: usize = 200;
+
+/// Connecting to a node takes at most this long, within the configured time for a whole call.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Seconds an authorization must still be valid for when it is verified (specs/x402.md §2.2 step 5).
+pub(crate) const VALIDITY_LEFT_SECS: u64 = 6;
+
+/// How long a fee quote is used before the node is asked again.
+pub(crate) const FEES_FRESH: Duration = Duration::from_secs(3);
+
+/// A transfer that waited longer than this in a lane's queue is simulated again before it is signed.
+pub(crate) const SIMULATION_FRESH: Duration = Duration::from_secs(1);
+
+/// A lane that sent nothing for so long asks the node for its next nonce again.
+pub(crate) const NONCE_FRESH: Duration = Duration::from_secs(30);
+
+/// How often a transfer is signed anew because its nonce had been taken by a transaction of somebody else.
+pub(crate) const SUBMISSIONS_MAX: u32 = 3;
+
+/// While a receipt is awaited, the same signed bytes are sent again this often, in case the network lost them.
+pub(crate) const REBROADCAST_EVERY: Duration = Duration::from_secs(12);
+
+/// First pause between two looks for a receipt; it grows by half each time.
+pub(crate) const RECEIPT_POLL_FIRST: Duration = Duration::from_millis(12);
+
+/// Longest pause between two looks for a receipt.
+pub(crate) const RECEIPT_POLL_MAX: Duration = Duration::from_secs(1);
+
+/// Calls of `eth_getLogs` in one search for a transfer.
+pub(crate) const LOG_CALLS_MAX: u32 = 48;
+
+/// Payments whose transaction was handed to the network and whose end is not known, remembered in this process.
+pub(crate) const UNDECIDED_MAX: usize = 50_000;

@@ -1,0 +1,142 @@
+//! A network that was checked at start: its node, its assets, its lanes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use alloy_primitives::{Address, B256};
+use faregate_types::{Asset, TokenDomain, TransferMethod, domain_separator};
+
+use crate::bindings::Token;
+use crate::config::{ConnectError, NetworkConfig};
+use crate::fees::Fees;
+use crate::lane::Lane;
+use crate::node::{Node, NodeError};
+use crate::pending::Pending;
+use crate::rpc::{Called, Rpc};
+use crate::signer::Signer;
+
+/// Everything needed to verify and settle on one chain.
+#[derive(Debug)]
+pub(crate) struct Network {
+    pub(crate) config: NetworkConfig,
+    pub(crate) rpc: Arc<Rpc>,
+    /// Who sends the transactions, as far as simulations need a sender.
+    pub(crate) sender: Address,
+    assets: BTreeMap<Address, KnownAsset>,
+    lanes: Vec<Lane>,
+    turn: AtomicUsize,
+}
+
+/// An asset on the allow-list.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownAsset {
+    pub(crate) domain: TokenDomain,
+    /// The hash of the domain, which never changes; the contract said the same at start.
+    pub(crate) separator: B256,
+}
+
+impl Network {
+    /// Asks the node whether it is what the configuration says, and starts one lane per signer.
+    pub(crate) async fn connect(
+        config: NetworkConfig,
+        http: reqwest::Client,
+        signers: &[Arc<dyn Signer>],
+        pending: &Pending,
+    ) -> Result<Self, ConnectError> {
+        let chain = config.chain;
+        let rpc = Arc::new(Rpc::new(Node::new(
+            http,
+            config.rpc_url.clone(),
+            config.rpc_timeout,
+        )));
+        let unreachable = |error: NodeError| {
+            tracing::warn!(%chain, %error, "a node did not answer at start");
+            ConnectError::Unreachable { chain }
+        };
+        let found = rpc.chain_id().await.map_err(unreachable)?;
+        if found != chain.get() {
+            return Err(ConnectError::WrongChain {
+                expected: chain,
+                found,
+            });
+        }
+        let mut assets = BTreeMap::new();
+        for asset in &config.assets {
+            let known = check_asset(&config, &rpc, asset).await?;
+            assets.insert(asset.id.token(), known);
+        }
+        for signer in signers {
+            let balance = rpc.balance(signer.address()).await.map_err(unreachable)?;
+            if balance.is_zero() {
+                tracing::warn!(%chain, signer = %signer.address(), "a signer has nothing to pay gas with");
+            }
+        }
+        let fees = Arc::new(Fees::new(config.fee_style, config.fee_per_gas_max));
+        let lane = |signer: &Arc<dyn Signer>| {
+            Lane::start(
+                &config,
+                Arc::clone(&rpc),
+                Arc::clone(&fees),
+                Arc::clone(signer),
+                pending.clone(),
+            )
+        };
+        let lanes: Vec<_> = signers.iter().map(lane).collect();
+        let sender = signers.first().ok_or(ConnectError::NoSigner)?.address();
+        Ok(Self {
+            config,
+            rpc,
+            sender,
+            assets,
+            lanes,
+            turn: AtomicUsize::new(0),
+        })
+    }
+
+    /// The asset with this contract, if it is on the allow-list.
+    pub(crate) fn asset(&self, token: Address) -> Option<&KnownAsset> {
+        self.assets.get(&token)
+    }
+
+    /// The lanes, beginning with the one whose turn it is.
+    pub(crate) fn lanes_by_turn(&self) -> impl Iterator<Item = &Lane> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let first = turn.checked_rem(self.lanes.len()).unwrap_or(0);
+        self.lanes.iter().cycle().skip(first).take(self.lanes.len())
+    }
+}
+
+async fn check_asset(
+    config: &NetworkConfig,
+    rpc: &Rpc,
+    asset: &Asset,
+) -> Result<KnownAsset, ConnectError> {
+    let (chain, id, token) = (config.chain, asset.id, asset.id.token());
+    if id.chain() != chain {
+        return Err(ConnectError::AssetElsewhere { chain, asset: id });
+    }
+    if asset.transfer != TransferMethod::Eip3009 {
+        return Err(ConnectError::TransferMethod { asset: id });
+    }
+    let unreachable = |error: NodeError| {
+        tracing::warn!(%chain, %error, "a node did not answer at start");
+        ConnectError::Unreachable { chain }
+    };
+    if !rpc.has_code(token).await.map_err(unreachable)? {
+        return Err(ConnectError::NoContract { asset: id });
+    }
+    let separator = domain_separator(&asset.domain, chain, token);
+    match rpc
+        .read(token, &Token::DOMAIN_SEPARATORCall {}, None)
+        .await
+        .map_err(unreachable)?
+    {
+        Called::Returned(found) if found == separator => Ok(KnownAsset {
+            domain: asset.domain.clone(),
+            separator,
+        }),
+        Called::Returned(_) => Err(ConnectError::DomainMismatch { asset: id }),
+        Called::Reverted(_) => Err(ConnectError::NoDomain { asset: id }),
+    }
+}

@@ -1,0 +1,309 @@
+//! JSON-RPC over HTTP to one node: bounded in time and size, and silent about the URL, which may hold an API key.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use alloy_primitives::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use crate::limits::{CONNECT_TIMEOUT, NODE_TEXT_BYTES_MAX, RPC_ANSWER_BYTES_MAX};
+
+/// A node we ask.
+pub(crate) struct Node {
+    http: reqwest::Client,
+    url: Url,
+    timeout: Duration,
+    calls: AtomicU64,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("url", &RedactedUrl(&self.url))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a call gave no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NodeError {
+    /// No usable answer. The call may or may not have had its effect.
+    Away(Silence),
+    /// The node answered that it will not.
+    Refused(Answered),
+}
+
+/// What kind of no answer it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    Connect,
+    Timeout,
+    Broken,
+    Status(u16),
+    TooLarge,
+    Unreadable,
+    RateLimited,
+}
+
+/// A JSON-RPC error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answered {
+    pub(crate) code: i64,
+    /// The node's words, shortened. Comes from outside: for matching and logs only.
+    pub(crate) message: Box<str>,
+    /// Revert data, where there was any.
+    pub(crate) data: Option<Bytes>,
+}
+
+impl fmt::Display for NodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Away(silence) => write!(f, "no answer ({silence:?})"),
+            Self::Refused(answer) => write!(f, "error {}: {}", answer.code, answer.message),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Call<P> {
+    jsonrpc: &'static str,
+    id: u64,
+    method: &'static str,
+    params: P,
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    #[serde(default)]
+    result: Option<Value>,
+    #[serde(default)]
+    error: Option<ReplyError>,
+}
+
+#[derive(Deserialize)]
+struct ReplyError {
+    code: i64,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    data: Option<Value>,
+}
+
+impl Node {
+    pub(crate) const fn new(http: reqwest::Client, url: Url, timeout: Duration) -> Self {
+        Self {
+            http,
+            url,
+            timeout,
+            calls: AtomicU64::new(1),
+        }
+    }
+
+    /// One call. `params` is the JSON array of the method's parameters.
+    pub(crate) async fn call<R, P>(&self, method: &'static str, params: P) -> Result<R, NodeError>
+    where
+        R: DeserializeOwned,
+        P: Serialize + Send + Sync,
+    {
+        let answer = tokio::time::timeout(self.timeout, self.exchange(method, params)).await;
+        let answer = answer.unwrap_or(Err(NodeError::Away(Silence::Timeout)));
+        if let Err(NodeError::Away(silence)) = &answer {
+            tracing::debug!(node = %RedactedUrl(&self.url), method, ?silence, "a node gave no answer");
+        }
+        serde_json::from_value(answer?).map_err(|_| NodeError::Away(Silence::Unreadable))
+    }
+
+    async fn exchange<P: Serialize + Send + Sync>(
+        &self,
+        method: &'static str,
+        params: P,
+    ) -> Result<Value, NodeError> {
+        let id = self.calls.fetch_add(1, Ordering::Relaxed);
+        let call = Call {
+            jsonrpc: "2.0",
+            id,
+            method,
+            params,
+        };
+        let response = self
+            .http
+            .post(self.url.clone())
+            .json(&call)
+            .send()
+            .await
+            .map_err(|error| silence(&error))?;
+        let status = response.status();
+        let body = read(response).await?;
+        match serde_json::from_slice::<Reply>(&body) {
+            Ok(Reply {
+                error: Some(error), ..
+            }) => Err(refused(&error)),
+            Ok(Reply { result, .. }) if status.is_success() => Ok(result.unwrap_or(Value::Null)),
+            Ok(_) | Err(_) if !status.is_success() => {
+                Err(NodeError::Away(Silence::Status(status.as_u16())))
+            }
+            Ok(_) | Err(_) => Err(NodeError::Away(Silence::Unreadable)),
+        }
+    }
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, NodeError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| silence(&error))? {
+        if body.len().saturating_add(chunk.len()) > RPC_ANSWER_BYTES_MAX {
+            return Err(NodeError::Away(Silence::TooLarge));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The error itself is dropped: its text has the URL.
+fn silence(error: &reqwest::Error) -> NodeError {
+    NodeError::Away(if error.is_timeout() {
+        Silence::Timeout
+    } else if error.is_connect() {
+        Silence::Connect
+    } else {
+        Silence::Broken
+    })
+}
+
+fn refused(error: &ReplyError) -> NodeError {
+    let busy = matches!(error.code, 429 | -32005 | -32097)
+        || ["rate limit", "too many requests", "request limit"]
+            .iter()
+            .any(|text| error.message.contains(text));
+    if busy {
+        return NodeError::Away(Silence::RateLimited);
+    }
+    NodeError::Refused(Answered {
+        code: error.code,
+        message: shorten(&error.message).into(),
+        data: error.data.as_ref().and_then(revert_data),
+    })
+}
+
+/// Nodes put revert data into `error.data` as hex, as hex after a word, or somewhere inside an object.
+fn revert_data(value: &Value) -> Option<Bytes> {
+    match value {
+        Value::String(text) => text.rsplit(' ').next()?.parse().ok(),
+        Value::Object(members) => members
+            .get("data")
+            .or_else(|| members.get("result"))
+            .and_then(|inner| match inner {
+                Value::String(text) => text.parse().ok(),
+                _ => None,
+            }),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
+    }
+}
+
+/// At most [`NODE_TEXT_BYTES_MAX`] bytes of a text from outside.
+pub(crate) fn shorten(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(NODE_TEXT_BYTES_MAX))
+        .unwrap_or_default()
+}
+
+/// A URL without user, path and query: API keys of node providers stand in the path.
+pub(crate) struct RedactedUrl<'a>(pub(crate) &'a Url);
+
+impl fmt::Display for RedactedUrl<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}://{}",
+            self.0.scheme(),
+            self.0.host_str().unwrap_or_default()
+        )?;
+        self.0.port().map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+impl fmt::Debug for RedactedUrl<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The HTTP client for nodes. Follows no redirect, which would carry the key in the URL's path elsewhere.
+pub(crate) fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+    // reqwest comes without a TLS provider of its own. Whoever installed one for the process keeps it.
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .tcp_nodelay(true)
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn urls_are_shown_without_their_keys() {
+        let url: Url = "https://me:pass@node.example:8443/v2/SECRET?key=SECRET"
+            .parse()
+            .unwrap();
+        assert_eq!(RedactedUrl(&url).to_string(), "https://node.example:8443");
+        let node = Node::new(http_client().unwrap(), url, Duration::from_secs(1));
+        assert_eq!(
+            format!("{node:?}"),
+            "Node { url: https://node.example:8443, .. }"
+        );
+    }
+
+    #[test]
+    fn revert_data_is_found_in_the_shapes_nodes_use() {
+        let expected: Bytes = "0x08c379a0".parse().unwrap();
+        for shape in [
+            json!("0x08c379a0"),
+            json!("Reverted 0x08c379a0"),
+            json!({"data": "0x08c379a0"}),
+            json!({"result": "0x08c379a0"}),
+        ] {
+            assert_eq!(revert_data(&shape), Some(expected.clone()), "{shape}");
+        }
+        for shape in [
+            json!(null),
+            json!("revert"),
+            json!(7),
+            json!([1]),
+            json!({"data": {"x": 1}}),
+        ] {
+            assert_eq!(revert_data(&shape), None, "{shape}");
+        }
+    }
+
+    #[test]
+    fn a_busy_node_is_away_and_a_refusing_one_is_not() {
+        let error = |code, message: &str| {
+            refused(&ReplyError {
+                code,
+                message: message.into(),
+                data: None,
+            })
+        };
+        assert_eq!(
+            error(-32005, "daily limit"),
+            NodeError::Away(Silence::RateLimited)
+        );
+        assert_eq!(
+            error(-32000, "rate limit exceeded"),
+            NodeError::Away(Silence::RateLimited)
+        );
+        assert!(matches!(
+            error(-32000, "nonce too low"),
+            NodeError::Refused(_)
+        ));
+    }
+}

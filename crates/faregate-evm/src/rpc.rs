@@ -1,0 +1,318 @@
+//! The questions we ask a node, typed. Only the fields we read are parsed, so that the extra fields and transaction
+//! types of rollups do no harm.
+
+use alloy_primitives::{Address, B256, Bytes, U64, U256};
+use alloy_sol_types::{Revert, SolCall, SolError};
+use faregate_core::port::Away;
+use faregate_types::Code;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::node::{Answered, Node, NodeError, shorten};
+
+/// The chain did not answer.
+pub(crate) const CHAIN_AWAY: Away = Away {
+    code: Code::ChainUnavailable,
+};
+
+/// A node, asked in our words.
+#[derive(Debug)]
+pub(crate) struct Rpc(Node);
+
+/// What a call of a contract came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Called<T> {
+    Returned(T),
+    /// The contract refused: its reason, where it gave one in words.
+    Reverted(Option<Box<str>>),
+}
+
+/// A receipt, as far as it is evidence.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Receipt {
+    pub(crate) transaction_hash: B256,
+    pub(crate) block_number: U64,
+    /// 1: it ran; 0: it was reverted; absent before Byzantium.
+    #[serde(default)]
+    pub(crate) status: Option<U64>,
+    #[serde(default)]
+    pub(crate) logs: Vec<Log>,
+}
+
+/// An event.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Log {
+    pub(crate) address: Address,
+    pub(crate) topics: Vec<B256>,
+    pub(crate) data: Bytes,
+    #[serde(default)]
+    pub(crate) transaction_hash: Option<B256>,
+}
+
+/// The newest block.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Head {
+    pub(crate) number: U64,
+    /// Seconds since the epoch.
+    pub(crate) timestamp: U64,
+}
+
+/// What transactions paid lately.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FeeHistory {
+    #[serde(default)]
+    pub(crate) base_fee_per_gas: Vec<U256>,
+    #[serde(default)]
+    pub(crate) reward: Option<Vec<Vec<U256>>>,
+}
+
+/// A call to simulate: nobody pays gas, nothing changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Simulation {
+    pub(crate) from: Address,
+    pub(crate) to: Address,
+    pub(crate) data: Bytes,
+    pub(crate) gas_max: u64,
+}
+
+impl Simulation {
+    fn to_json(&self) -> Value {
+        json!({ "from": self.from, "to": self.to, "data": self.data, "gas": U64::from(self.gas_max) })
+    }
+}
+
+impl Rpc {
+    pub(crate) const fn new(node: Node) -> Self {
+        Self(node)
+    }
+
+    pub(crate) async fn chain_id(&self) -> Result<u64, NodeError> {
+        self.0
+            .call::<U64, _>("eth_chainId", json!([]))
+            .await
+            .map(|id| id.to())
+    }
+
+    /// True when there is code at an address. An EIP-7702 delegation is code.
+    pub(crate) async fn has_code(&self, account: Address) -> Result<bool, NodeError> {
+        let code: Bytes = self
+            .0
+            .call("eth_getCode", json!([account, "latest"]))
+            .await?;
+        Ok(!code.is_empty())
+    }
+
+    /// Wei.
+    pub(crate) async fn balance(&self, account: Address) -> Result<U256, NodeError> {
+        self.0
+            .call("eth_getBalance", json!([account, "latest"]))
+            .await
+    }
+
+    /// The next nonce of an account, transactions in the node's pool included.
+    pub(crate) async fn pending_nonce(&self, account: Address) -> Result<u64, NodeError> {
+        self.0
+            .call::<U64, _>("eth_getTransactionCount", json!([account, "pending"]))
+            .await
+            .map(|nonce| nonce.to())
+    }
+
+    /// Reads a function of a contract, at the newest block or at a numbered one.
+    pub(crate) async fn read<C: SolCall>(
+        &self,
+        contract: Address,
+        call: &C,
+        block: Option<u64>,
+    ) -> Result<Called<C::Return>, NodeError> {
+        let data = Bytes::from(call.abi_encode());
+        let block = block.map_or_else(|| json!("latest"), |number| json!(U64::from(number)));
+        let answer = self
+            .0
+            .call::<Bytes, _>("eth_call", json!([{ "to": contract, "data": data }, block]))
+            .await;
+        Ok(match called(answer)? {
+            Called::Returned(data) => match C::abi_decode_returns(&data) {
+                Ok(value) => Called::Returned(value),
+                // No such function, or no contract: nothing in the shape that was asked for.
+                Err(_) => Called::Reverted(None),
+            },
+            Called::Reverted(reason) => Called::Reverted(reason),
+        })
+    }
+
+    /// Runs a transaction without sending it.
+    pub(crate) async fn simulate(&self, call: &Simulation) -> Result<Called<()>, NodeError> {
+        let answer = self
+            .0
+            .call::<Bytes, _>("eth_call", json!([call.to_json(), "latest"]))
+            .await;
+        Ok(match called(answer)? {
+            Called::Returned(_) => Called::Returned(()),
+            Called::Reverted(reason) => Called::Reverted(reason),
+        })
+    }
+
+    /// Runs a transaction without sending it and tells how much gas it needs.
+    pub(crate) async fn estimate_gas(&self, call: &Simulation) -> Result<Called<u64>, NodeError> {
+        let answer = self
+            .0
+            .call::<U64, _>("eth_estimateGas", json!([call.to_json()]))
+            .await;
+        called(answer.map(|gas| gas.to()))
+    }
+
+    pub(crate) async fn fee_history(&self) -> Result<FeeHistory, NodeError> {
+        self.0
+            .call("eth_feeHistory", json!([U64::from(5), "latest", [50]]))
+            .await
+    }
+
+    /// Wei per gas.
+    pub(crate) async fn gas_price(&self) -> Result<U256, NodeError> {
+        self.0.call("eth_gasPrice", json!([])).await
+    }
+
+    /// Hands signed bytes to the network.
+    pub(crate) async fn send(&self, raw: &Bytes) -> Result<(), NodeError> {
+        // The hash in the answer is not looked at: it is a function of the bytes, and we computed it.
+        self.0
+            .call::<Value, _>("eth_sendRawTransaction", json!([raw]))
+            .await
+            .map(drop)
+    }
+
+    /// True when the node has the transaction, mined or not.
+    pub(crate) async fn knows(&self, hash: B256) -> Result<bool, NodeError> {
+        self.0
+            .call::<Value, _>("eth_getTransactionByHash", json!([hash]))
+            .await
+            .map(|found| !found.is_null())
+    }
+
+    pub(crate) async fn receipt(&self, hash: B256) -> Result<Option<Receipt>, NodeError> {
+        self.0
+            .call("eth_getTransactionReceipt", json!([hash]))
+            .await
+    }
+
+    pub(crate) async fn head(&self) -> Result<Head, NodeError> {
+        self.0
+            .call("eth_getBlockByNumber", json!(["latest", false]))
+            .await
+    }
+
+    /// Events of a contract in a range of blocks, both ends included. The first topic may be any of `kinds`.
+    pub(crate) async fn logs(
+        &self,
+        contract: Address,
+        kinds: &[B256],
+        topics: [B256; 2],
+        (first, last): (u64, u64),
+    ) -> Result<Vec<Log>, NodeError> {
+        let [second, third] = topics;
+        let filter = json!({
+            "address": contract,
+            "topics": [kinds, second, third],
+            "fromBlock": U64::from(first),
+            "toBlock": U64::from(last),
+        });
+        self.0.call("eth_getLogs", json!([filter])).await
+    }
+}
+
+/// Tells a contract's refusal from a node's.
+fn called<T>(answer: Result<T, NodeError>) -> Result<Called<T>, NodeError> {
+    match answer {
+        Ok(value) => Ok(Called::Returned(value)),
+        Err(NodeError::Refused(answer)) if is_revert(&answer) => {
+            Ok(Called::Reverted(reason(&answer)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Code 3 is the usual one; some nodes use others and say so in words.
+fn is_revert(answer: &Answered) -> bool {
+    answer.code == 3
+        || answer.data.is_some()
+        || answer.message.to_ascii_lowercase().contains("revert")
+}
+
+fn reason(answer: &Answered) -> Option<Box<str>> {
+    if let Some(data) = &answer.data
+        && let Ok(revert) = Revert::abi_decode(data)
+    {
+        return Some(shorten(&revert.reason).into());
+    }
+    let (_, words) = answer.message.split_once("reverted: ")?;
+    Some(words.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(code: i64, message: &str, data: Option<&str>) -> Answered {
+        Answered {
+            code,
+            message: message.into(),
+            data: data.map(|data| data.parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn reverts_are_told_from_other_refusals_and_give_their_words() {
+        let data = Revert::from("FiatTokenV2: authorization is expired").abi_encode();
+        let data = Bytes::from(data).to_string();
+        let cases = [
+            (
+                answered(3, "execution reverted", Some(&data)),
+                true,
+                Some("FiatTokenV2: authorization is expired"),
+            ),
+            (
+                answered(3, "execution reverted: ERC20: no", None),
+                true,
+                Some("ERC20: no"),
+            ),
+            (
+                answered(-32015, "VM execution error.", Some("0x")),
+                true,
+                None,
+            ),
+            (answered(-32000, "Execution Reverted", None), true, None),
+            (
+                answered(-32000, "insufficient funds for gas * price + value", None),
+                false,
+                None,
+            ),
+            (
+                answered(-32601, "the method does not exist", None),
+                false,
+                None,
+            ),
+        ];
+        for (answer, revert, words) in cases {
+            assert_eq!(is_revert(&answer), revert, "{answer:?}");
+            assert_eq!(reason(&answer).as_deref(), words, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn receipts_of_rollups_parse() {
+        let receipt: Option<Receipt> = serde_json::from_value(json!({
+            "type": "0x7e", "l1Fee": "0x1", "transactionHash": B256::ZERO, "blockNumber": "0x10", "status": "0x1",
+            "logs": [{ "address": Address::ZERO, "topics": [], "data": "0x", "logIndex": "0x0" }],
+        }))
+        .unwrap();
+        assert_eq!(receipt.unwrap().logs.len(), 1);
+        assert!(
+            serde_json::from_value::<Option<Receipt>>(Value::Null)
+                .unwrap()
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,307 @@
+//! Settlement: from a request to an outcome that is never a guess.
+
+use std::sync::atomic::Ordering;
+
+use alloy_primitives::{B256, Bytes};
+use faregate_core::port::{Away, SettleOutcome, Settlement, Trail, Unknown};
+use faregate_types::x402::exact::ExactPayment;
+use faregate_types::{Code, Fingerprint, Refusal, Timestamp};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+use crate::diagnose::diagnose;
+use crate::lane::{Job, NotSent, Sent, Turn};
+use crate::limits::SUBMISSIONS_MAX;
+use crate::network::Network;
+use crate::node::NodeError;
+use crate::pending::Pending;
+use crate::receipt::{self, Finding, Patience, Sender};
+use crate::recover::Recovery;
+use crate::rpc::{CHAIN_AWAY, Called, Simulation};
+use crate::trace::{self, Trace};
+use crate::verify::{self, Stop};
+
+/// One settlement.
+pub(crate) struct Settling<'a> {
+    pub(crate) network: &'a Network,
+    pub(crate) recovery: &'a Recovery,
+    pub(crate) pending: &'a Pending,
+    pub(crate) payment: &'a ExactPayment,
+    pub(crate) now: Timestamp,
+}
+
+/// What was tried with one transaction.
+enum Submitted {
+    End(SettleOutcome),
+    /// Nothing is out there; sign another one.
+    Again,
+}
+
+/// Everything that makes two requests the same one. Two requests may claim the same nonce and differ.
+pub(crate) fn fingerprint(payment: &ExactPayment) -> Fingerprint {
+    let terms = &payment.terms;
+    Fingerprint::of(&[
+        payment.payload.authorization.struct_hash().as_slice(),
+        &payment.payload.signature,
+        terms.asset.to_string().as_bytes(),
+        terms.pay_to.as_slice(),
+        &terms.amount.to_be_bytes::<32>(),
+        terms.domain.name.as_bytes(),
+        terms.domain.version.as_bytes(),
+    ])
+}
+
+impl Settling<'_> {
+    /// Verifies once more, sends, waits.
+    ///
+    /// What depends on the payer's words alone is refused first. Then the chain is asked: an authorization that is
+    /// spent may be spent *on this payment*, by an earlier settlement or by somebody who ran ahead.
+    pub(crate) async fn run(&self, trail: &dyn Trail) -> SettleOutcome {
+        let (network, payment) = (self.network, self.payment);
+        if let Err(refusal) = verify::parties(payment) {
+            return SettleOutcome::Failed(refusal);
+        }
+        let checked = async {
+            let signature = verify::signature(network, self.recovery, payment).await?;
+            verify::asset(network, payment).await?;
+            Ok(signature)
+        };
+        let signature = match checked.await {
+            Ok(signature) => signature,
+            Err(Stop::Refused(refusal)) => return SettleOutcome::Failed(refusal),
+            Err(Stop::Away(away)) => return nothing_sent(away.code),
+        };
+        if let Some(hash) = self.pending.sent(payment.id()) {
+            return self.outcome(hash, None).await;
+        }
+        if let Err(refusal) = verify::window(payment, self.now) {
+            return self.refused(refusal).await;
+        }
+        let call = verify::transfer(network, payment, &signature);
+        for _ in 0..SUBMISSIONS_MAX {
+            match Box::pin(self.submit(&call, trail)).await {
+                Submitted::End(outcome) => return outcome,
+                Submitted::Again => self.pending.decided(payment.id()),
+            }
+        }
+        nothing_sent(Code::SignerUnavailable)
+    }
+
+    /// Simulates, waits for a turn, records, sends, waits for the end.
+    async fn submit(&self, call: &Simulation, trail: &dyn Trail) -> Submitted {
+        let gas_limit = match self.gas_limit(call).await {
+            Ok(gas_limit) => gas_limit,
+            Err(outcome) => return Submitted::End(outcome),
+        };
+        let turn = match self.turn(call, gas_limit).await {
+            Ok(turn) => turn,
+            Err(outcome) => return Submitted::End(outcome),
+        };
+        let hash = turn.hash.to_string();
+        let recorded = timeout(self.network.config.trail_timeout, trail.broadcast(&hash)).await;
+        if let Err(away) = recorded.unwrap_or(Err(Away {
+            code: Code::StoreUnavailable,
+        })) {
+            // Dropping `go` gives the nonce back.
+            return Submitted::End(nothing_sent(away.code));
+        }
+        let Turn {
+            hash,
+            raw,
+            go,
+            sent,
+            doubt,
+        } = turn;
+        if go.send(()).is_err() {
+            return Submitted::End(nothing_sent(Code::SignerUnavailable));
+        }
+        match sent.await.unwrap_or(Sent::Unclear) {
+            Sent::Accepted | Sent::Unclear => {
+                let outcome = self.outcome(hash, Some(&raw)).await;
+                if matches!(outcome, SettleOutcome::Unknown(_)) {
+                    doubt.store(true, Ordering::Relaxed);
+                }
+                Submitted::End(outcome)
+            }
+            Sent::Again => Submitted::Again,
+            Sent::NoGasMoney => {
+                Submitted::End(SettleOutcome::Failed(self.no(Code::InsufficientGas)))
+            }
+        }
+    }
+
+    /// Runs the transfer without sending it, which also tells how much gas it needs; a quarter is added, because other
+    /// transactions may come between.
+    async fn gas_limit(&self, call: &Simulation) -> Result<u64, SettleOutcome> {
+        let (network, payment) = (self.network, self.payment);
+        let (payer_has_code, gas) = tokio::join!(
+            network.rpc.has_code(payment.payer()),
+            network.rpc.estimate_gas(call)
+        );
+        let (Ok(payer_has_code), Ok(gas)) = (payer_has_code, gas) else {
+            return Err(nothing_sent(CHAIN_AWAY.code));
+        };
+        verify::plain_account(payment, payer_has_code).map_err(SettleOutcome::Failed)?;
+        match gas {
+            Called::Returned(gas) if gas <= network.config.gas_limit_max => Ok(gas
+                .saturating_add(gas.div_ceil(4))
+                .min(network.config.gas_limit_max)),
+            Called::Returned(_) => {
+                let refusal = self.no(Code::InvalidExactEvmTransactionSimulationFailed);
+                Err(SettleOutcome::Failed(
+                    refusal.detail("the transfer needs more gas than allowed"),
+                ))
+            }
+            Called::Reverted(reason) => {
+                let refusal = diagnose(&network.rpc, payment, reason.as_deref()).await;
+                Err(self.refused(refusal).await)
+            }
+        }
+    }
+
+    /// Waits for a turn at the signer with the shortest way.
+    async fn turn(&self, call: &Simulation, gas_limit: u64) -> Result<Turn, SettleOutcome> {
+        let (sender, turn) = oneshot::channel();
+        let mut job = Box::new(Job {
+            id: self.payment.id(),
+            call: call.clone(),
+            simulated_at: Instant::now(),
+            gas_limit,
+            valid_before: self.payment.payload.authorization.valid_before,
+            turn: sender,
+        });
+        let mut queued = false;
+        for lane in self.network.lanes_by_turn() {
+            match lane.offer(job) {
+                Ok(()) => {
+                    queued = true;
+                    break;
+                }
+                Err(back) => job = back,
+            }
+        }
+        if !queued {
+            return Err(nothing_sent(Code::Overloaded));
+        }
+        match timeout(self.network.config.queue_wait, turn).await {
+            Ok(Ok(Ok(turn))) => Ok(turn),
+            Ok(Ok(Err(not_sent))) => Err(self.not_sent(not_sent).await),
+            // The lane is gone, which happens only when the process stops.
+            Ok(Err(_)) => Err(nothing_sent(Code::SignerUnavailable)),
+            Err(_) => Err(nothing_sent(Code::Overloaded)),
+        }
+    }
+
+    async fn not_sent(&self, why: NotSent) -> SettleOutcome {
+        match why {
+            NotSent::Node(error) => {
+                tracing::warn!(chain = %self.network.config.chain, %error, "a signer could not ask the node");
+                nothing_sent(CHAIN_AWAY.code)
+            }
+            NotSent::Reverted(reason) => {
+                let refusal = diagnose(&self.network.rpc, self.payment, reason.as_deref()).await;
+                self.refused(refusal).await
+            }
+            NotSent::FeesAboveCap => {
+                tracing::warn!(chain = %self.network.config.chain, "gas costs more than the configured cap");
+                nothing_sent(Code::SignerUnavailable)
+            }
+            NotSent::NoGasMoney => {
+                tracing::warn!(chain = %self.network.config.chain, "a signer cannot pay for gas");
+                nothing_sent(Code::InsufficientGas)
+            }
+            NotSent::SignerAway => nothing_sent(Code::SignerUnavailable),
+        }
+    }
+
+    /// The chain would not take the transfer. Perhaps because it already did.
+    async fn refused(&self, refusal: Refusal) -> SettleOutcome {
+        match trace::look(self.network, self.payment).await {
+            Ok(Trace::Moved(hash)) => self.settled(hash),
+            Ok(Trace::Dead(_) | Trace::Unused) => SettleOutcome::Failed(refusal),
+            Ok(Trace::Lost) => unknown(Code::PaymentUnknown, None),
+            Err(error) => self.away(&error, None),
+        }
+    }
+
+    /// Waits for the end of a transaction that may be out there.
+    async fn outcome(&self, hash: B256, raw: Option<&Bytes>) -> SettleOutcome {
+        let config = &self.network.config;
+        let patience = Patience {
+            wait: config.receipt_wait,
+            confirmations: config.confirmations,
+        };
+        match receipt::wait_for(&self.network.rpc, hash, raw, patience).await {
+            Some(receipt) => self.judge(&receipt, hash).await,
+            None => unknown(Code::SettlementPending, Some(hash)),
+        }
+    }
+
+    /// Finds out what became of a payment, with or without the hash of its transaction. Sends nothing, does not wait.
+    pub(crate) async fn resolve(&self, hash: Option<B256>) -> SettleOutcome {
+        if let Some(hash) = hash {
+            match self.network.rpc.receipt(hash).await {
+                Ok(Some(receipt)) => return self.judge(&receipt, hash).await,
+                Ok(None) => {}
+                Err(error) => return self.away(&error, Some(hash)),
+            }
+        }
+        match trace::look(self.network, self.payment).await {
+            Ok(Trace::Moved(hash)) => self.settled(hash),
+            Ok(Trace::Dead(refusal)) => SettleOutcome::Failed(refusal),
+            Ok(Trace::Unused) => unknown(Code::SettlementPending, hash),
+            Ok(Trace::Lost) => unknown(Code::PaymentUnknown, hash),
+            Err(error) => self.away(&error, hash),
+        }
+    }
+
+    /// Reads the receipt of our transaction. When it was reverted, somebody may have run ahead with the same transfer.
+    async fn judge(&self, receipt: &crate::rpc::Receipt, hash: B256) -> SettleOutcome {
+        match receipt::read(receipt, self.payment, Sender::Us) {
+            Finding::Moved => self.settled(hash),
+            Finding::Other => {
+                SettleOutcome::Failed(self.no(Code::InvalidExactEvmTransferEventMismatch))
+            }
+            Finding::Unclear => unknown(Code::PaymentUnknown, Some(hash)),
+            Finding::Reverted => match trace::look(self.network, self.payment).await {
+                Ok(Trace::Moved(other)) => self.settled(other),
+                Ok(Trace::Dead(refusal)) => SettleOutcome::Failed(refusal),
+                Ok(Trace::Unused) => SettleOutcome::Failed(self.no(Code::TransactionFailed)),
+                Ok(Trace::Lost) => unknown(Code::PaymentUnknown, Some(hash)),
+                Err(error) => self.away(&error, Some(hash)),
+            },
+        }
+    }
+
+    fn settled(&self, hash: B256) -> SettleOutcome {
+        SettleOutcome::Settled(Settlement {
+            transaction: Some(hash.to_string().into()),
+            network: self.network.config.chain,
+            payer: self.payment.payer(),
+        })
+    }
+
+    fn away(&self, error: &NodeError, hash: Option<B256>) -> SettleOutcome {
+        tracing::warn!(chain = %self.network.config.chain, %error, "the node cannot say what became of a payment");
+        unknown(CHAIN_AWAY.code, hash)
+    }
+
+    fn no(&self, code: Code) -> Refusal {
+        Refusal::new(code).payer(self.payment.payer())
+    }
+}
+
+/// Nothing of this payment was handed to the network by this call, and the same credential may be settled again.
+pub(crate) const fn nothing_sent(code: Code) -> SettleOutcome {
+    SettleOutcome::Unknown(Unknown {
+        code,
+        transaction: None,
+    })
+}
+
+fn unknown(code: Code, hash: Option<B256>) -> SettleOutcome {
+    SettleOutcome::Unknown(Unknown {
+        code,
+        transaction: hash.map(|hash| hash.to_string().into()),
+    })
+}
