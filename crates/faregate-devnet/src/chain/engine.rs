@@ -22,8 +22,7 @@ use super::{
     error::{CallError, DevchainError, TxRejection},
     evm::{BlockContext, intrinsic_gas},
     filters::Filters,
-    genesis,
-    limits,
+    genesis, limits,
     pool::Pool,
     state::{Changes, State, View},
     tx::SignedTx,
@@ -127,7 +126,9 @@ impl Chain {
         };
         let mut chain = Self {
             chain_id: config.chain_id,
-            usdc: assets.first().map_or(Address::ZERO, |asset| asset.id.token()),
+            usdc: assets
+                .first()
+                .map_or(Address::ZERO, |asset| asset.id.token()),
             blocks: Blocks::default(),
             pool: Pool::default(),
             filters: Filters::default(),

@@ -28,7 +28,8 @@ impl Chain {
                 let to = self.number_of(to_block.unwrap_or_default());
                 // A range that ends at a tag may begin after it: a client that polls from the block after the last one
                 // it saw has simply seen everything.
-                let named = |block: Option<BlockNumberOrTag>| block.is_some_and(|block| block.is_number());
+                let named =
+                    |block: Option<BlockNumberOrTag>| block.is_some_and(|block| block.is_number());
                 if from > to && named(from_block) && named(to_block) {
                     return Err(LogError::Range);
                 }

@@ -25,6 +25,9 @@ mod server;
 mod state;
 mod tx;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::{
     accounts::{DevAccount, MNEMONIC},
     clock::{Clock, FixedClock, SystemClock},
