@@ -116,7 +116,9 @@ mod tests {
 
     #[test]
     fn quotes() {
-        let cases: [(&[u64], &[u64], u128, Option<(u128, u128)>); 7] = [
+        // Base fees, tips, cap, and the quote: fee_max and tip.
+        type Case = (&'static [u64], &'static [u64], u128, Option<(u128, u128)>);
+        let cases: [Case; 7] = [
             (&[90, 100], &[3, 1, 2], 1000, Some((202, 2))),
             (&[90, 100], &[], 1000, Some((201, 1))),
             (&[90, 100], &[0, 0, 5], 1000, Some((205, 5))),

@@ -258,109 +258,29 @@ mod tests {
     fn findings() {
         use Finding::{Moved, Other, Reverted, Unclear};
         use Sender::{Anybody, Us};
-        let table: Vec<(&str, u64, Vec<Log>, Sender, Finding)> = vec![
+        type Case = (&'static str, u64, Vec<Log>, Sender, Finding);
+        #[rustfmt::skip]
+        let table: Vec<Case> = vec![
             ("plain", 1, vec![used(7), moved(PAYEE, 10)], Us, Moved),
-            (
-                "plain, by anybody",
-                1,
-                vec![used(7), moved(PAYEE, 10)],
-                Anybody,
-                Moved,
-            ),
+            ("plain, by anybody", 1, vec![used(7), moved(PAYEE, 10)], Anybody, Moved),
             ("reverted", 0, vec![], Us, Reverted),
-            (
-                "status of a future fork",
-                2,
-                vec![used(7), moved(PAYEE, 10)],
-                Us,
-                Unclear,
-            ),
+            ("status of a future fork", 2, vec![used(7), moved(PAYEE, 10)], Us, Unclear),
             ("no events", 1, vec![], Us, Other),
-            (
-                "token without AuthorizationUsed",
-                1,
-                vec![moved(PAYEE, 10)],
-                Us,
-                Moved,
-            ),
-            (
-                "a plain transfer proves nothing",
-                1,
-                vec![moved(PAYEE, 10)],
-                Anybody,
-                Other,
-            ),
+            ("token without AuthorizationUsed", 1, vec![moved(PAYEE, 10)], Us, Moved),
+            ("a plain transfer proves nothing", 1, vec![moved(PAYEE, 10)], Anybody, Other),
             ("less arrived", 1, vec![used(7), moved(PAYEE, 9)], Us, Other),
-            (
-                "somebody else got it",
-                1,
-                vec![used(7), moved(OTHER, 10)],
-                Anybody,
-                Other,
-            ),
-            (
-                "events of another contract",
-                1,
-                vec![used(7), elsewhere(PAYEE, 10)],
-                Us,
-                Other,
-            ),
-            (
-                "other contract between",
-                1,
-                vec![used(7), elsewhere(OTHER, 1), moved(PAYEE, 10)],
-                Anybody,
-                Moved,
-            ),
-            (
-                "another nonce",
-                1,
-                vec![used(8), moved(PAYEE, 10)],
-                Anybody,
-                Other,
-            ),
-            (
-                "a bundle: our nonce paid somebody else, another payment paid the payee",
-                1,
-                vec![used(7), moved(OTHER, 10), used(8), moved(PAYEE, 10)],
-                Anybody,
-                Other,
-            ),
-            (
-                "a bundle with both payments",
-                1,
-                vec![used(8), moved(PAYEE, 10), used(7), moved(PAYEE, 10)],
-                Anybody,
-                Moved,
-            ),
-            (
-                "transfer first",
-                1,
-                vec![moved(PAYEE, 10), used(7)],
-                Anybody,
-                Moved,
-            ),
-            (
-                "two transfers first",
-                1,
-                vec![moved(PAYEE, 10), moved(PAYEE, 10), used(7)],
-                Anybody,
-                Unclear,
-            ),
-            (
-                "two uses, one transfer",
-                1,
-                vec![moved(PAYEE, 10), used(8), used(7)],
-                Anybody,
-                Unclear,
-            ),
-            (
-                "strange event between",
-                1,
-                vec![used(7), cancelled(), moved(PAYEE, 10)],
-                Anybody,
-                Moved,
-            ),
+            ("somebody else got it", 1, vec![used(7), moved(OTHER, 10)], Anybody, Other),
+            ("events of another contract", 1, vec![used(7), elsewhere(PAYEE, 10)], Us, Other),
+            ("other contract between", 1, vec![used(7), elsewhere(OTHER, 1), moved(PAYEE, 10)], Anybody, Moved),
+            ("another nonce", 1, vec![used(8), moved(PAYEE, 10)], Anybody, Other),
+            ("our nonce paid somebody else, another payment paid the payee", 1,
+                vec![used(7), moved(OTHER, 10), used(8), moved(PAYEE, 10)], Anybody, Other),
+            ("both payments in one transaction", 1,
+                vec![used(8), moved(PAYEE, 10), used(7), moved(PAYEE, 10)], Anybody, Moved),
+            ("transfer first", 1, vec![moved(PAYEE, 10), used(7)], Anybody, Moved),
+            ("two transfers first", 1, vec![moved(PAYEE, 10), moved(PAYEE, 10), used(7)], Anybody, Unclear),
+            ("two uses, one transfer", 1, vec![moved(PAYEE, 10), used(8), used(7)], Anybody, Unclear),
+            ("strange event between", 1, vec![used(7), cancelled(), moved(PAYEE, 10)], Anybody, Moved),
         ];
         for (name, status, logs, sender, expected) in table {
             let receipt = Receipt {

@@ -129,9 +129,6 @@ mod tests {
         let digest = B256::repeat_byte(3);
         let signature = Signer::sign_digest(&signer(), digest).await.unwrap();
         assert_eq!(signature, signer().sign_now(digest).unwrap());
-        assert_eq!(
-            recover::recover(digest, &signature),
-            Some(signer().address())
-        );
+        assert_eq!(recover(digest, &signature), Some(signer().address()));
     }
 }
