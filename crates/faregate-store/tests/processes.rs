@@ -29,7 +29,10 @@ fn race(test: &str, file: &Path) -> BTreeMap<String, usize> {
     lines
 }
 
-#[allow(clippy::print_stdout, reason = "children talk to their parent by lines")]
+#[allow(
+    clippy::print_stdout,
+    reason = "children talk to their parent by lines"
+)]
 fn file_of_a_child() -> Option<(String, u64)> {
     // The harness has begun a line with the name of the test.
     println!();
