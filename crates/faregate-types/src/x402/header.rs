@@ -161,7 +161,7 @@ fn decode<T: DeserializeOwned>(value: &[u8], version: Option<u64>) -> Result<T, 
         match (request::claimed_version(&json), version) {
             (None, _) => HeaderError::Json,
             (Some(claimed), Some(wanted)) if claimed != Some(wanted) => HeaderError::Version,
-            (Some(_), _) => HeaderError::Shape(one_line(&error.to_string())),
+            (Some(_), _) => HeaderError::Shape(one_line(&wire::describe(&error))),
         }
     })
 }

@@ -343,7 +343,7 @@ fn not_a_request(body: &[u8], error: &serde_json::Error) -> DecodeError {
     } else {
         Code::MalformedJson
     };
-    DecodeError::new(code, error.to_string())
+    DecodeError::new(code, wire::describe(error))
 }
 
 #[derive(Deserialize)]
@@ -369,7 +369,7 @@ fn parse<P: DeserializeOwned, R: DeserializeOwned>(body: &[u8]) -> Result<(P, R)
         } else {
             Code::InvalidPayload
         };
-        DecodeError::new(code, error.to_string())
+        DecodeError::new(code, wire::describe(&error))
     })?;
     Ok((parsed.payment_payload, parsed.payment_requirements))
 }

@@ -33,7 +33,7 @@ impl PaymentRequired {
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
         request::check_size(body)?;
         serde_json::from_slice(body).map_err(|error| match request::claimed_version(body) {
-            Some(Some(1)) => DecodeError::new(Code::MalformedOffer, error.to_string()),
+            Some(Some(1)) => DecodeError::new(Code::MalformedOffer, wire::describe(&error)),
             Some(_) => DecodeError::new(Code::InvalidX402Version, "expected x402Version 1"),
             None => DecodeError::new(Code::MalformedOffer, "expected a JSON object"),
         })

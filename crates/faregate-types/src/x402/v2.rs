@@ -138,7 +138,7 @@ fn network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Erro
         Ok(text)
     } else {
         Err(D::Error::custom(
-            "expected a CAIP-2 network such as \"eip155:8453\"",
+            "expected a CAIP-2 network such as eip155:8453",
         ))
     }
 }

@@ -391,6 +391,15 @@ pub(crate) fn object_only<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     T::deserialize(ObjectOnly(deserializer))
 }
 
+/// What is wrong with a JSON text, without the texts that stand in it: they may be signatures, and they may be long.
+pub(crate) fn describe(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match (text.split_once('"'), text.rsplit_once('"')) {
+        (Some((before, _)), Some((_, after))) => format!("{before}…{after}"),
+        _ => text,
+    }
+}
+
 /// Writes JSON without blanks. Our own types always have a JSON form; should one not, the text is empty.
 pub(crate) fn to_json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()

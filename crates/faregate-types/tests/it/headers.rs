@@ -139,6 +139,27 @@ fn what_is_not_a_payment_is_refused_with_its_reason() {
 }
 
 #[test]
+fn reasons_name_the_place_and_not_the_content() {
+    let message = with(
+        samples::payment_v2(),
+        "/payload",
+        json!(format!("0x{}\"quoted\"", "5ec2e7".repeat(99))),
+    );
+    let text = header::decode_payment_v2(&encode(&message))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.starts_with("invalid type: string …, expected an object at line 1"),
+        "{text}"
+    );
+    let message = without(samples::payment_v2(), "/accepted/payTo");
+    let text = header::decode_payment_v2(&encode(&message))
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("`payTo`"), "{text}");
+}
+
+#[test]
 fn duplicates_depth_and_size_are_bounded() {
     let payment = samples::payment_v2().to_string();
     let doubled = payment.replacen(r#""value":"10000""#, r#""value":"1","value":"10000""#, 1);
