@@ -1,0 +1,96 @@
+//! Letting browsers in: a page of another origin may only send and read what these headers name (x402 spec §1.1, "CORS").
+
+use std::sync::Arc;
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ORIGIN,
+    VARY,
+};
+use http::{HeaderMap, HeaderValue};
+
+use crate::limits::PREFLIGHT_MAX_AGE_SECS;
+
+/// Which pages may call a priced route from a browser. Cookies are never allowed along.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cors {
+    /// Every page: what is sold is for whoever pays.
+    #[default]
+    Any,
+    /// Pages of these origins, e.g. `https://shop.example`.
+    Origins(Arc<[HeaderValue]>),
+    /// No page of another origin.
+    Off,
+}
+
+/// What a page may read of an answer.
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, EXTENSION-RESPONSES, WWW-Authenticate",
+);
+
+/// What a page may send. The peers' clients really send `Access-Control-Expose-Headers` with a request.
+const ALLOWED: &str =
+    "PAYMENT-SIGNATURE, X-PAYMENT, SIGN-IN-WITH-X, Access-Control-Expose-Headers, Content-Type";
+
+const METHODS: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
+/// Longest list of asked-for headers that is looked at, in bytes.
+const ASKED_BYTES_MAX: usize = 1_024;
+
+impl Cors {
+    /// Adds what a browser needs to hand the answer to the page.
+    pub(crate) fn apply(&self, request: &HeaderMap, answer: &mut HeaderMap) {
+        let Some(origin) = self.allowed_origin(request, answer) else {
+            return;
+        };
+        answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        match answer.get(ACCESS_CONTROL_EXPOSE_HEADERS) {
+            None => drop(answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED)),
+            Some(own) if own == EXPOSED => {}
+            Some(_) => drop(answer.append(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED)),
+        }
+    }
+
+    /// Adds the answer to a preflight.
+    pub(crate) fn preflight(&self, request: &HeaderMap, answer: &mut HeaderMap) {
+        let Some(origin) = self.allowed_origin(request, answer) else {
+            return;
+        };
+        answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        answer.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers(request));
+        answer.insert(
+            ACCESS_CONTROL_MAX_AGE,
+            HeaderValue::from_static(PREFLIGHT_MAX_AGE_SECS),
+        );
+        answer.append(
+            VARY,
+            HeaderValue::from_static("Access-Control-Request-Headers"),
+        );
+    }
+
+    fn allowed_origin(&self, request: &HeaderMap, answer: &mut HeaderMap) -> Option<HeaderValue> {
+        match self {
+            Self::Any => Some(HeaderValue::from_static("*")),
+            Self::Origins(list) => {
+                answer.append(VARY, HeaderValue::from_static("Origin"));
+                let origin = request.get(ORIGIN)?;
+                list.contains(origin).then(|| origin.clone())
+            }
+            Self::Off => None,
+        }
+    }
+}
+
+/// Ours and whatever else the page asks for, e.g. the seller's own `Authorization`.
+fn allowed_headers(request: &HeaderMap) -> HeaderValue {
+    let asked = request
+        .get(ACCESS_CONTROL_REQUEST_HEADERS)
+        .and_then(|value| value.to_str().ok())
+        .filter(|asked| !asked.trim().is_empty() && asked.len() <= ASKED_BYTES_MAX);
+    asked
+        .and_then(|asked| HeaderValue::from_str(&format!("{ALLOWED}, {asked}")).ok())
+        .unwrap_or(HeaderValue::from_static(ALLOWED))
+}

@@ -1,0 +1,183 @@
+//! Keeping answers for copies of the request.
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use faregate_core::Sale;
+use http::{HeaderMap, StatusCode};
+use http_body::{Body as _, Frame};
+use http_body_util::BodyExt;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tracing::Instrument;
+
+use crate::layer::Settings;
+use crate::limits::{DRAIN_TIMEOUT, STREAM_FRAMES_MAX};
+use crate::respond;
+
+/// Keeps a whole answer before it leaves.
+pub(crate) async fn now(
+    sale: Sale,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    bytes_max: usize,
+) {
+    let body = (body.len() <= bytes_max).then_some(body);
+    put(sale, status, headers, body).await;
+}
+
+/// Keeps an answer that is still coming. A short one of known length is read and kept first; any other goes out as it
+/// comes, and is kept at its end, or marked as used once it is too long to keep.
+///
+/// An answer that breaks off on the service's side is not kept: the payer is owed one, and the same credential gets it.
+/// One that the payer does not wait for is read to its end and kept.
+pub(crate) async fn while_streaming(
+    sale: Sale,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: Body,
+    settings: &Settings,
+) -> Body {
+    let bytes_max = settings.kept_bytes_max;
+    let known = body
+        .size_hint()
+        .exact()
+        .and_then(|length| usize::try_from(length).ok());
+    match known {
+        Some(length) if length <= bytes_max => {
+            match timeout(settings.serve_timeout, body.collect()).await {
+                Ok(Ok(whole)) => {
+                    let whole = whole.to_bytes();
+                    now(sale, status, headers, &whole, bytes_max).await;
+                    Body::from(whole)
+                }
+                Ok(Err(error)) => Body::new(Broken(Some(error))),
+                Err(elapsed) => Body::new(Broken(Some(axum::Error::new(elapsed)))),
+            }
+        }
+        Some(_) => {
+            put(sale, status, headers, None).await;
+            body
+        }
+        None => {
+            let (sender, receiver) = mpsc::channel(STREAM_FRAMES_MAX);
+            let pump = Pump {
+                sale: Some(sale),
+                status,
+                headers: headers.clone(),
+                kept: BytesMut::new(),
+                bytes_max,
+            };
+            tokio::spawn(pump.run(body, sender).in_current_span());
+            Body::new(Piped(receiver))
+        }
+    }
+}
+
+async fn put(sale: Sale, status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) {
+    let id = sale.id();
+    if let Err(away) = sale.keep(respond::kept(status, headers, body)).await {
+        // The payer has paid and gets the answer; a copy is served anew instead of from the books.
+        tracing::warn!(payment = %id, %away, "an answer could not be kept");
+    }
+}
+
+type Piece = Result<Frame<Bytes>, axum::Error>;
+
+/// Carries a body from the service to the payer and into the books.
+struct Pump {
+    sale: Option<Sale>,
+    status: StatusCode,
+    headers: HeaderMap,
+    kept: BytesMut,
+    bytes_max: usize,
+}
+
+impl Pump {
+    async fn run(mut self, mut body: Body, payer: mpsc::Sender<Piece>) {
+        while let Some(piece) = body.frame().await {
+            match &piece {
+                Ok(frame) => self.note(frame).await,
+                Err(_) => self.sale = None,
+            }
+            let broken = piece.is_err();
+            if payer.send(piece).await.is_err() {
+                self.drain(body).await;
+                return;
+            }
+            if broken {
+                return;
+            }
+        }
+        self.finish().await;
+    }
+
+    /// The payer hung up: the rest is read for the books, as long as that makes sense.
+    async fn drain(mut self, mut body: Body) {
+        let rest = async {
+            while self.sale.is_some() {
+                match body.frame().await {
+                    Some(Ok(frame)) => self.note(&frame).await,
+                    Some(Err(_)) => self.sale = None,
+                    None => break,
+                }
+            }
+        };
+        if timeout(DRAIN_TIMEOUT, rest).await.is_ok() {
+            self.finish().await;
+        } else {
+            self.give_up().await;
+        }
+    }
+
+    async fn note(&mut self, frame: &Frame<Bytes>) {
+        let Some(data) = frame.data_ref() else { return };
+        if self.kept.len().saturating_add(data.len()) > self.bytes_max {
+            self.give_up().await;
+        } else if self.sale.is_some() {
+            self.kept.extend_from_slice(data);
+        }
+    }
+
+    async fn give_up(&mut self) {
+        if let Some(sale) = self.sale.take() {
+            put(sale, self.status, &self.headers, None).await;
+        }
+    }
+
+    async fn finish(&mut self) {
+        if let Some(sale) = self.sale.take() {
+            put(sale, self.status, &self.headers, Some(&self.kept)).await;
+        }
+    }
+}
+
+/// The payer's end of a pump.
+struct Piped(mpsc::Receiver<Piece>);
+
+impl http_body::Body for Piped {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Piece>> {
+        self.0.poll_recv(context)
+    }
+}
+
+/// A body that broke before its first byte.
+struct Broken(Option<axum::Error>);
+
+impl http_body::Body for Broken {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Piece>> {
+        std::task::Poll::Ready(self.0.take().map(Err))
+    }
+}

@@ -1,0 +1,25 @@
+//! Every number of this crate. Sizes are upper bounds on what is held in memory for one request.
+
+use std::time::Duration;
+
+/// Longest body of a paid request, in bytes. It is read whole before the payment is claimed, so that nobody pays for a
+/// request that never arrived.
+pub const REQUEST_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Longest answer of a route that serves before it settles, in bytes. It is held back until the money has moved.
+pub const RESPONSE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Longest answer that is kept for copies of the request, in bytes. A copy of a longer one is told that it was used.
+pub const KEPT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Longest wait for the service's answer (and, when it is held back, for all of it).
+pub const SERVE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long an answer is read to its end for the books after the payer hung up.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many pieces of a streamed answer wait for a slow payer.
+pub const STREAM_FRAMES_MAX: usize = 4;
+
+/// How long browsers may remember a preflight answer, in seconds.
+pub const PREFLIGHT_MAX_AGE_SECS: &str = "600";

@@ -1,0 +1,290 @@
+//! One request with a credential, from its body to its answer.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use faregate_core::rail::Headers;
+use faregate_core::{Credential, Outcome, Paid as CorePaid, Sale, Served, SettlePolicy, Till};
+use faregate_types::{Code, Fingerprint, Problem};
+use futures_util::FutureExt;
+use http::request::Parts;
+use http::{HeaderMap, Request, StatusCode};
+use http_body::Body as _;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time::timeout;
+use tower::{BoxError, Service};
+use tracing::Instrument;
+
+use crate::extract::Paid;
+use crate::keep;
+use crate::layer::Settings;
+use crate::price::Priced;
+use crate::respond;
+
+/// A request with a credential, and everything that is needed to answer it.
+pub(crate) struct Purchase<S> {
+    /// The service that said it is ready.
+    pub(crate) inner: S,
+    pub(crate) till: Till,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) priced: Arc<Priced>,
+    pub(crate) credential: Credential,
+}
+
+/// What the service gave.
+enum Answered<E> {
+    /// All of it.
+    Whole(http::response::Parts, Bytes),
+    /// A head, and a body that is still coming.
+    Coming(Response),
+    /// Nothing at all.
+    Error(E),
+}
+
+/// Why a body could not be read whole.
+enum BodyError {
+    TooLarge,
+    Broken,
+    Late,
+}
+
+impl<S, R> Purchase<S>
+where
+    S: Service<Request<Body>, Response = http::Response<R>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    /// Reads the body, then claims, settles and serves in a task of its own: a payer who hangs up cannot stop between two
+    /// of these.
+    pub(crate) async fn run(self, head: Parts, body: Body) -> Result<Response, S::Error> {
+        let settings = Arc::clone(&self.settings);
+        let reading = read_whole(body, settings.request_body_bytes_max);
+        let body = match timeout(settings.serve_timeout, reading)
+            .await
+            .unwrap_or(Err(BodyError::Late))
+        {
+            Ok(body) => body,
+            Err(BodyError::Late) => {
+                return Ok(problem(
+                    &Problem::new(Code::RequestTimeout),
+                    &settings,
+                    &head.headers,
+                ));
+            }
+            Err(BodyError::TooLarge) => {
+                return Ok(problem(
+                    &Problem::new(Code::BodyTooLarge),
+                    &settings,
+                    &head.headers,
+                ));
+            }
+            Err(BodyError::Broken) => {
+                let about = Problem::new(Code::BadRequest)
+                    .detail("the body broke off; nothing was charged");
+                return Ok(problem(&about, &settings, &head.headers));
+            }
+        };
+        let asked = head.headers.clone();
+        let task = tokio::spawn(self.sell(head, body).in_current_span());
+        match task.await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::error!(%error, "a purchase ended in a panic; its credential can be sent again");
+                Ok(problem(&Problem::new(Code::Internal), &settings, &asked))
+            }
+        }
+    }
+
+    async fn sell(self, head: Parts, body: Bytes) -> Result<Response, S::Error> {
+        let Self {
+            inner,
+            till,
+            settings,
+            priced,
+            credential,
+        } = self;
+        let asked = head.headers.clone();
+        let fingerprint = fingerprint(priced.offer().route(), &head, &body);
+        let policy = priced.offer().policy();
+        let serving = Arc::clone(&settings);
+        let serve = move |paid: CorePaid| {
+            serve(
+                inner,
+                Request::from_parts(head, Body::from(body)),
+                paid,
+                policy,
+                serving,
+            )
+            .boxed()
+        };
+        let outcome = till
+            .run(priced.offer(), &credential, fingerprint, serve)
+            .await;
+        let cors = &settings.cors;
+        Ok(match outcome {
+            Outcome::Unpaid { challenge, .. } => {
+                respond::Prepared::new(&challenge).response(cors, &asked)
+            }
+            Outcome::Refused {
+                challenge, receipt, ..
+            } => respond::refused(&challenge, receipt, cors, &asked),
+            Outcome::Sold {
+                response,
+                receipt,
+                sale,
+            } => return sold(response, receipt, sale, &settings, &asked).await,
+            Outcome::NotSold(answer) => return not_sold(answer, &settings, &asked),
+            Outcome::Pending { unknown, receipt } => {
+                respond::pending(&unknown, receipt, cors, &asked)
+            }
+            Outcome::Replay(payment) => match payment.answer {
+                Some(answer) => respond::replay(answer, cors, &asked),
+                None => respond::in_flight(cors, &asked),
+            },
+            Outcome::InFlight => respond::in_flight(cors, &asked),
+            Outcome::Conflict => respond::conflict(cors, &asked),
+            Outcome::Unavailable(away) => respond::away(away, cors, &asked),
+        })
+    }
+}
+
+/// What makes two requests the same purchase: route, method, path with query, and body.
+fn fingerprint(route: &str, head: &Parts, body: &[u8]) -> Fingerprint {
+    let target = head
+        .uri
+        .path_and_query()
+        .map_or("/", http::uri::PathAndQuery::as_str);
+    Fingerprint::of(&[
+        route.as_bytes(),
+        head.method.as_str().as_bytes(),
+        target.as_bytes(),
+        body,
+    ])
+}
+
+/// Runs the service once. A panic, a timeout and an answer that is too large to hold back are errors of the service, so
+/// with [`SettlePolicy::After`] they cost the payer nothing.
+async fn serve<S, R>(
+    mut inner: S,
+    mut request: Request<Body>,
+    paid: CorePaid,
+    policy: SettlePolicy,
+    settings: Arc<Settings>,
+) -> Served<Answered<S::Error>>
+where
+    S: Service<Request<Body>, Response = http::Response<R>>,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    let longest = settings.serve_timeout;
+    request.extensions_mut().insert(Paid::from(paid));
+    let answer = async move {
+        let response = match inner.call(request).await {
+            Ok(response) => response.map(Body::new),
+            Err(error) => return Served::Badly(Answered::Error(error)),
+        };
+        if response.status().as_u16() >= 400 {
+            return Served::Badly(Answered::Coming(response));
+        }
+        match policy {
+            SettlePolicy::Before => Served::Well(Answered::Coming(response)),
+            SettlePolicy::After => hold_back(response, settings.response_bytes_max).await,
+        }
+    };
+    match timeout(longest, AssertUnwindSafe(answer).catch_unwind()).await {
+        Ok(Ok(served)) => served,
+        Ok(Err(_panic)) => {
+            tracing::error!("a service panicked while serving a payment");
+            instead(Code::Internal)
+        }
+        Err(_elapsed) => instead(Code::UpstreamTimeout),
+    }
+}
+
+/// Reads the whole answer before a byte of it leaves.
+async fn hold_back<E>(response: Response, bytes_max: usize) -> Served<Answered<E>> {
+    let (head, body) = response.into_parts();
+    match read_whole(body, bytes_max).await {
+        Ok(body) => Served::Well(Answered::Whole(head, body)),
+        Err(BodyError::TooLarge) => instead(Code::ResponseTooLarge),
+        Err(BodyError::Broken | BodyError::Late) => instead(Code::UpstreamAnswerInvalid),
+    }
+}
+
+fn instead<E>(code: Code) -> Served<Answered<E>> {
+    Served::Badly(Answered::Coming(respond::problem(&Problem::new(code))))
+}
+
+async fn sold<E>(
+    answer: Answered<E>,
+    receipt: Headers,
+    sale: Sale,
+    settings: &Settings,
+    asked: &HeaderMap,
+) -> Result<Response, E> {
+    let mut response = match answer {
+        Answered::Whole(mut head, body) => {
+            respond::sold(&mut head.headers, receipt);
+            keep::now(
+                sale,
+                head.status,
+                &head.headers,
+                &body,
+                settings.kept_bytes_max,
+            )
+            .await;
+            Response::from_parts(head, Body::from(body))
+        }
+        Answered::Coming(response) => {
+            let (mut head, body) = response.into_parts();
+            respond::sold(&mut head.headers, receipt);
+            let body = if owes_an_answer(head.status) {
+                body
+            } else {
+                keep::while_streaming(sale, head.status, &head.headers, body, settings).await
+            };
+            Response::from_parts(head, body)
+        }
+        Answered::Error(error) => return Err(error),
+    };
+    settings.cors.apply(asked, response.headers_mut());
+    Ok(response)
+}
+
+/// Paid first, and then the service broke down: nothing is kept, so the same credential is served again without paying
+/// again.
+fn owes_an_answer(status: StatusCode) -> bool {
+    status.is_server_error()
+}
+
+fn not_sold<E>(answer: Answered<E>, settings: &Settings, asked: &HeaderMap) -> Result<Response, E> {
+    let mut response = match answer {
+        Answered::Whole(head, body) => Response::from_parts(head, Body::from(body)),
+        Answered::Coming(response) => response,
+        Answered::Error(error) => return Err(error),
+    };
+    respond::strip_ours(response.headers_mut());
+    settings.cors.apply(asked, response.headers_mut());
+    Ok(response)
+}
+
+fn problem(about: &Problem, settings: &Settings, asked: &HeaderMap) -> Response {
+    respond::error(about, &settings.cors, asked)
+}
+
+async fn read_whole(body: Body, bytes_max: usize) -> Result<Bytes, BodyError> {
+    let declared = body.size_hint().lower();
+    if usize::try_from(declared).map_or(true, |declared| declared > bytes_max) {
+        return Err(BodyError::TooLarge);
+    }
+    match Limited::new(body, bytes_max).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
+        Err(_) => Err(BodyError::Broken),
+    }
+}

@@ -1,0 +1,168 @@
+//! The service: which way a request goes.
+
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use faregate_core::Reading;
+use faregate_types::{Code, Refusal};
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Method, Request};
+use tower::{BoxError, Service};
+
+use crate::layer::{Settings, Shared};
+use crate::price::{Price, Priced, Pricing};
+use crate::purchase::Purchase;
+use crate::respond;
+
+/// A service with a price. Made by [`PaywallLayer`](crate::PaywallLayer).
+#[derive(Clone)]
+pub struct Paywall<S, P = Arc<Priced>> {
+    inner: S,
+    shared: Shared<P>,
+}
+
+impl<S, P> Paywall<S, P> {
+    pub(crate) const fn new(inner: S, shared: Shared<P>) -> Self {
+        Self { inner, shared }
+    }
+}
+
+impl<S: fmt::Debug, P: fmt::Debug> fmt::Debug for Paywall<S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Paywall")
+            .field("inner", &self.inner)
+            .field("pricing", &self.shared.pricing)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer on its way. The common answers are there at once and cost no allocation here.
+#[allow(missing_debug_implementations, reason = "a future has nothing to show")]
+pub struct PaywallFuture<E>(State<E>);
+
+enum State<E> {
+    Ready(Option<Response>),
+    Waiting(BoxFuture<'static, Result<Response, E>>),
+}
+
+impl<E> PaywallFuture<E> {
+    const fn ready(response: Response) -> Self {
+        Self(State::Ready(Some(response)))
+    }
+
+    fn waiting(future: impl Future<Output = Result<Response, E>> + Send + 'static) -> Self {
+        Self(State::Waiting(Box::pin(future)))
+    }
+}
+
+impl<E> Future for PaywallFuture<E> {
+    type Output = Result<Response, E>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            State::Ready(response) => response
+                .take()
+                .map_or(Poll::Pending, |response| Poll::Ready(Ok(response))),
+            State::Waiting(future) => future.as_mut().poll(context),
+        }
+    }
+}
+
+impl<S, P, B, R> Service<Request<B>> for Paywall<S, P>
+where
+    S: Service<Request<Body>, Response = http::Response<R>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    P: Pricing,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = PaywallFuture<S::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (head, body) = request.into_parts();
+        let priced = match self.shared.pricing.price(&head) {
+            Price::Paid(priced) => priced,
+            Price::Free => {
+                let answer = self
+                    .ready_inner()
+                    .call(Request::from_parts(head, Body::new(body)));
+                return PaywallFuture::waiting(async move { Ok(answer.await?.map(Body::new)) });
+            }
+        };
+        let settings = Arc::clone(&self.shared.settings);
+        if head.method == Method::OPTIONS {
+            // Answered here whoever asks: behind the paywall it could be a way around it.
+            return PaywallFuture::ready(respond::preflight(&settings.cors, &head.headers));
+        }
+        match self.shared.till.read(&head.headers) {
+            Reading::Nothing => {
+                if let Some(prepared) = priced.prepared.get() {
+                    return PaywallFuture::ready(prepared.response(&settings.cors, &head.headers));
+                }
+                self.challenge(priced, head.headers, Refusal::new(Code::PaymentRequired))
+            }
+            Reading::Malformed(refusal) => self.challenge(priced, head.headers, refusal),
+            Reading::Found(credential) => {
+                let inner = self.ready_inner();
+                let till = self.shared.till.clone();
+                let purchase = Purchase {
+                    inner,
+                    till,
+                    settings,
+                    priced,
+                    credential,
+                };
+                PaywallFuture::waiting(purchase.run(head, Body::new(body)))
+            }
+        }
+    }
+}
+
+impl<S: Clone, P> Paywall<S, P> {
+    /// The service that said it is ready; a fresh clone takes its place.
+    fn ready_inner(&mut self) -> S {
+        let spare = self.inner.clone();
+        mem::replace(&mut self.inner, spare)
+    }
+
+    fn challenge<E>(
+        &self,
+        priced: Arc<Priced>,
+        request: HeaderMap,
+        why: Refusal,
+    ) -> PaywallFuture<E> {
+        let till = self.shared.till.clone();
+        let settings: Arc<Settings> = Arc::clone(&self.shared.settings);
+        PaywallFuture::waiting(async move {
+            let response = match till.challenge(priced.offer(), &why).await {
+                Ok(challenge) => {
+                    let prepared = respond::Prepared::new(&challenge);
+                    let response = prepared.response(&settings.cors, &request);
+                    if why.code == Code::PaymentRequired && challenge.reusable {
+                        // A lost race stores the same answer.
+                        drop(priced.prepared.set(prepared));
+                    }
+                    response
+                }
+                Err(away) => respond::away(away, &settings.cors, &request),
+            };
+            Ok(response)
+        })
+    }
+}
