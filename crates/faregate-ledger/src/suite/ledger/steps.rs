@@ -1,0 +1,221 @@
+//! Steps: the rules of [`PaymentState::after`](crate::PaymentState::after) and nothing else, however often.
+
+use alloy_primitives::U256;
+use faregate_types::Code;
+
+use super::{answer, assert_books, broadcast, fail, settle, steps, ways, won};
+use crate::suite::kit::{Bench, at, claim, id};
+use crate::{Answer, Claimed, LedgerStore, PaymentState, Step, StepError, StoreError};
+
+/// Every state with every step: the engine does what [`PaymentState::after`] and [`Payment::apply`] say, and a refused
+/// step leaves no trace.
+pub async fn every_state_and_step_agrees_with_the_rules<S: LedgerStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    let mut number = 0;
+    for (state, way) in ways() {
+        for step in steps() {
+            number += 1;
+            let mut payment = won(store, claim(number)).await;
+            for step in way.clone() {
+                payment.apply(step.clone(), at(1)).unwrap();
+                assert_eq!(
+                    store.advance(id(number), step, at(1)).await,
+                    Ok(payment.clone())
+                );
+            }
+            assert_eq!(payment.state, state);
+            let expected = match state.after(&step) {
+                Ok(next) => {
+                    payment.apply(step.clone(), at(2)).unwrap();
+                    assert_eq!(payment.state, next);
+                    Ok(payment.clone())
+                }
+                Err(StepError { from }) => {
+                    assert_eq!(from, state);
+                    Err(StoreError::Step(StepError { from }))
+                }
+            };
+            assert_eq!(
+                store.advance(id(number), step.clone(), at(2)).await,
+                expected,
+                "{state:?} {step:?}"
+            );
+            assert_eq!(
+                store.payment(id(number)).await,
+                Ok(Some(payment)),
+                "{state:?} {step:?}"
+            );
+        }
+    }
+}
+
+/// A step that is repeated, because its answer was lost, changes nothing: no money, no time, no word.
+pub async fn a_second_step_changes_nothing<S: LedgerStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    for (number, (_, way)) in (0..).zip(ways()) {
+        won(store, claim(number)).await;
+        let mut way = way;
+        if way.contains(&settle()) {
+            way.push(Step::Keep { answer: answer() });
+        }
+        for step in way {
+            let first = store.advance(id(number), step.clone(), at(1)).await;
+            let totals = store.totals().await;
+            assert!(first.is_ok());
+            assert_eq!(store.advance(id(number), step, at(9)).await, first);
+            assert_eq!(store.totals().await, totals);
+        }
+    }
+    // What an end says stays, even if somebody says it differently later.
+    let settled = store.payment(id(2)).await.unwrap().unwrap();
+    for step in [
+        Step::Settle {
+            transaction: Some("0xother".into()),
+        },
+        Step::Settle { transaction: None },
+        Step::Keep {
+            answer: Answer {
+                status: 500,
+                headers: vec![],
+                body: None,
+            },
+        },
+    ] {
+        assert_eq!(store.advance(id(2), step, at(9)).await, Ok(settled.clone()));
+    }
+    let failed = store.payment(id(3)).await.unwrap().unwrap();
+    assert_eq!(
+        store
+            .advance(
+                id(3),
+                Step::Fail {
+                    code: Code::Internal
+                },
+                at(9)
+            )
+            .await,
+        Ok(failed)
+    );
+}
+
+/// What was handed to the network is not forgotten; a replacement replaces it.
+pub async fn a_broadcast_keeps_its_transaction<S: LedgerStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    won(store, claim(1)).await;
+    for (secs, transaction) in [(1, "0x01"), (2, "0x02")] {
+        let step = Step::Broadcast {
+            transaction: transaction.into(),
+        };
+        let payment = store.advance(id(1), step, at(secs)).await.unwrap();
+        assert_eq!(payment.transaction.as_deref(), Some(transaction));
+        assert_eq!(
+            (payment.state, payment.changed_at),
+            (PaymentState::Broadcast, at(secs))
+        );
+    }
+    let settled = store
+        .advance(id(1), Step::Settle { transaction: None }, at(3))
+        .await
+        .unwrap();
+    assert_eq!(settled.transaction.as_deref(), Some("0x02"));
+
+    won(store, claim(2)).await;
+    store.advance(id(2), broadcast(), at(1)).await.unwrap();
+    let failed = store.advance(id(2), fail(), at(2)).await.unwrap();
+    assert_eq!(
+        failed.transaction.as_deref(),
+        Some("0xb0"),
+        "also when it failed"
+    );
+
+    won(store, claim(3)).await;
+    store
+        .advance(id(3), Step::Settle { transaction: None }, at(1))
+        .await
+        .unwrap();
+    let told = store.advance(id(3), settle(), at(2)).await.unwrap();
+    assert_eq!(
+        told.transaction.as_deref(),
+        Some("0x5e"),
+        "a reference that becomes known later is noted"
+    );
+    assert_books(store, U256::ZERO, U256::from(2000)).await;
+}
+
+/// A kept answer is given back as it was: every byte, every header, in order.
+pub async fn answers_come_back_byte_for_byte<S: LedgerStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    let every_byte: Vec<u8> = (0..=255).collect();
+    let headers: Vec<(Box<str>, Vec<u8>)> = vec![
+        ("set-cookie".into(), b"b=2".to_vec()),
+        ("x-bytes".into(), every_byte.clone()),
+        ("set-cookie".into(), b"a=1".to_vec()),
+        ("x-empty".into(), vec![]),
+    ];
+    let answers = [
+        Answer {
+            status: 200,
+            headers,
+            body: Some(every_byte),
+        },
+        Answer {
+            status: 100,
+            headers: vec![],
+            body: Some(vec![]),
+        },
+        Answer {
+            status: 599,
+            headers: vec![],
+            body: None,
+        },
+        Answer {
+            status: 204,
+            headers: vec![],
+            body: Some(vec![0; 300_000]),
+        },
+    ];
+    for (number, answer) in (0..).zip(answers) {
+        won(store, claim(number)).await;
+        store.advance(id(number), settle(), at(1)).await.unwrap();
+        let kept = store
+            .advance(
+                id(number),
+                Step::Keep {
+                    answer: answer.clone(),
+                },
+                at(2),
+            )
+            .await
+            .unwrap();
+        assert_eq!(
+            (kept.answer.as_ref(), kept.changed_at),
+            (Some(&answer), at(2))
+        );
+        assert_eq!(store.payment(id(number)).await, Ok(Some(kept.clone())));
+        assert_eq!(
+            store.claim(claim(number)).await,
+            Ok(Claimed::Same(Box::new(kept)))
+        );
+    }
+}
+
+/// There is nothing to sell again before the money moved.
+pub async fn only_settled_payments_keep_an_answer<S: LedgerStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    for (number, (state, way)) in (0..).zip(ways()) {
+        won(store, claim(number)).await;
+        for step in way {
+            store.advance(id(number), step, at(1)).await.unwrap();
+        }
+        let kept = store
+            .advance(id(number), Step::Keep { answer: answer() }, at(2))
+            .await;
+        assert_eq!(kept.is_ok(), state == PaymentState::Settled, "{state:?}");
+        let stored = store.payment(id(number)).await.unwrap().unwrap();
+        assert_eq!(
+            stored.answer.is_some(),
+            state == PaymentState::Settled,
+            "{state:?}"
+        );
+    }
+}

@@ -1,0 +1,278 @@
+//! Caps: everything that was signed counts, once, for everybody who shares the books.
+
+use faregate_types::Timestamp;
+
+use super::{CROWD, PAID, at_host, per_host, per_period, records, refused, signed, usage};
+use crate::suite::kit::{Bench, Chance, asset, at, id, no_caps, spend, worth};
+use crate::{CapRefusal, Caps, Spend, SpendState, StoreError, Usage, WalletStore, Worth};
+
+/// The cap for one payment is checked, to the unit.
+pub async fn one_payment_has_a_cap<S: WalletStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    let caps = Caps {
+        per_payment: worth(10),
+        ..no_caps()
+    };
+    assert_eq!(
+        store.reserve_spend(spend(1, 11, 0), caps).await,
+        Ok(Err(CapRefusal::Payment))
+    );
+    assert_eq!(store.reserve_spend(spend(2, 10, 0), caps).await, Ok(Ok(())));
+    assert_eq!(
+        store.reserve_spend(spend(3, 10, 0), caps).await,
+        Ok(Ok(())),
+        "each payment has the cap for itself"
+    );
+}
+
+/// However many sign at once for one host, the sum stays within its cap, and the cap is used as far as it goes.
+pub async fn a_host_cap_holds_in_a_crowd<S: WalletStore>(bench: &Bench<S>) {
+    let verdicts = bench
+        .crowd(0..CROWD, |store, number| {
+            store.reserve_spend(spend(number, 3, number), per_host(100))
+        })
+        .await;
+    let count = |wanted| {
+        verdicts
+            .iter()
+            .filter(|verdict| **verdict == Ok(wanted))
+            .count()
+    };
+    assert_eq!((count(Ok(())), count(Err(CapRefusal::Host))), (33, 31));
+    assert_eq!(
+        usage(&*bench.store, at(0)).await,
+        Usage {
+            host: worth(99),
+            period: worth(99)
+        }
+    );
+    assert_eq!(records(&*bench.store).await.len(), 33);
+}
+
+/// The cap for a period is one for all hosts.
+pub async fn a_period_cap_holds_in_a_crowd<S: WalletStore>(bench: &Bench<S>) {
+    let verdicts = bench
+        .crowd(0..CROWD, |store, number| {
+            store.reserve_spend(
+                at_host(number, spend(number, 7, number)),
+                per_period(1000, 100),
+            )
+        })
+        .await;
+    let count = |wanted| {
+        verdicts
+            .iter()
+            .filter(|verdict| **verdict == Ok(wanted))
+            .count()
+    };
+    assert_eq!((count(Ok(())), count(Err(CapRefusal::Period))), (14, 50));
+    assert_eq!(
+        usage(&*bench.store, at(0)).await,
+        Usage {
+            host: worth(0),
+            period: worth(98)
+        }
+    );
+}
+
+/// What one host got does not count against another, and a port or a scheme makes another host.
+pub async fn hosts_are_counted_apart<S: WalletStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    for (number, origin) in (0..).zip([
+        "https://a.example",
+        "http://a.example",
+        "https://a.example:8443",
+        "https://b.example",
+    ]) {
+        let spend = Spend {
+            origin: origin.into(),
+            ..spend(number, 10, 0)
+        };
+        assert_eq!(
+            store.reserve_spend(spend, per_host(10)).await,
+            Ok(Ok(())),
+            "{origin}"
+        );
+        let usage = store.usage(origin.into(), at(0)).await.unwrap();
+        assert_eq!(
+            usage,
+            Usage {
+                host: worth(10),
+                period: worth(10 * (number + 1))
+            }
+        );
+    }
+    let unknown = store
+        .usage("https://c.example".into(), at(0))
+        .await
+        .unwrap();
+    assert_eq!(
+        unknown,
+        Usage {
+            host: worth(0),
+            period: worth(40)
+        }
+    );
+}
+
+/// A refused spend was not signed: it is not in the books and its id is free.
+pub async fn a_refusal_records_nothing<S: WalletStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    for caps in [
+        Caps {
+            per_payment: worth(4),
+            ..no_caps()
+        },
+        per_host(4),
+        per_period(60, 4),
+    ] {
+        assert!(matches!(
+            store.reserve_spend(spend(1, 5, 0), caps).await,
+            Ok(Err(_))
+        ));
+        assert_eq!(
+            usage(store, at(0)).await,
+            Usage {
+                host: worth(0),
+                period: worth(0)
+            }
+        );
+        assert_eq!(records(store).await, []);
+        assert_eq!(
+            store
+                .known_payee("https://seller.example".into(), asset(1))
+                .await,
+            Ok(None)
+        );
+        assert_eq!(
+            store.finish_spend(id(1), PAID, at(1)).await,
+            Err(StoreError::NotFound)
+        );
+    }
+    assert_eq!(
+        store.reserve_spend(spend(1, 4, 0), per_host(4)).await,
+        Ok(Ok(()))
+    );
+}
+
+/// A seller that says no keeps the signature, so it counts.
+pub async fn refused_spends_still_count<S: WalletStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    signed(store, spend(1, 6, 0)).await;
+    store.finish_spend(id(1), refused(), at(1)).await.unwrap();
+    assert_eq!(
+        usage(store, at(0)).await,
+        Usage {
+            host: worth(6),
+            period: worth(6)
+        }
+    );
+    assert_eq!(
+        store.reserve_spend(spend(2, 5, 1), per_host(10)).await,
+        Ok(Err(CapRefusal::Host))
+    );
+    assert_eq!(
+        store
+            .reserve_spend(spend(2, 5, 1), per_period(60, 10))
+            .await,
+        Ok(Err(CapRefusal::Period))
+    );
+}
+
+/// A spend leaves the window when it is older than the window is long, not a second earlier; one with a later time (another
+/// clock) counts.
+pub async fn the_window_rolls<S: WalletStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    let caps = per_period(60, 10);
+    signed(store, spend(1, 10, 100)).await;
+    assert_eq!(
+        store.reserve_spend(spend(2, 1, 160), caps).await,
+        Ok(Err(CapRefusal::Period))
+    );
+    assert_eq!(
+        store.reserve_spend(spend(2, 1, 50), caps).await,
+        Ok(Err(CapRefusal::Period))
+    );
+    assert_eq!(
+        store.reserve_spend(spend(2, 1, 161), caps).await,
+        Ok(Ok(()))
+    );
+    assert_eq!(
+        store.reserve_spend(spend(3, 9, 161), caps).await,
+        Ok(Ok(()))
+    );
+    assert_eq!(
+        store.reserve_spend(spend(4, 1, 161), caps).await,
+        Ok(Err(CapRefusal::Period))
+    );
+    // Longer than there has been time: everything counts.
+    assert_eq!(
+        store
+            .reserve_spend(spend(5, 1, 161), per_period(u64::MAX, 20))
+            .await,
+        Ok(Err(CapRefusal::Period))
+    );
+    assert_eq!(
+        store
+            .reserve_spend(spend(5, 1, 161), per_period(u64::MAX, 21))
+            .await,
+        Ok(Ok(()))
+    );
+}
+
+/// Spends in any order over months, windows from a second to all of it: the sum is exact.
+pub async fn a_window_of_any_length_is_exact<S: WalletStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    let mut chance = Chance::new(3600);
+    let mut spends = Vec::new();
+    for number in 0..80 {
+        let span = [100, 5000, 300_000, 20_000_000][usize::try_from(number % 4).unwrap()];
+        let spend = spend(number, 1 + chance.below(1000), chance.below(span));
+        signed(store, spend.clone()).await;
+        spends.push(spend);
+    }
+    let edges = [64, 4096, 262_144].map(|span| at(10_000_000).as_secs() / span * span);
+    let times = spends.iter().map(|spend| spend.at.as_secs()).chain(edges);
+    for since in times
+        .flat_map(|secs| [secs - 1, secs, secs + 1])
+        .map(Timestamp::from_secs)
+    {
+        let expected = spends
+            .iter()
+            .filter(|spend| spend.at >= since)
+            .map(|spend| spend.worth.units())
+            .sum();
+        assert_eq!(
+            usage(store, since).await.period,
+            Worth::new(expected),
+            "since {since}"
+        );
+    }
+}
+
+/// A reservation whose answer was lost is repeated: it is allowed, even if there would be no room for it any more, and
+/// counts once.
+pub async fn a_spend_counts_once<S: WalletStore>(bench: &Bench<S>) {
+    let verdicts = bench
+        .crowd(0..CROWD, |store, _| {
+            store.reserve_spend(spend(1, 10, 0), per_host(10))
+        })
+        .await;
+    assert_eq!(verdicts.len(), 64);
+    assert!(verdicts.iter().all(|verdict| *verdict == Ok(Ok(()))));
+    let store = &*bench.store;
+    assert_eq!(
+        usage(store, at(0)).await,
+        Usage {
+            host: worth(10),
+            period: worth(10)
+        }
+    );
+    store.finish_spend(id(1), PAID, at(1)).await.unwrap();
+    assert_eq!(
+        store.reserve_spend(spend(1, 10, 0), per_host(1)).await,
+        Ok(Ok(()))
+    );
+    assert_eq!(records(store).await.len(), 1);
+    assert_eq!(records(store).await[0].state, SpendState::Paid);
+}
