@@ -7,8 +7,8 @@ use std::fmt;
 use std::path::Path;
 
 use alloy_primitives::Address;
+use faregate_evm::Entropy;
 use faregate_evm::LocalSigner;
-use faregate_evm::typed::Entropy;
 use faregate_types::{Secret, SecretKey};
 
 pub mod file;
@@ -78,7 +78,8 @@ impl Wallet {
         for _ in 0..2 {
             let mut bytes = [0_u8; 32];
             entropy.fill(&mut bytes).map_err(|_| WalletError::Entropy)?;
-            let (Ok(key), Ok(kept)) = (SecretKey::from_bytes(bytes), SecretKey::from_bytes(bytes)) else {
+            let (Ok(key), Ok(kept)) = (SecretKey::from_bytes(bytes), SecretKey::from_bytes(bytes))
+            else {
                 continue;
             };
             zeroize::Zeroize::zeroize(&mut bytes);
@@ -95,7 +96,8 @@ impl Wallet {
     /// [`WalletError::Keystore`].
     pub async fn from_keystore(path: &Path, password: Secret) -> Result<Self, WalletError> {
         let key = keystore::open(path, password).await?;
-        let signer = LocalSigner::new(key).map_err(|_| KeystoreError::Malformed("the key inside is no key"))?;
+        let signer = LocalSigner::new(key)
+            .map_err(|_| KeystoreError::Malformed("the key inside is no key"))?;
         Ok(Self { signer })
     }
 
@@ -125,7 +127,10 @@ mod tests {
     const KEY: &str = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
 
     fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
@@ -138,16 +143,32 @@ mod tests {
         ] {
             let wallet = Wallet::from_env(&env(&pairs)).unwrap();
             assert_eq!(wallet.address().to_string(), address);
-            assert_eq!(format!("{wallet:?}"), format!("Wallet({:?})", wallet.address()));
+            assert_eq!(
+                format!("{wallet:?}"),
+                format!("Wallet({:?})", wallet.address())
+            );
         }
-        assert!(matches!(Wallet::from_env(&env(&[])), Err(WalletError::NoKey)));
+        assert!(matches!(
+            Wallet::from_env(&env(&[])),
+            Err(WalletError::NoKey)
+        ));
     }
 
     #[test]
     fn what_is_no_key_is_named_and_not_shown() {
-        for bad in ["0x12", "secret-passphrase", &"0".repeat(64), &"f".repeat(64)] {
+        for bad in [
+            "0x12",
+            "secret-passphrase",
+            &"0".repeat(64),
+            &"f".repeat(64),
+        ] {
             let error = Wallet::from_env(&env(&[("EVM_PRIVATE_KEY", bad)])).unwrap_err();
-            assert!(matches!(error, WalletError::NotAKey { name: "EVM_PRIVATE_KEY" }));
+            assert!(matches!(
+                error,
+                WalletError::NotAKey {
+                    name: "EVM_PRIVATE_KEY"
+                }
+            ));
             assert!(!format!("{error} {error:?}").contains(bad));
         }
     }

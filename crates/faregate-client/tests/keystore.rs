@@ -4,7 +4,7 @@
 
 use faregate_client::wallet::file::{self, FileError};
 use faregate_client::wallet::keystore::{self, KeystoreError, ScryptCost};
-use faregate_evm::typed::{Entropy, EntropyError};
+use faregate_evm::{Entropy, EntropyError};
 use faregate_types::{Secret, SecretKey};
 use serde_json::{Value, json};
 
@@ -47,7 +47,17 @@ fn password(text: &str) -> Secret {
 
 fn light() -> String {
     let key = SecretKey::from_hex(KEY).unwrap();
-    keystore::encrypt(&key, &password("pw"), ScryptCost { log_n: 4, r: 8, p: 1 }, &mut Counting(1)).unwrap()
+    keystore::encrypt(
+        &key,
+        &password("pw"),
+        ScryptCost {
+            log_n: 4,
+            r: 8,
+            p: 1,
+        },
+        &mut Counting(1),
+    )
+    .unwrap()
 }
 
 #[test]
@@ -72,10 +82,16 @@ fn what_we_write_opens_and_says_whose_it_is() {
 
 #[test]
 fn a_wrong_password_or_a_changed_file_does_not_open() {
-    assert!(matches!(keystore::decrypt(&light(), &password("px")), Err(KeystoreError::WrongPassword)));
+    assert!(matches!(
+        keystore::decrypt(&light(), &password("px")),
+        Err(KeystoreError::WrongPassword)
+    ));
     let mut value: Value = serde_json::from_str(&light()).unwrap();
     value["crypto"]["ciphertext"] = "00".repeat(32).into();
-    assert!(matches!(keystore::decrypt(&value.to_string(), &password("pw")), Err(KeystoreError::WrongPassword)));
+    assert!(matches!(
+        keystore::decrypt(&value.to_string(), &password("pw")),
+        Err(KeystoreError::WrongPassword)
+    ));
 }
 
 #[test]
@@ -105,13 +121,25 @@ fn files_that_lie_are_refused_before_any_work() {
         let mut value: Value = serde_json::from_str(&light()).unwrap();
         *value.pointer_mut(path).unwrap() = bad.clone();
         let error = keystore::decrypt(&value.to_string(), &password("pw")).unwrap_err();
-        assert!(matches!(error, KeystoreError::Malformed(_)), "{path} = {bad}: {error}");
+        assert!(
+            matches!(error, KeystoreError::Malformed(_)),
+            "{path} = {bad}: {error}"
+        );
     }
     let mut pbkdf2 = pbkdf2_vector();
     pbkdf2["crypto"]["kdfparams"]["c"] = u32::MAX.into();
-    assert!(matches!(keystore::decrypt(&pbkdf2.to_string(), &password("x")), Err(KeystoreError::Malformed(_))));
+    assert!(matches!(
+        keystore::decrypt(&pbkdf2.to_string(), &password("x")),
+        Err(KeystoreError::Malformed(_))
+    ));
     for text in ["", "[]", "{}", "null", "\u{0}", "{\"version\":3}"] {
-        assert!(matches!(keystore::decrypt(text, &password("pw")), Err(KeystoreError::Malformed(_))), "{text:?}");
+        assert!(
+            matches!(
+                keystore::decrypt(text, &password("pw")),
+                Err(KeystoreError::Malformed(_))
+            ),
+            "{text:?}"
+        );
     }
 }
 
@@ -121,20 +149,40 @@ async fn files_are_private_and_never_overwritten() {
     let path = folder.path().join("deep/er/key.json");
     let make = || {
         let key = SecretKey::from_hex(KEY).unwrap();
-        keystore::create(&path, key, password("pw"), ScryptCost { log_n: 4, r: 8, p: 1 }, Box::new(Counting(9)))
+        keystore::create(
+            &path,
+            key,
+            password("pw"),
+            ScryptCost {
+                log_n: 4,
+                r: 8,
+                p: 1,
+            },
+            Box::new(Counting(9)),
+        )
     };
     make().await.unwrap();
-    assert!(matches!(make().await, Err(KeystoreError::File(FileError::Exists))));
+    assert!(matches!(
+        make().await,
+        Err(KeystoreError::File(FileError::Exists))
+    ));
     let opened = keystore::open(&path, password("pw")).await.unwrap();
     assert_eq!(opened.expose(), SecretKey::from_hex(KEY).unwrap().expose());
-    assert!(matches!(file::read(&folder.path().join("none")), Err(FileError::NotFound)));
+    assert!(matches!(
+        file::read(&folder.path().join("none")),
+        Err(FileError::NotFound)
+    ));
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let mode =
+            |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(keystore::open(&path, password("pw")).await, Err(KeystoreError::File(FileError::Permissions))));
+        assert!(matches!(
+            keystore::open(&path, password("pw")).await,
+            Err(KeystoreError::File(FileError::Permissions))
+        ));
     }
 }
 

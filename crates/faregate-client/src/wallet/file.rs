@@ -47,8 +47,14 @@ pub fn read(path: &Path) -> Result<String, FileError> {
     let file = File::open(path)?;
     private(&file)?;
     let mut text = String::new();
-    let read = file.take(FILE_BYTES_MAX.saturating_add(1)).read_to_string(&mut text)?;
-    if u64::try_from(read).is_ok_and(|bytes| bytes <= FILE_BYTES_MAX) { Ok(text) } else { Err(FileError::Content) }
+    let read = file
+        .take(FILE_BYTES_MAX.saturating_add(1))
+        .read_to_string(&mut text)?;
+    if u64::try_from(read).is_ok_and(|bytes| bytes <= FILE_BYTES_MAX) {
+        Ok(text)
+    } else {
+        Err(FileError::Content)
+    }
 }
 
 /// Writes a new file for its owner only, durably.
@@ -56,7 +62,10 @@ pub fn read(path: &Path) -> Result<String, FileError> {
 /// # Errors
 /// [`FileError`], [`FileError::Exists`] above all.
 pub fn create(path: &Path, text: &str) -> Result<(), FileError> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
         folders(folder)?;
     }
     let mut file = options().open(path)?;
@@ -70,7 +79,11 @@ pub fn create(path: &Path, text: &str) -> Result<(), FileError> {
 fn private(file: &File) -> Result<(), FileError> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = file.metadata()?.permissions().mode();
-    if mode & 0o077 == 0 { Ok(()) } else { Err(FileError::Permissions) }
+    if mode & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(FileError::Permissions)
+    }
 }
 
 #[cfg(unix)]
@@ -84,7 +97,10 @@ fn options() -> OpenOptions {
 #[cfg(unix)]
 fn folders(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }
 
 // Elsewhere files belong to the user's own folder by default.

@@ -10,8 +10,8 @@ use aes::Aes128;
 use alloy_primitives::{Keccak256, hex};
 use ctr::Ctr128BE;
 use ctr::cipher::{KeyIvInit as _, StreamCipher as _};
+use faregate_evm::Entropy;
 use faregate_evm::LocalSigner;
-use faregate_evm::typed::Entropy;
 use faregate_types::{Secret, SecretKey};
 use serde::Deserialize;
 use serde_json::json;
@@ -41,9 +41,17 @@ pub struct ScryptCost {
 
 impl ScryptCost {
     /// What geth uses: about a second and 256 MiB.
-    pub const STANDARD: Self = Self { log_n: 18, r: 8, p: 1 };
+    pub const STANDARD: Self = Self {
+        log_n: 18,
+        r: 8,
+        p: 1,
+    };
     /// What geth calls light: for tests and small machines.
-    pub const LIGHT: Self = Self { log_n: 12, r: 8, p: 6 };
+    pub const LIGHT: Self = Self {
+        log_n: 12,
+        r: 8,
+        p: 6,
+    };
 }
 
 /// Why a keystore was not opened or made. Nothing in it comes from the key or the password.
@@ -154,7 +162,8 @@ pub fn encrypt(
 /// # Errors
 /// [`KeystoreError::WrongPassword`], [`KeystoreError::Malformed`].
 pub fn decrypt(text: &str, password: &Secret) -> Result<SecretKey, KeystoreError> {
-    let keystore: Keystore = serde_json::from_str(text).map_err(|_| KeystoreError::Malformed("members are missing or wrong"))?;
+    let keystore: Keystore = serde_json::from_str(text)
+        .map_err(|_| KeystoreError::Malformed("members are missing or wrong"))?;
     if keystore.version != 3 {
         return Err(KeystoreError::Malformed("another version"));
     }
@@ -235,23 +244,42 @@ type Derived = Zeroizing<[u8; 32]>;
 
 impl ScryptParams {
     fn derive(&self, password: &Secret) -> Result<Derived, KeystoreError> {
-        let memory = self.n.checked_mul(u64::from(self.r)).and_then(|blocks| blocks.checked_mul(128));
+        let memory = self
+            .n
+            .checked_mul(u64::from(self.r))
+            .and_then(|blocks| blocks.checked_mul(128));
         let modest = memory.is_some_and(|bytes| bytes <= SCRYPT_BYTES_MAX) && self.p <= 16;
         if self.dklen != 32 || !self.n.is_power_of_two() || self.n < 2 || !modest {
             return Err(KeystoreError::Malformed("scrypt parameters out of range"));
         }
         let log_n = u8::try_from(self.n.trailing_zeros()).map_err(|_| KeystoreError::Derivation)?;
-        scrypt_key(password, &bytes(&self.salt)?, ScryptCost { log_n, r: self.r, p: self.p })
+        scrypt_key(
+            password,
+            &bytes(&self.salt)?,
+            ScryptCost {
+                log_n,
+                r: self.r,
+                p: self.p,
+            },
+        )
     }
 }
 
 impl Pbkdf2Params {
     fn derive(&self, password: &Secret) -> Result<Derived, KeystoreError> {
-        if self.dklen != 32 || self.prf != "hmac-sha256" || !(1..=PBKDF2_ROUNDS_MAX).contains(&self.c) {
+        if self.dklen != 32
+            || self.prf != "hmac-sha256"
+            || !(1..=PBKDF2_ROUNDS_MAX).contains(&self.c)
+        {
             return Err(KeystoreError::Malformed("pbkdf2 parameters out of range"));
         }
         let mut derived = Derived::default();
-        pbkdf2::pbkdf2_hmac::<Sha256>(password.expose(), &bytes(&self.salt)?, self.c, derived.as_mut());
+        pbkdf2::pbkdf2_hmac::<Sha256>(
+            password.expose(),
+            &bytes(&self.salt)?,
+            self.c,
+            derived.as_mut(),
+        );
         Ok(derived)
     }
 }
@@ -260,7 +288,8 @@ fn scrypt_key(password: &Secret, salt: &[u8], cost: ScryptCost) -> Result<Derive
     let params = scrypt::Params::new(cost.log_n, cost.r, cost.p)
         .map_err(|_| KeystoreError::Malformed("scrypt parameters out of range"))?;
     let mut derived = Derived::default();
-    scrypt::scrypt(password.expose(), salt, &params, derived.as_mut()).map_err(|_| KeystoreError::Derivation)?;
+    scrypt::scrypt(password.expose(), salt, &params, derived.as_mut())
+        .map_err(|_| KeystoreError::Derivation)?;
     Ok(derived)
 }
 
@@ -291,8 +320,16 @@ fn bytes(text: &str) -> Result<Vec<u8>, KeystoreError> {
 
 /// RFC 9562 version 4, from 16 random bytes.
 fn uuid_v4(random: [u8; 16]) -> String {
-    let number = u128::from_be_bytes(random) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+    let number =
+        u128::from_be_bytes(random) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
     let digits = format!("{number:032x}");
     let part = |range: std::ops::Range<usize>| digits.get(range).unwrap_or_default();
-    format!("{}-{}-{}-{}-{}", part(0..8), part(8..12), part(12..16), part(16..20), part(20..32))
+    format!(
+        "{}-{}-{}-{}-{}",
+        part(0..8),
+        part(8..12),
+        part(12..16),
+        part(16..20),
+        part(20..32)
+    )
 }
