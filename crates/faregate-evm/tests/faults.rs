@@ -1,0 +1,346 @@
+//! Settlement on a node that loses, refuses and delays: what is not known stays unknown, nothing is paid twice, and the
+//! next payment gets through.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may"
+)]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy_primitives::U256;
+use alloy_sol_types::SolCall;
+use common::proxy::{Mood, Proxy};
+use common::{Notes, PAYEE, PRICE, World, failed, settle, settled, transaction, unknown};
+use faregate_core::port::Facilitator;
+use faregate_evm::{ExactFacilitator, LocalSigner};
+use faregate_types::Code;
+
+/// A facilitator behind a proxy, impatient so that the tests are quick.
+async fn behind(world: &World, proxy: &Proxy, signer: &LocalSigner) -> ExactFacilitator {
+    let mut config = world.config_at(&proxy.url);
+    config.rpc_timeout = Duration::from_millis(800);
+    config.receipt_wait = Duration::from_millis(800);
+    world.connect(config, signer.clone()).await
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_made_good_by_the_receipt() {
+    let world = World::start().await;
+    let proxy = Proxy::start(&world.url).await;
+    let signer = world.gas_payer().await;
+    let facilitator = behind(&world, &proxy, &signer).await;
+    let payer = world.payer().await;
+    proxy.set("eth_sendRawTransaction", Mood::LoseAnswer);
+    let outcome = settle(&facilitator, &world.payment(&payer)).await;
+    settled(&outcome);
+    proxy.calm();
+    let next = settle(&facilitator, &world.payment(&payer)).await;
+    assert_eq!(world.transaction_nonce(&transaction(&next)).await, 1);
+}
+
+#[tokio::test]
+async fn a_lost_answer_and_no_receipt_is_unknown_and_resolved_later() {
+    let world = World::start().await;
+    let proxy = Proxy::start(&world.url).await;
+    let signer = world.gas_payer().await;
+    let facilitator = behind(&world, &proxy, &signer).await;
+    let payment = world.payment(&world.payer().await);
+    for method in ["eth_sendRawTransaction", "eth_getTransactionReceipt"] {
+        proxy.set(method, Mood::LoseAnswer);
+    }
+    let notes = Notes::default();
+    let outcome = facilitator.settle(&payment.v2(), &notes).await;
+    let (code, hash) = unknown(&outcome);
+    assert_eq!(code, Code::SettlementPending);
+    assert_eq!(notes.take(), [hash.clone().unwrap()]);
+
+    // A second settlement waits for the first transaction instead of signing another one.
+    let again = facilitator.settle(&payment.v2(), &notes).await;
+    assert_eq!(unknown(&again), (Code::SettlementPending, hash.clone()));
+    assert!(notes.take().is_empty());
+    let away = facilitator.resolve(&payment.v2(), hash.as_deref()).await;
+    assert_eq!(unknown(&away), (Code::ChainUnavailable, hash.clone()));
+
+    proxy.calm();
+    let resolved = facilitator.resolve(&payment.v2(), hash.as_deref()).await;
+    assert_eq!(Some(transaction(&resolved)), hash);
+    assert_eq!(settle(&facilitator, &payment).await, resolved);
+    assert_eq!(world.sent_by(signer.address()).await, 1);
+}
+
+/// The call never arrived. The lane sends the same bytes again before it signs anything else, so no gap blocks the
+/// payments behind it.
+#[tokio::test]
+async fn a_lost_call_is_repeated_with_the_same_bytes() {
+    let world = World::start().await;
+    let proxy = Proxy::start(&world.url).await;
+    let signer = world.gas_payer().await;
+    let facilitator = behind(&world, &proxy, &signer).await;
+    let payer = world.payer().await;
+    let (lost, next) = (world.payment(&payer), world.payment(&payer));
+    proxy.set("eth_sendRawTransaction", Mood::LoseCall);
+    let (code, hash) = unknown(&settle(&facilitator, &lost).await);
+    assert_eq!(code, Code::SettlementPending);
+    assert_eq!(world.sent_by(signer.address()).await, 0);
+
+    // While the node is away nothing else is signed.
+    let outcome = settle(&facilitator, &next).await;
+    assert_eq!(unknown(&outcome), (Code::ChainUnavailable, None));
+
+    proxy.calm();
+    let second = transaction(&settle(&facilitator, &next).await);
+    assert_eq!(world.transaction_nonce(&second).await, 1);
+    let resolved = facilitator.resolve(&lost.v2(), hash.as_deref()).await;
+    assert_eq!(Some(transaction(&resolved)), hash);
+    let sent = proxy.params("eth_sendRawTransaction");
+    assert_eq!(sent[0], sent[1], "the same bytes");
+}
+
+#[tokio::test]
+async fn a_chain_that_is_away_is_unknown_and_never_failed() {
+    let world = World::start().await;
+    let proxy = Proxy::start(&world.url).await;
+    let signer = world.gas_payer().await;
+    let facilitator = behind(&world, &proxy, &signer).await;
+    let payer = world.payer().await;
+    let payment = world.payment(&payer);
+    let questions = [
+        "eth_getCode",
+        "eth_estimateGas",
+        "eth_getTransactionCount",
+        "eth_feeHistory",
+        "eth_getBalance",
+    ];
+    for method in questions {
+        proxy.set(method, Mood::LoseCall);
+        let outcome = settle(&facilitator, &payment).await;
+        assert_eq!(
+            unknown(&outcome),
+            (Code::ChainUnavailable, None),
+            "{method}"
+        );
+        proxy.calm();
+    }
+    for mood in [Mood::BadGateway, Mood::Refuse("daily request limit")] {
+        let facilitator = behind(&world, &proxy, &world.gas_payer().await).await;
+        proxy.set("eth_sendRawTransaction", mood.clone());
+        proxy.set("eth_getTransactionReceipt", mood);
+        let fresh = world.payment(&payer);
+        let (code, hash) = unknown(&settle(&facilitator, &fresh).await);
+        assert!(code == Code::SettlementPending && hash.is_some());
+        proxy.calm();
+    }
+    settled(&settle(&facilitator, &payment).await);
+    drop(proxy);
+    let gone = world.payment(&payer);
+    assert_eq!(
+        unknown(&settle(&facilitator, &gone).await),
+        (Code::ChainUnavailable, None)
+    );
+    let hash = Some("0x11".repeat(16));
+    let resolved = facilitator.resolve(&gone.v2(), hash.as_deref()).await;
+    assert_eq!(unknown(&resolved).0, Code::ChainUnavailable);
+}
+
+/// Something happens between our simulation and our transaction: the transaction is reverted on the chain.
+async fn reverted(
+    world: &Arc<World>,
+    payment: &common::Payment,
+    what: impl Fn(Arc<World>) -> futures_util::future::BoxFuture<'static, ()> + Send + Sync + 'static,
+) -> faregate_core::port::SettleOutcome {
+    let proxy = Proxy::start(&world.url).await;
+    let signer = world.gas_payer().await;
+    let facilitator = behind(world, &proxy, &signer).await;
+    let shared = Arc::clone(world);
+    proxy.set(
+        "eth_sendRawTransaction",
+        Mood::First(Arc::new(move || what(Arc::clone(&shared)))),
+    );
+    let outcome = settle(&facilitator, payment).await;
+    assert_eq!(
+        world.sent_by(signer.address()).await,
+        1,
+        "the transaction was mined"
+    );
+    outcome
+}
+
+#[tokio::test]
+async fn run_ahead_between_simulation_and_transaction_still_settles() {
+    let world = Arc::new(World::start().await);
+    let payment = world.payment(&world.payer().await);
+    let ahead = payment.clone();
+    let outcome = reverted(&world, &payment, move |world| {
+        let ahead = ahead.clone();
+        Box::pin(async move {
+            world.run_ahead(&ahead).await;
+        })
+    })
+    .await;
+    let receipt = world.receipt(transaction(&outcome).parse().unwrap()).await;
+    assert_eq!(receipt["status"], "0x1", "the other transaction is named");
+}
+
+#[tokio::test]
+async fn cancelled_between_simulation_and_transaction_is_failed() {
+    let world = Arc::new(World::start().await);
+    let payment = world.payment(&world.payer().await);
+    let cancelled = payment.clone();
+    let outcome = reverted(&world, &payment, move |world| {
+        let cancelled = cancelled.clone();
+        Box::pin(async move { world.cancel(&cancelled).await })
+    })
+    .await;
+    assert_eq!(failed(&outcome), Code::InvalidExactEvmNonceAlreadyUsed);
+}
+
+#[tokio::test]
+async fn money_gone_between_simulation_and_transaction_is_failed() {
+    let world = Arc::new(World::start().await);
+    let payer = world.payer().await;
+    let payment = world.payment(&payer);
+    // The payer empties the account by another authorization.
+    let drain = world
+        .payment(&payer)
+        .with(|p| p.authorization.value = U256::from(common::FUNDS));
+    let outcome = reverted(&world, &payment, move |world| {
+        let drain = drain.clone();
+        Box::pin(async move {
+            world.run_ahead(&drain).await;
+        })
+    })
+    .await;
+    assert_eq!(failed(&outcome), Code::TransactionFailed);
+}
+
+#[tokio::test]
+async fn a_nonce_used_by_another_program_is_noticed() {
+    let world = World::start().await;
+    // A signer whose key the node has too: one of the development accounts.
+    let proxy = Proxy::start(&world.url).await;
+    let signer = world.gas_payer().await;
+    let facilitator = behind(&world, &proxy, &signer).await;
+    let payer = world.payer().await;
+    settled(&settle(&facilitator, &world.payment(&payer)).await);
+    // Another facilitator with the same key takes the next nonce.
+    let twin = world.connect(world.config(), signer.clone()).await;
+    settled(&settle(&twin, &world.payment(&payer)).await);
+    let notes = Notes::default();
+    let payment = world.payment(&payer);
+    let outcome = facilitator.settle(&payment.v2(), &notes).await;
+    let hash = transaction(&outcome);
+    assert_eq!(world.transaction_nonce(&hash).await, 2);
+    let recorded = notes.take();
+    assert_eq!(
+        recorded.len(),
+        2,
+        "the refused transaction and the one that went"
+    );
+    assert_eq!(recorded[1], hash);
+    assert_eq!(world.sent_by(signer.address()).await, 3);
+}
+
+/// A node that accepts a transaction and then loses it: the signed bytes are sent again, or the nonce is used anew.
+#[tokio::test]
+async fn a_dropped_transaction_blocks_nobody() {
+    let world = World::start().await;
+    let proxy = Proxy::start(&world.url).await;
+    let signer = world.gas_payer().await;
+    let facilitator = behind(&world, &proxy, &signer).await;
+    let payer = world.payer().await;
+    let (lost, next) = (world.payment(&payer), world.payment(&payer));
+    proxy.set("eth_sendRawTransaction", Mood::Pretend);
+    let (code, hash) = unknown(&settle(&facilitator, &lost).await);
+    assert_eq!(code, Code::SettlementPending);
+    proxy.calm();
+    let second = transaction(&settle(&facilitator, &next).await);
+    assert_eq!(
+        world.transaction_nonce(&second).await,
+        0,
+        "the gap is filled"
+    );
+    let resolved = facilitator.resolve(&lost.v2(), hash.as_deref()).await;
+    assert_eq!(
+        unknown(&resolved),
+        (Code::SettlementPending, hash),
+        "not failed before it has expired"
+    );
+}
+
+#[tokio::test]
+async fn a_full_queue_turns_payments_away_unsent() {
+    let world = World::start().await;
+    let signer = world.gas_payer().await;
+    let mut config = world.config();
+    config.queue_len_max = 1;
+    config.trail_timeout = Duration::from_millis(500);
+    let facilitator = world.connect(config, signer.clone()).await;
+    let payer = world.payer().await;
+    let slow = Notes::hanging();
+    let payments: Vec<_> = (0..6).map(|_| world.payment(&payer).v2()).collect();
+    let settling = payments
+        .iter()
+        .map(|payment| facilitator.settle(payment, &slow));
+    let outcomes = futures_util::future::join_all(settling).await;
+    let overloaded = outcomes
+        .iter()
+        .filter(|outcome| unknown(outcome) == (Code::Overloaded, None))
+        .count();
+    assert!(
+        overloaded >= 3,
+        "one is being recorded, one waits: {outcomes:?}"
+    );
+    assert_eq!(world.sent_by(signer.address()).await, 0);
+    settled(&settle(&facilitator, &world.payment(&payer)).await);
+}
+
+/// The queue is longer than a simulation is worth believing: the lane looks again before it signs.
+#[tokio::test]
+async fn a_transfer_that_went_stale_in_the_queue_is_not_sent() {
+    let world = Arc::new(World::start().await);
+    let signer = world.gas_payer().await;
+    let facilitator = world.connect(world.config(), signer.clone()).await;
+    let payer = world.payer().await;
+    let (first, second) = (world.payment(&payer), world.payment(&payer));
+    let hanging = Notes::hanging();
+    let request = first.v2();
+    let blocker = async {
+        let settling = facilitator.settle(&request, &hanging);
+        drop(tokio::time::timeout(Duration::from_millis(1800), settling).await);
+    };
+    let stale = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        settle(&facilitator, &second).await
+    };
+    let thief = async {
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        world.cancel(&second).await;
+    };
+    let ((), outcome, ()) = tokio::join!(blocker, stale, thief);
+    assert_eq!(failed(&outcome), Code::InvalidExactEvmNonceAlreadyUsed);
+    assert_eq!(world.sent_by(signer.address()).await, 0);
+}
+
+#[tokio::test]
+async fn a_plain_transfer_of_the_same_amount_is_not_the_payment() {
+    let world = World::start().await;
+    let facilitator = world.facilitator().await;
+    let payment = world.payment(&world.payer().await);
+    let transfer = common::transferCall {
+        to: PAYEE,
+        value: U256::from(PRICE),
+    };
+    let (hash, succeeded) = world.send_from(world.bank(), transfer.abi_encode()).await;
+    assert!(succeeded);
+    let outcome = facilitator
+        .resolve(&payment.v2(), Some(&hash.to_string()))
+        .await;
+    assert_eq!(failed(&outcome), Code::InvalidExactEvmTransferEventMismatch);
+}
