@@ -49,58 +49,21 @@ impl Chain {
     pub(crate) fn estimate(&self, call: &Call, at: BlockRef) -> Result<u64, CallError> {
         let (mut view, context) = self.stage(call, at)?;
         let allowance = gas_allowance(&call.request, &view)?;
-        let mut runner = Runner::calling(&mut view, &context);
-        let mut attempt = |gas: u64| -> Result<ExecutionResult, CallError> {
-            runner.run(to_env(&call.request, gas)?).map_err(refused)
+        let mut trial = Trial {
+            runner: Runner::calling(&mut view, &context),
+            request: &call.request,
         };
-        let first = match attempt(allowance) {
-            Err(CallError::Rejected(TxRejection::IntrinsicGas { .. })) => {
-                return Err(CallError::GasAllowance(allowance));
-            }
+        let first = match trial.run(allowance) {
+            Err(CallError::Rejected(TxRejection::IntrinsicGas { .. }))
+            | Ok(ExecutionResult::Halt {
+                reason: HaltReason::OutOfGas(_),
+                ..
+            }) => return Err(CallError::GasAllowance(allowance)),
             other => other?,
         };
-        let spent = first.gas().total_gas_spent();
-        let used = first.tx_gas_used();
-        if let ExecutionResult::Halt {
-            reason: HaltReason::OutOfGas(_),
-            ..
-        } = first
-        {
-            return Err(CallError::GasAllowance(allowance));
-        }
+        let (used, spent) = (first.tx_gas_used(), first.gas().total_gas_spent());
         output(first)?;
-        let succeeds =
-            |gas: u64, attempt: &mut dyn FnMut(u64) -> Result<ExecutionResult, CallError>| {
-                attempt(gas).is_ok_and(|result| result.is_success())
-            };
-        let mut enough = allowance;
-        let mut too_little = used.saturating_sub(1);
-        // Most calls succeed with what they spent, plus a stipend, plus the 64th that calls hold back.
-        let guess = spent
-            .saturating_add(CALL_STIPEND)
-            .saturating_mul(64)
-            .div_ceil(63);
-        for first_try in [used, guess] {
-            if first_try < enough && first_try > too_little {
-                if succeeds(first_try, &mut attempt) {
-                    enough = first_try;
-                } else {
-                    too_little = first_try;
-                }
-            }
-        }
-        while enough.saturating_sub(too_little).saturating_mul(1_000) > enough.saturating_mul(15) {
-            let middle = too_little.midpoint(enough);
-            if succeeds(middle, &mut attempt) {
-                enough = middle;
-            } else {
-                too_little = middle;
-            }
-            if enough.saturating_sub(too_little) <= 1 {
-                break;
-            }
-        }
-        Ok(enough)
+        Ok(trial.least(used, spent, allowance))
     }
 
     /// Calls a contract from nobody, as of now.
@@ -151,6 +114,48 @@ impl Chain {
             chain_id: self.chain_id,
         })
     }
+}
+
+/// Runs of one call with different gas limits.
+struct Trial<'r, 'v, 'a> {
+    runner: Runner<'v, 'a>,
+    request: &'r TransactionRequest,
+}
+
+impl Trial<'_, '_, '_> {
+    fn run(&mut self, gas: u64) -> Result<ExecutionResult, CallError> {
+        self.runner.run(to_env(self.request, gas)?).map_err(refused)
+    }
+
+    /// Narrows down the least gas limit that suffices, knowing that `enough` does and that nothing below `used` can.
+    fn least(&mut self, used: u64, spent: u64, mut enough: u64) -> u64 {
+        let mut too_little = used.saturating_sub(1);
+        // Most calls succeed with what they used, or with what they spent plus a stipend plus the 64th that calls hold back.
+        let generous = spent
+            .saturating_add(CALL_STIPEND)
+            .saturating_mul(64)
+            .div_ceil(63);
+        let mut attempts = [used, generous].into_iter();
+        while !close(too_little, enough) {
+            let gas = match attempts.next() {
+                Some(guess) if guess <= too_little || guess >= enough => continue,
+                Some(guess) => guess,
+                None => too_little.midpoint(enough),
+            };
+            if self.run(gas).is_ok_and(|result| result.is_success()) {
+                enough = gas;
+            } else {
+                too_little = gas;
+            }
+        }
+        enough
+    }
+}
+
+/// Whether the two are one apart, or within 1.5 %.
+const fn close(too_little: u64, enough: u64) -> bool {
+    let distance = enough.saturating_sub(too_little);
+    distance <= 1 || distance.saturating_mul(1_000) <= enough.saturating_mul(15)
 }
 
 /// What a run returned, or why it has no result.

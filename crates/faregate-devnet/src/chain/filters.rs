@@ -116,7 +116,7 @@ impl Chain {
         let head = self.head_number();
         let (news, kind) = match kind {
             Kind::Logs { filter, next_block } => {
-                let (first, last) = self.range(&filter);
+                let (first, last) = range(&filter);
                 let found = self.logs_between(&filter, first.max(next_block), last.min(head))?;
                 let next_block = head.saturating_add(1);
                 (News::Logs(found), Kind::Logs { filter, next_block })
@@ -148,20 +148,20 @@ impl Chain {
             Some(Kind::Blocks { .. } | Kind::Transactions { .. }) | None => Err(LogError::NoFilter),
         }
     }
+}
 
-    /// The blocks a filter is limited to; open ends are open.
-    fn range(&self, filter: &Filter) -> (u64, u64) {
-        match filter.block_option {
-            FilterBlockOption::AtBlockHash(_) => (0, 0),
-            FilterBlockOption::Range {
-                from_block,
-                to_block,
-            } => (
-                from_block.map_or(0, |tag| self.number_of(tag)),
-                to_block
-                    .filter(alloy_eips::BlockNumberOrTag::is_number)
-                    .map_or(u64::MAX, |tag| self.number_of(tag)),
-            ),
-        }
+/// The blocks a filter is limited to. A tag limits nothing here: a filter only ever tells what came after it was made.
+fn range(filter: &Filter) -> (u64, u64) {
+    match filter.block_option {
+        FilterBlockOption::AtBlockHash(_) => (0, 0),
+        FilterBlockOption::Range {
+            from_block,
+            to_block,
+        } => (
+            from_block.and_then(|block| block.as_number()).unwrap_or(0),
+            to_block
+                .and_then(|block| block.as_number())
+                .unwrap_or(u64::MAX),
+        ),
     }
 }

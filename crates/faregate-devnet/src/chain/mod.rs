@@ -4,6 +4,7 @@
 //! and [`devchain`] ties them together. Bounds are in [`limits`].
 
 mod accounts;
+mod admit;
 mod blocks;
 mod build;
 mod call;

@@ -199,7 +199,7 @@ fn what_is_remembered_is_bounded() {
     let id = chain.snapshot();
     let states = u64::try_from(limits::UNDO_KEPT_MAX).unwrap();
     for _ in 0..4 {
-        chain.mine(states / 4 + 1, None).unwrap();
+        chain.mine(states.div_ceil(4) + 1, None).unwrap();
     }
     assert_eq!(chain.undo.len(), limits::UNDO_KEPT_MAX);
     assert!(!chain.revert(id), "the snapshot is older than what is kept");

@@ -14,6 +14,9 @@ use crate::chain::{
     tx::SignedTx,
 };
 
+/// One gwei and 10 % of it.
+const BUMPED: u128 = 1_100_000_000;
+
 fn encode(tx: impl Into<TypedTransaction>) -> Vec<u8> {
     let tx: TypedTransaction = tx.into();
     let signature = ACCOUNTS[0].sign(tx.signature_hash()).unwrap();
@@ -127,25 +130,61 @@ fn what_cannot_be_read_is_refused() {
     );
 }
 
+/// A transfer of account 0 with nonce 1 that something is wrong with.
+fn wrong(change: impl FnOnce(&mut alloy_consensus::TxEip1559)) -> alloy_consensus::TxEip1559 {
+    let mut tx = transfer(1, 10 * GWEI);
+    change(&mut tx);
+    tx
+}
+
 #[test]
-fn what_could_not_run_is_refused() {
+fn what_could_never_run_is_refused() {
+    let (mut chain, _) = chain();
+    let from = account(0);
+    let (fee, tip) = (GWEI, 2 * GWEI);
+    let (gas, max) = (limits::BLOCK_GAS_MAX + 1, limits::BLOCK_GAS_MAX);
+    for (tx, expected) in [
+        (
+            wrong(|tx| (tx.max_fee_per_gas, tx.max_priority_fee_per_gas) = (fee, tip)),
+            TxRejection::TipAboveFee { from, tip, fee },
+        ),
+        (
+            wrong(|tx| tx.gas_limit = 20_999),
+            TxRejection::IntrinsicGas {
+                have: 20_999,
+                want: 21_000,
+            },
+        ),
+        (
+            wrong(|tx| tx.gas_limit = gas),
+            TxRejection::GasLimit { gas, max },
+        ),
+        (
+            wrong(|tx| {
+                tx.gas_limit = 10_000_000;
+                tx.to = TxKind::Create;
+                tx.input = vec![0; 49_153].into();
+            }),
+            TxRejection::InitCode {
+                size: 49_153,
+                max: 49_152,
+            },
+        ),
+    ] {
+        assert_eq!(send(&mut chain, tx), Err(expected));
+    }
+    assert_eq!(chain.pool.iter().count(), 0);
+}
+
+#[test]
+fn what_the_account_cannot_send_is_refused() {
     let (mut chain, _) = chain();
     let from = account(0);
     send(&mut chain, transfer(0, 10 * GWEI)).unwrap();
     let base_fee = chain.next_context().base_fee;
-    let mut poor = transfer(1, 10 * GWEI);
-    poor.value = U256::from(10).pow(U256::from(30));
-    let want = poor.value + U256::from(210_000) * U256::from(GWEI);
-    let mut tipped = transfer(1, GWEI);
-    tipped.max_priority_fee_per_gas = 2 * GWEI;
-    let mut small = transfer(1, 10 * GWEI);
-    small.gas_limit = 20_999;
-    let mut large = transfer(1, 10 * GWEI);
-    large.gas_limit = limits::BLOCK_GAS_MAX + 1;
-    let mut code = transfer(1, 10 * GWEI);
-    code.gas_limit = 10_000_000;
-    code.to = TxKind::Create;
-    code.input = vec![0; 49_153].into();
+    let have = chain.latest().balance(from);
+    let value = U256::from(10).pow(U256::from(30));
+    let want = value + U256::from(210_000) * U256::from(GWEI);
     for (tx, expected) in [
         (
             transfer(0, 10 * GWEI),
@@ -164,41 +203,8 @@ fn what_could_not_run_is_refused() {
             },
         ),
         (
-            poor,
-            TxRejection::Funds {
-                from,
-                have: chain.latest().balance(from),
-                want,
-            },
-        ),
-        (
-            tipped,
-            TxRejection::TipAboveFee {
-                from,
-                tip: 2 * GWEI,
-                fee: GWEI,
-            },
-        ),
-        (
-            small,
-            TxRejection::IntrinsicGas {
-                have: 20_999,
-                want: 21_000,
-            },
-        ),
-        (
-            large,
-            TxRejection::GasLimit {
-                gas: limits::BLOCK_GAS_MAX + 1,
-                max: limits::BLOCK_GAS_MAX,
-            },
-        ),
-        (
-            code,
-            TxRejection::InitCode {
-                size: 49_153,
-                max: 49_152,
-            },
+            wrong(|tx| tx.value = value),
+            TxRejection::Funds { from, have, want },
         ),
     ] {
         assert_eq!(send(&mut chain, tx), Err(expected));
@@ -240,14 +246,14 @@ fn a_waiting_transaction_is_replaced_by_one_that_pays_more() {
     for (fee, tip) in [
         (11 * GWEI, GWEI),
         (10 * GWEI, 2 * GWEI),
-        (11 * GWEI, GWEI + GWEI / 10 - 1),
+        (11 * GWEI, BUMPED - 1),
     ] {
         assert_eq!(
             send(&mut chain, with_fees(fee, tip)),
             Err(TxRejection::Underpriced)
         );
     }
-    let second = send(&mut chain, with_fees(11 * GWEI, GWEI + GWEI / 10)).unwrap();
+    let second = send(&mut chain, with_fees(11 * GWEI, BUMPED)).unwrap();
     assert!(chain.pool.get(&first).is_none());
     assert_eq!(chain.pending_nonce(account(0)), 1);
     chain.mine_one();
@@ -259,7 +265,7 @@ fn a_waiting_transaction_is_replaced_by_one_that_pays_more() {
 fn a_low_fee_waits_when_blocks_are_made_by_hand() {
     let (mut chain, _) = chain();
     chain.set_mining(Mining::Manual);
-    let hash = send(&mut chain, transfer(0, GWEI / 2)).unwrap();
+    let hash = send(&mut chain, transfer(0, 500_000_000)).unwrap();
     chain.mine_one();
     assert!(chain.blocks.tx(&hash).is_none());
     // Empty blocks lower the base fee by an eighth each.
