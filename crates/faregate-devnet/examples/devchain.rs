@@ -3,7 +3,7 @@
 
 use std::{error::Error, net::SocketAddr, time::Duration};
 
-use faregate_devnet::{ChainConfig, Devchain};
+use faregate_devnet::{ChainConfig, Devchain, chain::MNEMONIC};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -44,7 +44,8 @@ fn announce(chain: &Devchain) {
         chain.chain_id(),
         chain.usdc()
     );
+    println!("accounts of \"{MNEMONIC}\":");
     for account in Devchain::accounts() {
-        println!("{} {}", account.address, account.private_key);
+        println!("{}", account.address);
     }
 }

@@ -13,6 +13,9 @@ use super::{
 impl Chain {
     /// What can be said against a transaction before it runs.
     pub(super) fn check(&self, signed: &SignedTx) -> Result<(), TxRejection> {
+        if self.pool.get(&signed.hash).is_some() {
+            return Err(TxRejection::AlreadyKnown);
+        }
         let tx = &signed.envelope;
         let from = signed.sender;
         let (fee, tip) = (
@@ -52,6 +55,10 @@ impl Chain {
         let from = signed.sender;
         let latest = self.latest();
         let next_nonce = latest.nonce(from);
+        // EIP-2681: the last nonce can never be used.
+        if tx.nonce() == u64::MAX {
+            return Err(TxRejection::NonceMax);
+        }
         if tx.nonce() < next_nonce {
             return Err(TxRejection::NonceTooLow {
                 from,

@@ -67,7 +67,7 @@ impl Blocks {
     fn forget_oldest(&mut self) {
         if let Some(block) = self.blocks.pop_front() {
             self.forget(&block);
-            self.oldest += 1;
+            self.oldest = self.oldest.saturating_add(1);
         }
     }
 

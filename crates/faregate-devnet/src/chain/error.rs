@@ -128,6 +128,9 @@ pub enum TxRejection {
         /// Gas it needs at least.
         want: u64,
     },
+    /// The nonce is the highest number there is, which nobody may use (EIP-2681).
+    #[error("nonce has max value")]
+    NonceMax,
     /// The nonce was used.
     #[error("nonce too low: address {from}, tx: {have} state: {want}")]
     NonceTooLow {

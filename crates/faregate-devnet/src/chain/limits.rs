@@ -10,6 +10,8 @@ pub const BODY_READ_MAX: Duration = Duration::from_secs(30);
 pub const BATCH_CALLS_MAX: usize = 1_000;
 /// HTTP requests that may execute at the same time; the others wait in line.
 pub const REQUESTS_AT_ONCE_MAX: usize = 64;
+/// HTTP requests that may be under way, executing or waiting; further ones get HTTP 503.
+pub const REQUESTS_OPEN_MAX: usize = 4_096;
 /// Largest raw transaction, in bytes (the limit of geth's pool).
 pub const TX_BYTES_MAX: usize = 128 * 1024;
 /// Transactions that may wait in the pool.

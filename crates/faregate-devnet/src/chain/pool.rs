@@ -67,7 +67,7 @@ impl Pool {
     }
 
     fn put(&mut self, signed: Arc<SignedTx>) {
-        self.arrivals += 1;
+        self.arrivals = self.arrivals.saturating_add(1);
         let place = (signed.sender, signed.envelope.nonce());
         self.by_hash.insert(signed.hash, place);
         let tx = PoolTx {
@@ -127,7 +127,7 @@ impl Pool {
         let mut next = next_nonce;
         if let Some(txs) = self.by_sender.get(&sender) {
             while txs.contains_key(&next) {
-                next += 1;
+                next = next.saturating_add(1);
             }
         }
         next
@@ -152,7 +152,7 @@ impl Pool {
             if let Some(tx) = txs.get(&nonce) {
                 ready.push(Arc::clone(&tx.signed));
             }
-            push_head(&mut heads, sender, txs, nonce + 1, base_fee);
+            push_head(&mut heads, sender, txs, nonce.saturating_add(1), base_fee);
         }
         ready
     }

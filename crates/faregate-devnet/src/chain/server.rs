@@ -19,7 +19,9 @@ use super::{limits, rpc::Node};
 #[derive(Clone, Debug)]
 struct Shared {
     node: Arc<Node>,
-    /// How many requests may execute at the same time.
+    /// How many requests may be under way.
+    open: Arc<Semaphore>,
+    /// How many of them may execute at the same time.
     slots: Arc<Semaphore>,
 }
 
@@ -27,6 +29,7 @@ struct Shared {
 pub(crate) fn router(node: Arc<Node>) -> Router {
     let shared = Shared {
         node,
+        open: Arc::new(Semaphore::new(limits::REQUESTS_OPEN_MAX)),
         slots: Arc::new(Semaphore::new(limits::REQUESTS_AT_ONCE_MAX)),
     };
     Router::new()
@@ -45,6 +48,13 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
         )
             .into_response();
     }
+    let Ok(_open) = shared.open.try_acquire() else {
+        return failure(
+            StatusCode::SERVICE_UNAVAILABLE,
+            -32005,
+            "too many requests at once",
+        );
+    };
     let body = match timeout(
         limits::BODY_READ_MAX,
         to_bytes(request.into_body(), limits::BODY_BYTES_MAX),
@@ -70,8 +80,10 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
     let Ok(slot) = Arc::clone(&shared.slots).acquire_owned().await else {
         return failure(StatusCode::SERVICE_UNAVAILABLE, -32000, "stopping");
     };
+    let node = Arc::clone(&shared.node);
     let done = spawn_blocking(move || {
-        let reply = shared.node.handle(&body);
+        let reply = node.handle(&body);
+        // Given back only now: a client that goes away does not stop the work it asked for.
         drop(slot);
         reply
     });

@@ -67,7 +67,9 @@ impl Node {
             "eth_call" => self.at(params, 1, |chain, at, params| {
                 to_json(chain.call(&call(params)?, at)?)
             }),
-            "eth_estimateGas" => self.estimate(params),
+            "eth_estimateGas" => self.at(params, 1, |chain, at, params| {
+                quantity(chain.estimate(&call(params)?, at)?)
+            }),
             _ => return None,
         })
     }
@@ -144,13 +146,6 @@ impl Node {
             .optional::<BlockId>(index)?
             .map_or(BlockRef::Latest, block_ref);
         read(&self.read(), at, params)
-    }
-
-    fn estimate(&self, params: &mut Params) -> Answer {
-        let at = params
-            .optional::<BlockId>(1)?
-            .map_or(BlockRef::Pending, block_ref);
-        quantity(self.read().estimate(&call(params)?, at)?)
     }
 
     fn fee_history(&self, params: &mut Params) -> Answer {

@@ -58,7 +58,9 @@ impl Node {
 
     /// Changes when blocks are made.
     pub(crate) fn set_mining(&self, mining: Mining) {
-        self.write().set_mining(mining);
+        let mut chain = self.write();
+        chain.set_mining(mining);
+        // Told while the chain is locked, so that two changes at once are told in the order they took effect.
         self.mining.send_replace(mining);
     }
 
