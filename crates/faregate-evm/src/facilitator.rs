@@ -16,7 +16,6 @@ use tokio::time::timeout;
 
 use crate::config::{ConnectError, NetworkConfig};
 use crate::network::Network;
-use crate::node;
 use crate::pending::{Entry, Pending};
 use crate::recover::Recovery;
 use crate::settle::{Settling, fingerprint, nothing_sent};
@@ -133,7 +132,6 @@ impl Builder {
         if signers.is_empty() {
             return Err(ConnectError::NoSigner);
         }
-        let http = node::http_client().map_err(|_| ConnectError::HttpClient)?;
         let (pending, mut networks) = (Pending::default(), BTreeMap::new());
         for config in self.networks {
             let chain = config.chain;
@@ -143,10 +141,7 @@ impl Builder {
             if networks.contains_key(&chain) {
                 return Err(ConnectError::NetworkTwice { chain });
             }
-            networks.insert(
-                chain,
-                Network::connect(config, http.clone(), &signers, &pending).await?,
-            );
+            networks.insert(chain, Network::connect(config, &signers, &pending).await?);
         }
         let signers = signers.iter().map(|signer| signer.address()).collect();
         let inner = Inner {

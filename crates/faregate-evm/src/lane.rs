@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::config::NetworkConfig;
 use crate::fees::{FeeError, Fees};
-use crate::limits::{NONCE_FRESH, SIMULATION_FRESH};
+use crate::limits::{NONCE_FRESH, PURSE_FRESH, SIMULATION_FRESH};
 use crate::node::NodeError;
 use crate::pending::Pending;
 use crate::rpc::{Called, Rpc, Simulation};
@@ -145,8 +145,8 @@ impl Worker {
     }
 
     async fn serve(&mut self, job: Job) {
-        let tx = match self.prepare(&job).await {
-            Ok(tx) => tx,
+        let (tx, cost) = match self.prepare(&job).await {
+            Ok(prepared) => prepared,
             Err(not_sent) => {
                 // An error nobody waits for needs no ear.
                 drop(job.turn.send(Err(not_sent)));
@@ -167,13 +167,17 @@ impl Worker {
         // Without a "go" nothing is sent, and the nonce is free for the next one.
         if let Ok(Ok(())) = timeout(self.trail_timeout, may_go).await {
             self.pending.sending(job.id, tx.hash, job.valid_before);
+            // What this one can cost is counted as spent until the node is asked again.
+            self.purse = self
+                .purse
+                .map(|(at, balance)| (at, balance.saturating_sub(cost)));
             let result = self.send(tx).await;
             let _ = tell.send(result);
         }
     }
 
-    /// Everything up to the signature.
-    async fn prepare(&mut self, job: &Job) -> Result<Signed, NotSent> {
+    /// Everything up to the signature; with the most it can cost, in wei.
+    async fn prepare(&mut self, job: &Job) -> Result<(Signed, U256), NotSent> {
         self.clear_tail().await.map_err(NotSent::Node)?;
         if job.simulated_at.elapsed() > SIMULATION_FRESH
             && let Called::Reverted(reason) =
@@ -196,15 +200,16 @@ impl Worker {
             to: job.call.to,
             data: job.call.data.clone(),
         };
-        if !self
-            .can_pay(draft.cost_max())
-            .await
-            .map_err(NotSent::Node)?
-        {
+        let cost = draft.cost_max();
+        if !self.can_pay(cost).await.map_err(NotSent::Node)? {
             return Err(NotSent::NoGasMoney);
         }
         let signed = timeout(self.sign_timeout, draft.sign(self.signer.as_ref())).await;
-        signed.ok().and_then(Result::ok).ok_or(NotSent::SignerAway)
+        let signed = signed
+            .ok()
+            .and_then(Result::ok)
+            .ok_or(NotSent::SignerAway)?;
+        Ok((signed, cost))
     }
 
     async fn nonce(&mut self) -> Result<u64, NodeError> {
@@ -225,7 +230,7 @@ impl Worker {
     /// Looks at the signer's balance every few seconds, and whenever it does not seem enough.
     async fn can_pay(&mut self, cost: U256) -> Result<bool, NodeError> {
         if let Some((at, balance)) = self.purse
-            && at.elapsed() < SIMULATION_FRESH.saturating_mul(10)
+            && at.elapsed() < PURSE_FRESH
             && balance >= cost
         {
             return Ok(true);
@@ -243,12 +248,12 @@ impl Worker {
                 Sent::Accepted
             }
             // Refused because of the nonce: taken by somebody else, unless these very bytes got there twice.
-            Said::Nonce => match self.rpc.knows(tx.hash).await {
-                Ok(true) => {
+            Said::Nonce => match self.rpc.transaction(tx.hash).await {
+                Ok(Some(_)) => {
                     self.next = after;
                     Sent::Accepted
                 }
-                Ok(false) => {
+                Ok(None) => {
                     self.next = None;
                     Sent::Again
                 }

@@ -23,6 +23,9 @@ pub(crate) const SIMULATION_FRESH: Duration = Duration::from_secs(1);
 /// A lane that sent nothing for so long asks the node for its next nonce again.
 pub(crate) const NONCE_FRESH: Duration = Duration::from_secs(30);
 
+/// How long a lane believes what it knows of its signer's balance.
+pub(crate) const PURSE_FRESH: Duration = Duration::from_secs(10);
+
 /// How often a transfer is signed anew because its nonce had been taken by a transaction of somebody else.
 pub(crate) const SUBMISSIONS_MAX: u32 = 3;
 

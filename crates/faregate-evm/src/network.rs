@@ -11,7 +11,7 @@ use crate::bindings::Token;
 use crate::config::{ConnectError, NetworkConfig};
 use crate::fees::Fees;
 use crate::lane::Lane;
-use crate::node::{Node, NodeError};
+use crate::node::{Node, NodeError, http_client};
 use crate::pending::Pending;
 use crate::rpc::{Called, Rpc};
 use crate::signer::Signer;
@@ -40,11 +40,11 @@ impl Network {
     /// Asks the node whether it is what the configuration says, and starts one lane per signer.
     pub(crate) async fn connect(
         config: NetworkConfig,
-        http: reqwest::Client,
         signers: &[Arc<dyn Signer>],
         pending: &Pending,
     ) -> Result<Self, ConnectError> {
         let chain = config.chain;
+        let http = http_client(&config.rpc_url).map_err(|_| ConnectError::HttpClient)?;
         let rpc = Arc::new(Rpc::new(Node::new(
             http,
             config.rpc_url.clone(),

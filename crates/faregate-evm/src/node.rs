@@ -47,6 +47,8 @@ pub(crate) enum Silence {
     TooLarge,
     Unreadable,
     RateLimited,
+    /// The node has not seen what another node told us.
+    Behind,
 }
 
 /// A JSON-RPC error.
@@ -231,16 +233,31 @@ impl fmt::Debug for RedactedUrl<'_> {
 }
 
 /// The HTTP client for nodes. Follows no redirect, which would carry the key in the URL's path elsewhere.
-pub(crate) fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+pub(crate) fn http_client(url: &Url) -> Result<reqwest::Client, reqwest::Error> {
     // reqwest comes without a TLS provider of its own. Whoever installed one for the process keeps it.
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         drop(rustls::crypto::ring::default_provider().install_default());
     }
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
-        .tcp_nodelay(true)
-        .build()
+        .tcp_nodelay(true);
+    // A node on this machine is not behind the proxy of the environment.
+    let builder = if is_local(url) {
+        builder.no_proxy()
+    } else {
+        builder
+    };
+    builder.build()
+}
+
+fn is_local(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 #[cfg(test)]
@@ -255,11 +272,24 @@ mod tests {
             .parse()
             .unwrap();
         assert_eq!(RedactedUrl(&url).to_string(), "https://node.example:8443");
-        let node = Node::new(http_client().unwrap(), url, Duration::from_secs(1));
+        let node = Node::new(http_client(&url).unwrap(), url, Duration::from_secs(1));
         assert_eq!(
             format!("{node:?}"),
             "Node { url: https://node.example:8443, .. }"
         );
+    }
+
+    #[test]
+    fn local_nodes_are_recognised() {
+        for (url, local) in [
+            ("http://127.0.0.1:8545", true),
+            ("http://localhost", true),
+            ("http://[::1]:1", true),
+            ("https://localhost.example", false),
+            ("https://10.0.0.1", false),
+        ] {
+            assert_eq!(is_local(&url.parse().unwrap()), local, "{url}");
+        }
     }
 
     #[test]

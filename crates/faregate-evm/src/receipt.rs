@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use alloy_primitives::{B256, Bytes, U64};
-use alloy_sol_types::SolEvent;
+use alloy_sol_types::{SolCall, SolEvent};
 use faregate_types::x402::exact::ExactPayment;
 use tokio::time::{Instant, sleep};
 
 use crate::bindings::Token;
 use crate::limits::{REBROADCAST_EVERY, RECEIPT_POLL_FIRST, RECEIPT_POLL_MAX};
-use crate::rpc::{Log, Receipt, Rpc};
+use crate::node::NodeError;
+use crate::rpc::{Head, Log, Receipt, Rpc, Transaction};
 
 /// How long to look, and how deep the block must be.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +31,8 @@ pub(crate) async fn wait_for(
     let start = Instant::now();
     let (mut pause, mut sent_at) = (RECEIPT_POLL_FIRST, start);
     loop {
-        if let Some(receipt) = confirmed(rpc, hash, patience.confirmations).await {
+        // A node that cannot answer has not confirmed anything.
+        if let Ok(Some(receipt)) = confirmed(rpc, hash, patience.confirmations).await {
             return Some(receipt);
         }
         let left = patience.wait.checked_sub(start.elapsed())?;
@@ -50,15 +52,43 @@ pub(crate) async fn wait_for(
     }
 }
 
-/// The receipt, if its block is deep enough. A node that cannot answer has not confirmed anything.
-async fn confirmed(rpc: &Rpc, hash: B256, confirmations: u64) -> Option<Receipt> {
-    let receipt = rpc.receipt(hash).await.ok()??;
+/// The receipt, if there is one and its block is deep enough.
+pub(crate) async fn confirmed(
+    rpc: &Rpc,
+    hash: B256,
+    confirmations: u64,
+) -> Result<Option<Receipt>, NodeError> {
+    let receipt = rpc.receipt(hash).await?;
     if confirmations == 0 {
-        return Some(receipt);
+        return Ok(receipt);
     }
-    let head = rpc.head().await.ok()?;
-    let depth = head.number.checked_sub(receipt.block_number)?;
-    (depth >= U64::from(confirmations)).then_some(receipt)
+    let Some(receipt) = receipt else {
+        return Ok(None);
+    };
+    let head = rpc.head().await?;
+    Ok(is_deep(receipt.block_number, head, confirmations).then_some(receipt))
+}
+
+/// True when at least so many blocks follow a block.
+pub(crate) fn is_deep(block: U64, head: Head, confirmations: u64) -> bool {
+    head.number
+        .checked_sub(block)
+        .is_some_and(|depth| depth >= U64::from(confirmations))
+}
+
+/// True when a transaction is a call of the token with this payment's authorization.
+pub(crate) fn carries(transaction: &Transaction, payment: &ExactPayment) -> bool {
+    let authorization = &payment.payload.authorization;
+    transaction.to == Some(payment.terms.asset.token())
+        && Token::transferWithAuthorizationCall::abi_decode(&transaction.input).is_ok_and(|call| {
+            (call.from, call.to, call.value, call.nonce)
+                == (
+                    authorization.from,
+                    authorization.to,
+                    authorization.value,
+                    authorization.nonce,
+                )
+        })
 }
 
 /// What a receipt says about a payment.
@@ -66,8 +96,10 @@ async fn confirmed(rpc: &Rpc, hash: B256, confirmations: u64) -> Option<Receipt>
 pub(crate) enum Finding {
     /// The payment moved in this transaction.
     Moved,
-    /// The transaction ran, and the payment's transfer is not what it did.
+    /// The payment's nonce was used in this transaction, for another transfer.
     Other,
+    /// The transaction ran, and the payment's nonce has no part in it.
+    Absent,
     /// The transaction was reverted: it did nothing.
     Reverted,
     /// The receipt does not say.
@@ -77,7 +109,7 @@ pub(crate) enum Finding {
 /// Whose transaction it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sender {
-    /// We signed it, so we know that it is this payment's transfer and nothing else.
+    /// It is a call of the token with this payment's authorization, and nothing else.
     Us,
     /// Anybody: it may be a bundle of several payments.
     Anybody,
@@ -118,7 +150,7 @@ pub(crate) fn read(receipt: &Receipt, payment: &ExactPayment, sender: Sender) ->
         return if moved && sender == Sender::Us {
             Finding::Moved
         } else {
-            Finding::Other
+            Finding::Absent
         };
     };
     match used.checked_add(1).and_then(|next| events.get(next)) {
@@ -213,6 +245,7 @@ mod tests {
             topics: data.topics().to_vec(),
             data: data.data.clone(),
             transaction_hash: None,
+            block_number: None,
         }
     }
 
@@ -256,7 +289,7 @@ mod tests {
 
     #[test]
     fn findings() {
-        use Finding::{Moved, Other, Reverted, Unclear};
+        use Finding::{Absent, Moved, Other, Reverted, Unclear};
         use Sender::{Anybody, Us};
         type Case = (&'static str, u64, Vec<Log>, Sender, Finding);
         #[rustfmt::skip]
@@ -265,14 +298,14 @@ mod tests {
             ("plain, by anybody", 1, vec![used(7), moved(PAYEE, 10)], Anybody, Moved),
             ("reverted", 0, vec![], Us, Reverted),
             ("status of a future fork", 2, vec![used(7), moved(PAYEE, 10)], Us, Unclear),
-            ("no events", 1, vec![], Us, Other),
+            ("no events", 1, vec![], Us, Absent),
             ("token without AuthorizationUsed", 1, vec![moved(PAYEE, 10)], Us, Moved),
-            ("a plain transfer proves nothing", 1, vec![moved(PAYEE, 10)], Anybody, Other),
+            ("a plain transfer proves nothing", 1, vec![moved(PAYEE, 10)], Anybody, Absent),
             ("less arrived", 1, vec![used(7), moved(PAYEE, 9)], Us, Other),
             ("somebody else got it", 1, vec![used(7), moved(OTHER, 10)], Anybody, Other),
             ("events of another contract", 1, vec![used(7), elsewhere(PAYEE, 10)], Us, Other),
             ("other contract between", 1, vec![used(7), elsewhere(OTHER, 1), moved(PAYEE, 10)], Anybody, Moved),
-            ("another nonce", 1, vec![used(8), moved(PAYEE, 10)], Anybody, Other),
+            ("another nonce", 1, vec![used(8), moved(PAYEE, 10)], Anybody, Absent),
             ("our nonce paid somebody else, another payment paid the payee", 1,
                 vec![used(7), moved(OTHER, 10), used(8), moved(PAYEE, 10)], Anybody, Other),
             ("both payments in one transaction", 1,

@@ -40,6 +40,14 @@ pub(crate) struct Receipt {
     pub(crate) logs: Vec<Log>,
 }
 
+/// A transaction, as far as it tells what was asked of the chain.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Transaction {
+    #[serde(default)]
+    pub(crate) to: Option<Address>,
+    pub(crate) input: Bytes,
+}
+
 /// An event.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,6 +57,8 @@ pub(crate) struct Log {
     pub(crate) data: Bytes,
     #[serde(default)]
     pub(crate) transaction_hash: Option<B256>,
+    #[serde(default)]
+    pub(crate) block_number: Option<U64>,
 }
 
 /// The newest block.
@@ -184,12 +194,9 @@ impl Rpc {
             .map(drop)
     }
 
-    /// True when the node has the transaction, mined or not.
-    pub(crate) async fn knows(&self, hash: B256) -> Result<bool, NodeError> {
-        self.0
-            .call::<Value, _>("eth_getTransactionByHash", json!([hash]))
-            .await
-            .map(|found| !found.is_null())
+    /// The transaction, mined or not, if the node has it.
+    pub(crate) async fn transaction(&self, hash: B256) -> Result<Option<Transaction>, NodeError> {
+        self.0.call("eth_getTransactionByHash", json!([hash])).await
     }
 
     pub(crate) async fn receipt(&self, hash: B256) -> Result<Option<Receipt>, NodeError> {
@@ -305,6 +312,7 @@ mod tests {
     fn receipts_of_rollups_parse() {
         let receipt: Option<Receipt> = serde_json::from_value(json!({
             "type": "0x7e", "l1Fee": "0x1", "transactionHash": B256::ZERO, "blockNumber": "0x10", "status": "0x1",
+
             "logs": [{ "address": Address::ZERO, "topics": [], "data": "0x", "logIndex": "0x0" }],
         }))
         .unwrap();

@@ -17,7 +17,7 @@ use crate::node::NodeError;
 use crate::pending::Pending;
 use crate::receipt::{self, Finding, Patience, Sender};
 use crate::recover::Recovery;
-use crate::rpc::{CHAIN_AWAY, Called, Simulation};
+use crate::rpc::{CHAIN_AWAY, Called, Receipt, Simulation};
 use crate::trace::{self, Trace};
 use crate::verify::{self, Stop};
 
@@ -28,6 +28,15 @@ pub(crate) struct Settling<'a> {
     pub(crate) pending: &'a Pending,
     pub(crate) payment: &'a ExactPayment,
     pub(crate) now: Timestamp,
+}
+
+/// How we came by the hash of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// This settlement sent it.
+    Sent,
+    /// The caller had it in its books.
+    Recorded,
 }
 
 /// What was tried with one transaction.
@@ -216,10 +225,14 @@ impl Settling<'_> {
 
     /// The chain would not take the transfer. Perhaps because it already did.
     async fn refused(&self, refusal: Refusal) -> SettleOutcome {
-        match trace::look(self.network, self.payment).await {
+        match trace::look(self.network, self.payment, None).await {
             Ok(Trace::Moved(hash)) => self.settled(hash),
+            // One node says used, another says unused: one of them lags.
+            Ok(Trace::Unused) if refusal.code == Code::InvalidExactEvmNonceAlreadyUsed => {
+                nothing_sent(Code::PaymentUnknown)
+            }
             Ok(Trace::Dead(_) | Trace::Unused) => SettleOutcome::Failed(refusal),
-            Ok(Trace::Lost) => unknown(Code::PaymentUnknown, None),
+            Ok(Trace::Lost) => nothing_sent(Code::PaymentUnknown),
             Err(error) => self.away(&error, None),
         }
     }
@@ -232,7 +245,7 @@ impl Settling<'_> {
             confirmations: config.confirmations,
         };
         match receipt::wait_for(&self.network.rpc, hash, raw, patience).await {
-            Some(receipt) => self.judge(&receipt, hash).await,
+            Some(receipt) => self.judge(&receipt, Origin::Sent).await,
             None => unknown(Code::SettlementPending, Some(hash)),
         }
     }
@@ -240,36 +253,58 @@ impl Settling<'_> {
     /// Finds out what became of a payment, with or without the hash of its transaction. Sends nothing, does not wait.
     pub(crate) async fn resolve(&self, hash: Option<B256>) -> SettleOutcome {
         if let Some(hash) = hash {
-            match self.network.rpc.receipt(hash).await {
-                Ok(Some(receipt)) => return self.judge(&receipt, hash).await,
+            let confirmations = self.network.config.confirmations;
+            match receipt::confirmed(&self.network.rpc, hash, confirmations).await {
+                Ok(Some(receipt)) => return self.judge(&receipt, Origin::Recorded).await,
                 Ok(None) => {}
                 Err(error) => return self.away(&error, Some(hash)),
             }
         }
-        match trace::look(self.network, self.payment).await {
-            Ok(Trace::Moved(hash)) => self.settled(hash),
-            Ok(Trace::Dead(refusal)) => SettleOutcome::Failed(refusal),
-            Ok(Trace::Unused) => unknown(Code::SettlementPending, hash),
-            Ok(Trace::Lost) => unknown(Code::PaymentUnknown, hash),
-            Err(error) => self.away(&error, hash),
-        }
+        self.traced(None, hash, unknown(Code::SettlementPending, hash))
+            .await
     }
 
-    /// Reads the receipt of our transaction. When it was reverted, somebody may have run ahead with the same transfer.
-    async fn judge(&self, receipt: &crate::rpc::Receipt, hash: B256) -> SettleOutcome {
-        match receipt::read(receipt, self.payment, Sender::Us) {
-            Finding::Moved => self.settled(hash),
-            Finding::Other => {
-                SettleOutcome::Failed(self.no(Code::InvalidExactEvmTransferEventMismatch))
-            }
-            Finding::Unclear => unknown(Code::PaymentUnknown, Some(hash)),
-            Finding::Reverted => match trace::look(self.network, self.payment).await {
-                Ok(Trace::Moved(other)) => self.settled(other),
-                Ok(Trace::Dead(refusal)) => SettleOutcome::Failed(refusal),
-                Ok(Trace::Unused) => SettleOutcome::Failed(self.no(Code::TransactionFailed)),
-                Ok(Trace::Lost) => unknown(Code::PaymentUnknown, Some(hash)),
-                Err(error) => self.away(&error, Some(hash)),
+    /// Reads the receipt of a transaction. When it was reverted, somebody may have run ahead with the same transfer.
+    async fn judge(&self, receipt: &Receipt, origin: Origin) -> SettleOutcome {
+        let hash = receipt.transaction_hash;
+        let ours = match origin {
+            Origin::Sent => true,
+            Origin::Recorded => match self.network.rpc.transaction(hash).await {
+                Ok(transaction) => {
+                    transaction.is_some_and(|tx| receipt::carries(&tx, self.payment))
+                }
+                Err(error) => return self.away(&error, Some(hash)),
             },
+        };
+        let sender = if ours { Sender::Us } else { Sender::Anybody };
+        let pending = || unknown(Code::SettlementPending, Some(hash));
+        let failed = |code| SettleOutcome::Failed(self.no(code));
+        let unused = match receipt::read(receipt, self.payment, sender) {
+            Finding::Moved => return self.settled(hash),
+            Finding::Other => return failed(Code::InvalidExactEvmTransferEventMismatch),
+            Finding::Unclear => return unknown(Code::PaymentUnknown, Some(hash)),
+            Finding::Reverted if ours => failed(Code::TransactionFailed),
+            Finding::Absent if ours => failed(Code::InvalidExactEvmTransferEventMismatch),
+            // Whatever this transaction is, it is not the one that was meant.
+            Finding::Reverted | Finding::Absent => pending(),
+        };
+        self.traced(Some(receipt.block_number.to()), Some(hash), unused)
+            .await
+    }
+
+    /// Asks the chain for the authorization; `unused` is the answer when it was not used and has not expired.
+    async fn traced(
+        &self,
+        since: Option<u64>,
+        hash: Option<B256>,
+        unused: SettleOutcome,
+    ) -> SettleOutcome {
+        match trace::look(self.network, self.payment, since).await {
+            Ok(Trace::Moved(hash)) => self.settled(hash),
+            Ok(Trace::Dead(refusal)) => SettleOutcome::Failed(refusal),
+            Ok(Trace::Unused) => unused,
+            Ok(Trace::Lost) => unknown(Code::PaymentUnknown, hash),
+            Err(error) => self.away(&error, hash),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::bindings::Token;
 use crate::limits::LOG_CALLS_MAX;
 use crate::network::Network;
 use crate::node::{NodeError, Silence};
-use crate::receipt::{self, Finding, Sender};
+use crate::receipt::{self, Finding, Sender, is_deep};
 use crate::rpc::{Called, Head, Log};
 
 /// Where an authorization stands.
@@ -21,13 +21,22 @@ pub(crate) enum Trace {
     Dead(Refusal),
     /// Unused and not expired.
     Unused,
-    /// Used, but how was not found.
+    /// Used, but how was not found, or not deep enough in the chain yet.
     Lost,
 }
 
 /// Asks the chain. Everything is read at one block, so that "unused" and "expired" are true at the same time.
-pub(crate) async fn look(network: &Network, payment: &ExactPayment) -> Result<Trace, NodeError> {
+///
+/// `since` is a block whose outcome the answer must know: behind a balancer, the node that answers may lag.
+pub(crate) async fn look(
+    network: &Network,
+    payment: &ExactPayment,
+    since: Option<u64>,
+) -> Result<Trace, NodeError> {
     let head = network.rpc.head().await?;
+    if since.is_some_and(|since| head.number.to::<u64>() < since) {
+        return Err(NodeError::Away(Silence::Behind));
+    }
     let authorization = &payment.payload.authorization;
     let question = Token::authorizationStateCall {
         authorizer: authorization.from,
@@ -70,6 +79,13 @@ async fn how(network: &Network, payment: &ExactPayment, head: Head) -> Result<Tr
     let Some(log) = find_use(network, payment, head.number.to()).await? else {
         return Ok(Trace::Lost);
     };
+    let confirmations = network.config.confirmations;
+    if !log
+        .block_number
+        .is_some_and(|block| is_deep(block, head, confirmations))
+    {
+        return Ok(Trace::Lost);
+    }
     let dead = || {
         let refusal = Refusal::new(Code::InvalidExactEvmNonceAlreadyUsed).payer(payment.payer());
         Ok(Trace::Dead(refusal))
@@ -86,7 +102,7 @@ async fn how(network: &Network, payment: &ExactPayment, head: Head) -> Result<Tr
     match receipt::read(&receipt, payment, Sender::Anybody) {
         Finding::Moved => Ok(Trace::Moved(receipt.transaction_hash)),
         Finding::Other => dead(),
-        Finding::Reverted | Finding::Unclear => Ok(Trace::Lost),
+        Finding::Absent | Finding::Reverted | Finding::Unclear => Ok(Trace::Lost),
     }
 }
 

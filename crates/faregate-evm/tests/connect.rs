@@ -28,97 +28,86 @@ async fn connect(config: NetworkConfig) -> ConnectError {
 }
 
 #[tokio::test]
-async fn every_mistake_of_a_configuration_has_its_error() {
+async fn every_mistake_in_the_assets_has_its_error() {
     let world = World::start().await;
     let (chain, asset) = (world.chain, world.asset.clone());
-    let at = |token: Address| Asset {
+    let at = |chain: ChainId, token: Address| Asset {
         id: AssetId::erc20(chain, token),
         ..asset.clone()
     };
-    let with = |assets: Vec<Asset>| {
-        let mut config = world.config();
-        config.assets = assets;
-        config
-    };
-    let named = |name: &'static str| {
-        let mut asset = asset.clone();
-        asset.domain.name = Cow::Borrowed(name);
-        asset
-    };
-    let elsewhere = Asset {
-        id: AssetId::erc20(ChainId::BASE, asset.id.token()),
-        ..asset.clone()
-    };
+    let (elsewhere, nowhere) = (at(ChainId::BASE, asset.id.token()), at(chain, NO_CONTRACT));
+    let no_token = at(chain, MULTICALL3);
     let permit2 = Asset {
         transfer: TransferMethod::Permit2,
         ..asset.clone()
     };
-
-    assert_eq!(connect(with(vec![])).await, ConnectError::NoAsset { chain });
-    assert_eq!(
-        connect(with(vec![elsewhere.clone()])).await,
-        ConnectError::AssetElsewhere {
-            chain,
-            asset: elsewhere.id
-        }
-    );
-    assert_eq!(
-        connect(with(vec![permit2])).await,
-        ConnectError::TransferMethod { asset: asset.id }
-    );
-    assert_eq!(
-        connect(with(vec![asset.clone(), at(NO_CONTRACT)])).await,
-        ConnectError::NoContract {
-            asset: at(NO_CONTRACT).id
-        }
-    );
-    assert_eq!(
-        connect(with(vec![at(MULTICALL3)])).await,
-        ConnectError::NoDomain {
-            asset: at(MULTICALL3).id
-        }
-    );
-    assert_eq!(
-        connect(with(vec![named("USD Coin")])).await,
-        ConnectError::DomainMismatch { asset: asset.id }
-    );
-
-    let mut config = with(vec![elsewhere]);
-    config.chain = ChainId::BASE;
+    let mut renamed = asset.clone();
+    renamed.domain.name = Cow::Borrowed("USD Coin");
+    let id = asset.id;
+    let cases = [
+        (vec![], ConnectError::NoAsset { chain }),
+        (
+            vec![elsewhere.clone()],
+            ConnectError::AssetElsewhere {
+                chain,
+                asset: elsewhere.id,
+            },
+        ),
+        (vec![permit2], ConnectError::TransferMethod { asset: id }),
+        (
+            vec![asset.clone(), nowhere.clone()],
+            ConnectError::NoContract { asset: nowhere.id },
+        ),
+        (
+            vec![no_token.clone()],
+            ConnectError::NoDomain { asset: no_token.id },
+        ),
+        (vec![renamed], ConnectError::DomainMismatch { asset: id }),
+    ];
+    for (assets, expected) in cases {
+        let mut config = world.config();
+        config.assets = assets;
+        assert_eq!(connect(config).await, expected);
+    }
+    let mut config = world.config();
+    (config.chain, config.assets) = (ChainId::BASE, vec![elsewhere]);
     let expected = ConnectError::WrongChain {
         expected: ChainId::BASE,
         found: chain.get(),
     };
     assert_eq!(connect(config).await, expected);
+}
 
+#[tokio::test]
+async fn an_unreachable_node_is_named_without_its_key() {
+    let world = World::start().await;
+    let chain = world.chain;
     let mut config = world.config_at("http://127.0.0.1:1/secret-key");
     config.rpc_timeout = Duration::from_secs(2);
     assert!(!format!("{config:?}").contains("secret"));
     let error = connect(config).await;
     assert_eq!(error, ConnectError::Unreachable { chain });
     assert!(!format!("{error:?} {error}").contains("secret"));
+}
 
+#[tokio::test]
+async fn networks_and_signers_are_needed_once() {
+    let world = World::start().await;
     let builder = ExactFacilitator::builder;
-    assert_eq!(
-        builder().signer(new_key()).connect().await.unwrap_err(),
-        ConnectError::NoNetwork
-    );
-    assert_eq!(
-        builder()
-            .network(world.config())
-            .connect()
-            .await
-            .unwrap_err(),
-        ConnectError::NoSigner
-    );
+    let no_network = builder().signer(new_key());
+    let no_signer = builder().network(world.config());
     let twice = builder()
         .network(world.config())
         .network(world.config())
         .signer(new_key());
-    assert_eq!(
-        twice.connect().await.unwrap_err(),
-        ConnectError::NetworkTwice { chain }
-    );
+    let cases = [
+        (no_network, ConnectError::NoNetwork),
+        (no_signer, ConnectError::NoSigner),
+        (twice, ConnectError::NetworkTwice { chain: world.chain }),
+    ];
+    for (builder, expected) in cases {
+        assert_eq!(builder.connect().await.unwrap_err(), expected);
+    }
 }
 
 #[tokio::test]

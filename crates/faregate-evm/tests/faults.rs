@@ -18,7 +18,7 @@ use alloy_primitives::U256;
 use alloy_sol_types::SolCall;
 use common::proxy::{Mood, Proxy};
 use common::{Notes, PAYEE, PRICE, World, failed, settle, settled, transaction, unknown};
-use faregate_core::port::Facilitator;
+use faregate_core::port::{Facilitator, SettleOutcome};
 use faregate_evm::{ExactFacilitator, LocalSigner};
 use faregate_types::Code;
 
@@ -154,7 +154,7 @@ async fn reverted(
     world: &Arc<World>,
     payment: &common::Payment,
     what: impl Fn(Arc<World>) -> futures_util::future::BoxFuture<'static, ()> + Send + Sync + 'static,
-) -> faregate_core::port::SettleOutcome {
+) -> SettleOutcome {
     let proxy = Proxy::start(&world.url).await;
     let signer = world.gas_payer().await;
     let facilitator = behind(world, &proxy, &signer).await;
@@ -328,19 +328,78 @@ async fn a_transfer_that_went_stale_in_the_queue_is_not_sent() {
     assert_eq!(world.sent_by(signer.address()).await, 0);
 }
 
+/// A caller with the wrong hash in its books does not lose the payment by it.
 #[tokio::test]
-async fn a_plain_transfer_of_the_same_amount_is_not_the_payment() {
+async fn a_foreign_transaction_says_nothing_about_the_payment() {
     let world = World::start().await;
     let facilitator = world.facilitator().await;
-    let payment = world.payment(&world.payer().await);
+    let payer = world.payer().await;
+    let payment = world.payment(&payer);
+    let bank = world.bank();
+    world.mint(bank, PRICE).await;
     let transfer = common::transferCall {
         to: PAYEE,
         value: U256::from(PRICE),
     };
-    let (hash, succeeded) = world.send_from(world.bank(), transfer.abi_encode()).await;
+    let (plain, succeeded) = world.send_from(bank, transfer.abi_encode()).await;
     assert!(succeeded);
+    let ours = transaction(&settle(&facilitator, &world.payment(&payer)).await);
+    let too_much = common::transferCall {
+        to: PAYEE,
+        value: U256::MAX,
+    };
+    let (reverted, succeeded) = world.send_from(bank, too_much.abi_encode()).await;
+    assert!(!succeeded);
+    for hash in [plain.to_string(), ours, reverted.to_string()] {
+        let outcome = facilitator.resolve(&payment.v2(), Some(&hash)).await;
+        assert_eq!(
+            unknown(&outcome),
+            (Code::SettlementPending, Some(hash.clone()))
+        );
+    }
+    let hash = transaction(&settle(&facilitator, &payment).await);
     let outcome = facilitator
-        .resolve(&payment.v2(), Some(&hash.to_string()))
+        .resolve(&payment.v2(), Some(&plain.to_string()))
         .await;
-    assert_eq!(failed(&outcome), Code::InvalidExactEvmTransferEventMismatch);
+    assert_eq!(transaction(&outcome), hash, "and it finds the right one");
+}
+
+/// Blocks on top are waited for, and a transaction that a reorganisation took away does not count.
+#[tokio::test]
+async fn confirmations_are_waited_for() {
+    let world = World::start().await;
+    let mut config = world.config();
+    config.confirmations = 2;
+    config.receipt_wait = Duration::from_secs(10);
+    let facilitator = world.connect(config.clone(), world.gas_payer().await).await;
+    config.receipt_wait = Duration::from_millis(300);
+    let impatient = world.connect(config, world.gas_payer().await).await;
+    let payer = world.payer().await;
+    let (first, second) = (world.payment(&payer), world.payment(&payer));
+    if world.is_own() {
+        // On a shared node others make blocks.
+        let (code, hash) = unknown(&settle(&impatient, &first).await);
+        assert_eq!(code, Code::SettlementPending);
+        let request = first.v2();
+        let shallow = impatient.resolve(&request, hash.as_deref()).await;
+        assert!(unknown(&shallow).1.is_some());
+        assert!(matches!(
+            impatient.settle(&request, &Notes::default()).await,
+            SettleOutcome::Unknown(_)
+        ));
+        world.mine(2).await;
+        assert_eq!(
+            Some(transaction(
+                &impatient.resolve(&request, hash.as_deref()).await
+            )),
+            hash
+        );
+    }
+    let (outcome, ()) = tokio::join!(settle(&facilitator, &second), async {
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            world.mine(1).await;
+        }
+    });
+    settled(&outcome);
 }

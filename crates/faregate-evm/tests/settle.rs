@@ -36,11 +36,8 @@ async fn money_moves_in_both_versions() {
             (world.chain, payer.address())
         );
         let hash = transaction(&outcome);
-        assert_eq!(
-            notes.take(),
-            [hash.clone()],
-            "the trail knew the transaction"
-        );
+        let recorded = notes.take();
+        assert_eq!((recorded.len(), recorded.first()), (1, Some(&hash)));
         let receipt = world.receipt(hash.parse().unwrap()).await;
         assert_eq!(receipt["status"], "0x1");
         assert!(world.balance(PAYEE).await >= before + U256::from(PRICE));

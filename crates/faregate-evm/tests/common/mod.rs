@@ -221,6 +221,17 @@ impl World {
         self.rpc("eth_call", json!([call, "latest"])).await
     }
 
+    /// True on a chain of our own, where nobody else sends anything.
+    pub const fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    pub async fn mine(&self, blocks: u64) {
+        for _ in 0..blocks {
+            self.rpc::<Value>("evm_mine", json!([])).await;
+        }
+    }
+
     /// Seconds since the epoch, as the newest block says.
     pub async fn chain_time(&self) -> u64 {
         let head: Value = self
