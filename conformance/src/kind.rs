@@ -1,0 +1,131 @@
+//! The kinds of cases that can be run.
+
+use crate::case::Case;
+use crate::judge::Heard;
+use crate::x402::{header, money, route, schema, signing, words};
+
+/// Cases that are run the same way.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// The rail.
+    pub rail: &'static str,
+    /// What the names of its cases begin with, up to a point or the end.
+    pub prefix: &'static str,
+    /// Who runs them.
+    pub runner: Runner,
+}
+
+/// How a kind is run.
+#[derive(Clone, Copy, Debug)]
+pub enum Runner {
+    /// From the case alone.
+    Pure(fn(&Case) -> Result<Heard, String>),
+    /// Against a facilitator on a chain, after the cases before it (see [`facilitator`](crate::x402::facilitator)).
+    Facilitator,
+    /// Nothing to run: words for people.
+    Prose,
+}
+
+/// Every kind with a runner.
+pub const KINDS: &[Kind] = &[
+    prose("_about"),
+    pure(
+        "payment_signature_header_v2_exact_eip3009",
+        signing::payment_v2,
+    ),
+    pure("x_payment_header_v1_exact_eip3009", signing::payment_v1),
+    pure("eip712_transfer_with_authorization", signing::typed_data),
+    pure("payment_response_header", header::receipt_v2),
+    pure("payment_signature_header_decode", header::payment_v2),
+    pure("payment_required_header_v2", header::payment_required),
+    pure("parse_money", money::parse),
+    pure("convert_to_token_amount", money::convert),
+    pure("network_pattern", words::network),
+    pure("server_match_accepted", schema::accepted),
+    pure("route_match", route::v2),
+    pure("schema.PaymentRequired", schema::payment_required),
+    pure("schema.PaymentPayload", schema::payment_payload),
+    pure("v1.x_payment_decode", header::payment_v1),
+    pure("v1.payment_requirements", schema::requirements_v1),
+    pure("v1.x_payment_response", header::receipt_v1),
+    pure("v1.price", money::price_v1),
+    pure("v1.error_reasons", words::reasons),
+    pure("v1.network_chain_ids", words::networks),
+    pure("v1.route_match", route::v1),
+    on_chain("facilitator.chain_state"),
+    on_chain("facilitator.verify.eip3009"),
+    on_chain("facilitator.verify.v1"),
+    on_chain("facilitator.verify.permit2"),
+    on_chain("facilitator.verify.permit2_2612"),
+    on_chain("facilitator.verify.smart_wallet"),
+    on_chain("facilitator.verify.eip7702"),
+    on_chain("facilitator.settle.eip3009"),
+    on_chain("facilitator.settle.v1"),
+];
+
+/// The kind of a case; the longest prefix decides. `None`: nobody knows how to run it.
+#[must_use]
+pub fn of(case: &Case) -> Option<&'static Kind> {
+    let fits = |kind: &&Kind| {
+        kind.rail == case.rail
+            && case
+                .name
+                .strip_prefix(kind.prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    KINDS
+        .iter()
+        .filter(fits)
+        .max_by_key(|kind| kind.prefix.len())
+}
+
+const fn pure(prefix: &'static str, runner: fn(&Case) -> Result<Heard, String>) -> Kind {
+    Kind {
+        rail: "x402",
+        prefix,
+        runner: Runner::Pure(runner),
+    }
+}
+
+const fn on_chain(prefix: &'static str) -> Kind {
+    Kind {
+        rail: "x402",
+        prefix,
+        runner: Runner::Facilitator,
+    }
+}
+
+const fn prose(prefix: &'static str) -> Kind {
+    Kind {
+        rail: "x402",
+        prefix,
+        runner: Runner::Prose,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn a_kind_ends_at_a_point() {
+        let prefix = |rail, name: &str| {
+            let (inputs, expected) = (Value::Null, Value::Null);
+            let case = Case {
+                rail,
+                name: name.into(),
+                source: String::new(),
+                inputs,
+                expected,
+            };
+            of(&case).map(|kind| kind.prefix)
+        };
+        assert_eq!(prefix("x402", "parse_money.1"), Some("parse_money"));
+        assert_eq!(prefix("x402", "parse_moneys.1"), None);
+        assert_eq!(prefix("permit", "parse_money.1"), None);
+        assert_eq!(prefix("x402", "v1.error_reasons"), Some("v1.error_reasons"));
+        assert_eq!(prefix("x402", "facilitator.verify.upto.valid"), None);
+    }
+}

@@ -1,0 +1,278 @@
+//! What facilitators say about a payment, against our embedded facilitator on a dev chain.
+//!
+//! The cases were recorded one after the other on one chain: what was settled earlier is settled in later ones. So they
+//! are walked in their order, and every settlement is made, whichever kind is being judged.
+
+use std::collections::BTreeMap;
+
+use faregate_core::Verdict;
+use faregate_core::rail::x402::response_of;
+use faregate_types::hex_text;
+use faregate_types::x402::{FacilitatorRequest, SettleResponse, VerifyResponse};
+use serde_json::{Value, json};
+
+use super::equal;
+use super::world::World;
+use crate::case::Case;
+use crate::judge::{CRASHED, Heard, is_python};
+use crate::kind::{self, Kind, Runner};
+
+/// What was heard about each case of a kind.
+pub type Heardings<'a> = Vec<(&'a Case, Result<Heard, String>)>;
+
+/// Runs the cases of one kind, in their place among the others.
+///
+/// # Errors
+/// When the chain of `facilitator.chain_state` cannot be had.
+pub fn hear<'a>(cases: &'a [Case], wanted: &Kind) -> Result<Heardings<'a>, String> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        let state = cases
+            .iter()
+            .find(|case| case.name == "facilitator.chain_state")
+            .ok_or("there is no facilitator.chain_state to begin with")?;
+        let mut world = World::start(&state.expected).await?;
+        let mut heard = Vec::new();
+        for case in cases {
+            let Some(kind) = kind::of(case) else { continue };
+            let is_wanted = kind.prefix == wanted.prefix;
+            if matches!(kind.runner, Runner::Facilitator) && (is_wanted || is_settlement(case)) {
+                let answer = Box::pin(one(&mut world, case)).await;
+                if is_wanted {
+                    heard.push((case, answer));
+                }
+            }
+        }
+        world.stop().await;
+        Ok(heard)
+    })
+}
+
+fn is_settlement(case: &Case) -> bool {
+    case.name.starts_with("facilitator.settle.")
+}
+
+async fn one(world: &mut World, case: &Case) -> Result<Heard, String> {
+    if case.name == "facilitator.chain_state" {
+        return chain_state(world, case).await;
+    }
+    let request = request(case)?;
+    let twice = case.expected.get("first").is_some();
+    match (is_settlement(case), twice) {
+        (false, _) => {
+            case.only(
+                &[
+                    "paymentPayload",
+                    "paymentRequirements",
+                    "chainState",
+                    "state",
+                ],
+                &PEERS,
+            )?;
+            let state: Option<String> = case
+                .inputs
+                .get("state")
+                .map(|_| case.input("state"))
+                .transpose()?;
+            let ours = world.in_state(state.as_deref(), &request, verify).await?;
+            Ok(Heard {
+                peers: peers(case, verified)?,
+                ours,
+            })
+        }
+        (true, false) => {
+            case.only(
+                &["paymentPayload", "paymentRequirements", "chainState"],
+                &PEERS,
+            )?;
+            let ours = settle(world, &request).await?;
+            Ok(Heard {
+                peers: peers(case, settled)?,
+                ours,
+            })
+        }
+        (true, true) => {
+            case.only(
+                &["paymentPayload", "paymentRequirements"],
+                &["first", "second"],
+            )?;
+            let ours = [
+                settle(world, &request).await?,
+                settle(world, &request).await?,
+            ];
+            let (_, peer) = case.name.rsplit_once("twice.").ok_or("names no peer")?;
+            let answer = |key: &str| {
+                let answer = case.expected.get(key).ok_or("answers only once")?;
+                said(peer, answer, settled)
+            };
+            let theirs = [answer("first")?, answer("second")?].join("; then ");
+            let peers = BTreeMap::from([(peer.to_owned(), theirs)]);
+            Ok(Heard {
+                peers,
+                ours: ours.join("; then "),
+            })
+        }
+    }
+}
+
+const PEERS: [&str; 3] = [
+    "python_2_25_0",
+    "typescript_2_27_0",
+    "typescript_x402_1_2_0",
+];
+
+/// The chain is the recorded one, as far as EIP-3009 goes. Permit2's part is for a later runner.
+async fn chain_state(world: &World, case: &Case) -> Result<Heard, String> {
+    let permit2 = ["permit2Allowance", "acc2PermitNonce", "codeAt"];
+    let mut known = vec!["chainId", "token", "balances"];
+    known.extend(permit2);
+    case.only(&[], &known)?;
+    equal(
+        "chain id",
+        &case.expected::<u64>("chainId")?,
+        &world.chain_id(),
+    )?;
+    equal("token", &case.expected::<String>("token")?, &world.token())?;
+    let balances: BTreeMap<String, String> = case.expected("balances")?;
+    for (account, balance) in balances {
+        let ours = world.balance(&account).await?.to_string();
+        equal(&account, &balance, &ours)?;
+    }
+    Ok(Heard::same(case))
+}
+
+/// The body a facilitator gets.
+fn request(case: &Case) -> Result<Vec<u8>, String> {
+    let (payload, requirements): (Value, Value) = (
+        case.input("paymentPayload")?,
+        case.input("paymentRequirements")?,
+    );
+    let body = json!({
+        "x402Version": payload.get("x402Version"),
+        "paymentPayload": payload,
+        "paymentRequirements": requirements,
+    });
+    Ok(body.to_string().into_bytes())
+}
+
+async fn verify(world: &World, body: &[u8]) -> Result<String, String> {
+    let request = match FacilitatorRequest::decode(body) {
+        Ok(request) => request,
+        Err(error) => return Ok(format!("http {} {}", error.http_status(), error.code)),
+    };
+    let response = match world.verify(&request).await? {
+        Verdict::Valid { payer } => VerifyResponse::valid(payer),
+        Verdict::Invalid(refusal) => VerifyResponse::invalid(&refusal),
+    };
+    verified("us", &response)
+}
+
+/// Settles, and insists that the money that moved is what the answer says.
+async fn settle(world: &mut World, body: &[u8]) -> Result<String, String> {
+    let request = match FacilitatorRequest::decode(body) {
+        Ok(request) => request,
+        Err(error) => return Ok(format!("http {} {}", error.http_status(), error.code)),
+    };
+    let payment = request.exact().map_err(|refusal| refusal.to_string())?;
+    let payee = payment.terms.pay_to.to_string();
+    let before = world.balance(&payee).await?;
+    let outcome = world.settle(&request).await;
+    let moved = world.balance(&payee).await?.saturating_sub(before);
+    let response = response_of(&request, &outcome);
+    let earlier = world.remember(payment.id(), &response.transaction);
+    let is_new = response.success && earlier.is_none();
+    let due = if is_new {
+        payment.terms.amount
+    } else {
+        Default::default()
+    };
+    equal("the money that moved", &due, &moved)?;
+    if earlier.is_some_and(|earlier| earlier == response.transaction) {
+        return Ok(format!(
+            "{}, the one from before",
+            settled("us", &response)?
+        ));
+    }
+    settled("us", &response)
+}
+
+/// What each peer answered.
+fn peers<T: serde::de::DeserializeOwned>(
+    case: &Case,
+    wording: fn(&str, &T) -> Result<String, String>,
+) -> Result<BTreeMap<String, String>, String> {
+    let answers = case.expected.as_object().ok_or("has no answers")?;
+    answers
+        .iter()
+        .map(|(peer, answer)| Ok((peer.clone(), said(peer, answer, wording)?)))
+        .collect()
+}
+
+/// One recorded answer, read with our own wire types: `{http, body}`, or the body alone.
+fn said<T: serde::de::DeserializeOwned>(
+    peer: &str,
+    answer: &Value,
+    wording: fn(&str, &T) -> Result<String, String>,
+) -> Result<String, String> {
+    let body = match answer.get("http").map(Value::as_u64) {
+        Some(Some(500)) => return Ok(CRASHED.to_owned()),
+        Some(Some(200)) => answer.get("body").ok_or("has no body")?,
+        None => answer,
+        Some(_) => return Err(format!("{peer} answered with a status no runner knows")),
+    };
+    let body = serde_json::from_str(&body.to_string());
+    wording(peer, &body.map_err(|error| format!("{peer}: {error}"))?)
+}
+
+fn verified(who: &str, response: &VerifyResponse) -> Result<String, String> {
+    let by = by(response.payer.as_deref())?;
+    if response.is_valid {
+        return Ok(format!("valid{by}"));
+    }
+    let reason = reason(who, response.invalid_reason.as_deref(), response.code())?;
+    Ok(format!("refused: {reason}{by}"))
+}
+
+fn settled(who: &str, response: &SettleResponse) -> Result<String, String> {
+    let by = by(response.payer.as_deref())?;
+    let SettleResponse {
+        network,
+        transaction,
+        ..
+    } = response;
+    let transaction = match (transaction.is_empty(), response.transaction_hash()) {
+        (true, _) => "no transaction",
+        (false, Some(_)) => "with a transaction",
+        (false, None) => return Err(format!("{transaction:?} is no transaction hash")),
+    };
+    if response.success {
+        return Ok(format!("settled{by}, on {network}, {transaction}"));
+    }
+    let reason = reason(who, response.error_reason.as_deref(), response.code())?;
+    Ok(format!("failed: {reason}{by}, on {network}, {transaction}"))
+}
+
+/// A reason by our name for it; Python's names have to be ours to the letter.
+fn reason(
+    who: &str,
+    text: Option<&str>,
+    code: Option<faregate_types::Code>,
+) -> Result<&'static str, String> {
+    let text = text.ok_or_else(|| format!("{who} gives no reason"))?;
+    let code = code.ok_or_else(|| format!("{who} gives a reason we do not understand: {text}"))?;
+    if is_python(who) {
+        equal("our name for a reason of Python's", text, code.as_str())?;
+    }
+    Ok(code.as_str())
+}
+
+fn by(payer: Option<&str>) -> Result<String, String> {
+    match payer {
+        None | Some("") => Ok(String::new()),
+        Some(payer) => {
+            let address = hex_text::parse_address(payer)
+                .map_err(|error| format!("payer {payer}: {error}"))?;
+            Ok(format!(", payer {address}"))
+        }
+    }
+}

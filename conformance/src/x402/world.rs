@@ -1,0 +1,246 @@
+//! A dev chain in the recorded state, with our facilitator on it.
+
+use std::collections::BTreeMap;
+
+use faregate_core::port::NoTrail;
+use faregate_core::{Facilitator, SettleOutcome, Verdict};
+use faregate_devnet::{ChainConfig, Devchain};
+use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
+use faregate_types::x402::FacilitatorRequest;
+use faregate_types::{
+    Address, Asset, AssetRegistry, ChainId, PaymentId, SecretKey, U256, hex_text, parse_atomic,
+};
+use serde_json::{Value, json};
+
+/// The chain, the facilitator, and what was settled so far.
+pub(super) struct World {
+    chain: Devchain,
+    asset: Asset,
+    facilitator: ExactFacilitator,
+    http: reqwest::Client,
+    settled: BTreeMap<PaymentId, String>,
+}
+
+impl World {
+    /// Starts a chain with the chain id and the balances of `facilitator.chain_state`.
+    pub(super) async fn start(state: &Value) -> Result<Self, String> {
+        let number = state.get("chainId").and_then(Value::as_u64);
+        let chain_id = number
+            .and_then(ChainId::new)
+            .ok_or("the state has no chain id")?;
+        let config = ChainConfig {
+            chain_id: chain_id.get(),
+            ..ChainConfig::default()
+        };
+        let chain = Devchain::start(config)
+            .await
+            .map_err(|error| error.to_string())?;
+        let registry = AssetRegistry::builtin();
+        let asset = registry
+            .default_for(chain_id)
+            .cloned()
+            .ok_or("no asset on this chain")?;
+        let rpc_url = chain.rpc_url().parse().map_err(|_| "no URL")?;
+        let operator = Devchain::accounts().first().ok_or("no dev account")?;
+        let key = SecretKey::from_hex(operator.private_key).map_err(|error| error.to_string())?;
+        let signer = LocalSigner::new(key).map_err(|error| error.to_string())?;
+        let facilitator = ExactFacilitator::builder()
+            .network(NetworkConfig::new(chain_id, rpc_url, vec![asset.clone()]))
+            .signer(signer)
+            .connect()
+            .await
+            .map_err(|error| error.to_string())?;
+        let http = reqwest::Client::builder()
+            .build()
+            .map_err(|error| error.to_string())?;
+        let world = Self {
+            chain,
+            asset,
+            facilitator,
+            http,
+            settled: BTreeMap::new(),
+        };
+        let balances = state.get("balances").and_then(Value::as_object);
+        for (account, balance) in balances.ok_or("the state has no balances")? {
+            world
+                .set_balance(account, balance.as_str().unwrap_or_default())
+                .await?;
+        }
+        Ok(world)
+    }
+
+    pub(super) async fn stop(self) {
+        self.chain.shutdown().await;
+    }
+
+    pub(super) const fn chain_id(&self) -> u64 {
+        self.chain.chain_id()
+    }
+
+    /// The token in the words of the recording.
+    pub(super) fn token(&self) -> String {
+        let Asset {
+            decimals, domain, ..
+        } = &self.asset;
+        let (name, version, address) = (&domain.name, &domain.version, self.chain.usdc());
+        format!(
+            "EIP-3009+EIP-2612 test token, name {name}, version {version}, {decimals} decimals at {address}"
+        )
+    }
+
+    pub(super) async fn balance(&self, account: &str) -> Result<U256, String> {
+        let account = address(account)?;
+        self.chain
+            .usdc_balance(account)
+            .await
+            .map_err(|error| error.to_string())
+    }
+
+    pub(super) async fn verify(&self, request: &FacilitatorRequest) -> Result<Verdict, String> {
+        self.facilitator
+            .verify(request)
+            .await
+            .map_err(|away| away.to_string())
+    }
+
+    pub(super) async fn settle(&self, request: &FacilitatorRequest) -> SettleOutcome {
+        self.facilitator.settle(request, &NoTrail).await
+    }
+
+    /// Notes the transaction of a payment and gives back the one noted before.
+    pub(super) fn remember(&mut self, id: PaymentId, transaction: &str) -> Option<String> {
+        let earlier = self.settled.get(&id).cloned();
+        if earlier.is_none() && !transaction.is_empty() {
+            self.settled.insert(id, transaction.to_owned());
+        }
+        earlier
+    }
+
+    /// Does something while the chain is in a state that a recording describes in words, and puts it back.
+    pub(super) async fn in_state(
+        &self,
+        state: Option<&str>,
+        body: &[u8],
+        ask: impl AsyncFnOnce(&Self, &[u8]) -> Result<String, String>,
+    ) -> Result<String, String> {
+        let snapshot = self
+            .chain
+            .snapshot()
+            .await
+            .map_err(|error| error.to_string())?;
+        if let Some(words) = state {
+            self.bring_about(words, body).await?;
+        }
+        let answer = ask(self, body).await;
+        self.chain
+            .revert(snapshot)
+            .await
+            .map_err(|error| error.to_string())?;
+        answer
+    }
+
+    async fn bring_about(&self, words: &str, body: &[u8]) -> Result<(), String> {
+        let request = FacilitatorRequest::decode(body).map_err(|error| error.to_string())?;
+        let payer = request
+            .exact()
+            .map_err(|refusal| refusal.to_string())?
+            .payer();
+        let delegate = Address::repeat_byte(0xde);
+        match words {
+            "plain EOA" => Ok(()),
+            "payer has code: EIP-1271 wallet whose owner is the signing key"
+            | "same wallet, signed by another key" => {
+                self.set_code(payer, &wallet(&owned_by(TEST_KEY))).await?;
+                let amount = U256::from(1_000_000);
+                let minted = self.chain.mint_usdc(payer, amount).await;
+                minted.map(drop).map_err(|error| error.to_string())
+            }
+            "same EOA now has code 0xef0100||<contract without isValidSignature>" => {
+                self.set_code(delegate, REVERTS).await?;
+                self.set_code(payer, &delegated_to(delegate)).await
+            }
+            "same EOA delegated to a 1271 implementation that recovers to the EOA itself" => {
+                self.set_code(delegate, &wallet(OWNED_BY_ITSELF)).await?;
+                self.set_code(payer, &delegated_to(delegate)).await
+            }
+            other => Err(format!(
+                "nobody knows how to bring about this state: {other}"
+            )),
+        }
+    }
+
+    async fn set_code(&self, account: Address, code: &str) -> Result<(), String> {
+        let code = format!("0x{code}");
+        self.rpc("anvil_setCode", json!([account, code]))
+            .await
+            .map(drop)
+    }
+
+    /// Mints what is missing, or sends away what is too much; the account has to be a dev account then.
+    async fn set_balance(&self, account: &str, balance: &str) -> Result<(), String> {
+        let wanted = parse_atomic(balance).map_err(|error| error.to_string())?;
+        let (account, has) = (address(account)?, self.balance(account).await?);
+        if let Some(missing) = wanted.checked_sub(has) {
+            let minted = self.chain.mint_usdc(account, missing).await;
+            return minted.map(drop).map_err(|error| error.to_string());
+        }
+        // transfer(address,uint256)
+        let elsewhere = Address::repeat_byte(0xee).into_word();
+        let data = format!("0xa9059cbb{elsewhere:x}{:064x}", has.saturating_sub(wanted));
+        let transfer = json!([{ "from": account, "to": self.chain.usdc(), "data": data }]);
+        self.rpc("eth_sendTransaction", transfer).await.map(drop)
+    }
+
+    async fn rpc(&self, method: &str, params: Value) -> Result<Value, String> {
+        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let request = self.http.post(self.chain.rpc_url()).json(&call);
+        let answer = request.send().await.map_err(|error| error.to_string())?;
+        let answer: Value = answer.json().await.map_err(|error| error.to_string())?;
+        match answer.get("result") {
+            Some(result) => Ok(result.clone()),
+            None => Err(format!("{method}: {answer}")),
+        }
+    }
+}
+
+/// Whose key signs in the recordings.
+const TEST_KEY: Address = alloy_primitives::address!("0x70997970C51812dc3A010C7d01b50e0d17dc79C8");
+
+/// EVM code (hexadecimal) that reverts whatever it is asked.
+const REVERTS: &str = "60006000fd";
+
+/// EVM code that pushes the account's own address.
+const OWNED_BY_ITSELF: &str = "30";
+
+/// EVM code that pushes this address.
+fn owned_by(owner: Address) -> String {
+    format!("73{owner:x}").replace("0x", "")
+}
+
+/// EVM code that stands at an account delegated by EIP-7702.
+fn delegated_to(implementation: Address) -> String {
+    format!("ef0100{implementation:x}").replace("0x", "")
+}
+
+/// EVM code of a small EIP-1271 wallet: whatever is called, it recovers the signer of the call's first word from the
+/// 65-byte signature that follows, and answers the magic value if that is the owner, else zero.
+fn wallet(push_owner: &str) -> String {
+    [
+        "600435600052",         // memory 0x00: the hash
+        "60a43560001a602052",   // memory 0x20: v, the first byte after r and s
+        "606435604052",         // memory 0x40: r
+        "608435606052",         // memory 0x60: s
+        "60206080608060006001", // ecrecover(memory 0x00..0x80) into memory 0x80..0xa0
+        "5afa50",
+        "608051",
+        push_owner,
+        "14",
+        "631626ba7e60e01b02", // equal ? magic value : 0
+        "60005260206000f3",
+    ]
+    .concat()
+}
+
+fn address(text: &str) -> Result<Address, String> {
+    hex_text::parse_address(text).map_err(|error| format!("{text}: {error}"))
+}
