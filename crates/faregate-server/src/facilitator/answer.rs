@@ -1,0 +1,72 @@
+//! From outcomes to answers in the protocol's shapes.
+
+use axum::body::Body;
+use axum::response::Response;
+use faregate_core::Away;
+use faregate_tower::respond;
+use faregate_types::{Code, Problem};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// Which endpoint is answering: the two name the same things differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Verify,
+    Settle,
+}
+
+/// 200 with a JSON body.
+pub(super) fn ok(body: &impl Serialize) -> Response {
+    json(StatusCode::OK, body)
+}
+
+/// Not a request of the protocol. The answer is a verdict of the endpoint and a problem at once, because clients look for
+/// either.
+pub(super) fn refuse(endpoint: Endpoint, about: &Problem) -> Response {
+    let mut body = match serde_json::to_value(about) {
+        Ok(Value::Object(members)) => members,
+        Ok(_) | Err(_) => Map::new(),
+    };
+    let detail = about.detail.as_deref().unwrap_or(about.code.meaning());
+    let members = match endpoint {
+        Endpoint::Verify => [
+            ("isValid", Value::Bool(false)),
+            ("invalidReason", about.code.as_str().into()),
+            ("invalidMessage", detail.into()),
+        ]
+        .to_vec(),
+        Endpoint::Settle => [
+            ("success", Value::Bool(false)),
+            ("errorReason", about.code.as_str().into()),
+            ("errorMessage", detail.into()),
+            ("transaction", "".into()),
+            ("network", "".into()),
+        ]
+        .to_vec(),
+    };
+    body.extend(members.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    let status = StatusCode::from_u16(about.status).unwrap_or(StatusCode::BAD_REQUEST);
+    json(status, &body)
+}
+
+/// Nobody could say. No verdict stands in the body: it would be taken for one.
+pub(super) fn away(away: Away) -> Response {
+    if away.code == Code::Internal {
+        tracing::error!("the facilitator met a bug or damaged books");
+    }
+    respond::problem(&Problem::new(away.code))
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let Ok(bytes) = serde_json::to_vec(body) else {
+        return respond::problem(&Problem::new(Code::Internal));
+    };
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,83 @@
+//! A facilitator as a service: `GET /supported`, `POST /verify`, `POST /settle` (x402 wire facts §3.1), and health.
+//!
+//! | what happened | answer |
+//! |---|---|
+//! | a verdict, whichever | 200, `isValid` or `success` says which |
+//! | the end of a settlement is not known yet | 200, `success: false`, `settlement_pending`, the transaction if one is known |
+//! | the body is no request | 400 or 413 with `isValid: false` or `success: false`, the reason, and problem details |
+//! | the body is not said to be JSON | 415, the same members |
+//! | ledger, chain or facilitator away | 503 with `Retry-After`, problem details, and on purpose no verdict |
+//! | another path or method | 404, 405, problem details |
+//!
+//! A settlement is claimed in the ledger before it is sent: copies of one request get the recorded result and make one
+//! transaction, also after a restart. It runs in a task of its own, so that a caller who hangs up does not stop it.
+
+mod answer;
+mod desk;
+mod read;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use faregate_core::{Clock, Facilitator};
+use faregate_ledger::LedgerStore;
+use faregate_types::limits::BODY_BYTES_MAX;
+
+use crate::health::{self, Readiness};
+use crate::http::{self, Limits, Running, StartError};
+use desk::Desk;
+
+/// The service on a port of its own.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FacilitatorServer;
+
+impl FacilitatorServer {
+    /// Starts it with the default limits. It answers when this returns; stopping it waits for settlements in progress.
+    ///
+    /// # Errors
+    /// [`StartError`] when the address cannot be bound.
+    pub async fn start(
+        bind: SocketAddr,
+        facilitator: Arc<dyn Facilitator>,
+        store: Arc<dyn LedgerStore>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Running, StartError> {
+        let listener = http::listen(bind).await?;
+        let desk = Desk::new(facilitator, store, clock);
+        let settles = desk.settles();
+        let limits = Limits {
+            // One byte more than the largest request, so that its own answer to a larger one has the protocol's shape.
+            body_bytes_max: u64::try_from(BODY_BYTES_MAX)
+                .unwrap_or(u64::MAX)
+                .saturating_add(1),
+            ..Limits::default()
+        };
+        let running = http::serve(listener, routes(desk), limits, "facilitator")?;
+        Ok(running.drain_also(async move { settles.ended().await }))
+    }
+}
+
+/// The service without a port, for tests and for a router of your own. Settlements that outlive their caller are not waited
+/// for; [`FacilitatorServer`] does that.
+pub fn router(
+    facilitator: Arc<dyn Facilitator>,
+    store: Arc<dyn LedgerStore>,
+    clock: Arc<dyn Clock>,
+) -> Router {
+    routes(Desk::new(facilitator, store, clock))
+}
+
+fn routes(desk: Desk) -> Router {
+    let health = health::router(Readiness::new(desk.store(), desk.facilitator()));
+    Router::new()
+        .route("/supported", get(desk::supported))
+        .route("/verify", post(desk::verify))
+        .route("/settle", post(desk::settle))
+        .with_state(desk)
+        .merge(health)
+        .fallback(async || http::not_found())
+        .method_not_allowed_fallback(async || http::method_not_allowed())
+}

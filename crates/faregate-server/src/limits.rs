@@ -1,0 +1,135 @@
+//! Every number of the servers. Sizes are upper bounds; what is above is answered with its own code and costs nothing more.
+
+use std::time::Duration;
+
+/// Connections open at once. More wait in the listener's backlog.
+pub const CONNECTIONS_MAX: usize = 4_096;
+
+/// Requests worked on at once, from their head until their answer is written. More are answered 503 `overloaded`.
+pub const REQUESTS_MAX: usize = 2_048;
+
+/// Longest request head (request line and headers), in bytes. A credential may have 32 KiB.
+pub const HEADER_BYTES_MAX: usize = 64 * 1024;
+
+/// Most header lines in a request.
+pub const HEADERS_MAX: usize = 100;
+
+/// Longest wait for a whole request head. Also how long a connection may be idle between two requests.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longest request body, in bytes.
+pub const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Longest wait for the next piece of a request body.
+pub const BODY_STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longest wait for the head of the answer. Above what the slowest settlement and the slowest paid service may take
+/// together; the services' own deadlines are shorter.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Longest wait for a peer that takes no more of the answer.
+pub const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a stopping server waits for what is in progress.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long the listener rests after the system refused to accept, e.g. because there are no file descriptors left.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long connections get to close after the deadline of a shutdown.
+pub const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// Settlements that a facilitator works on at once, whether or not somebody still waits for the answer.
+pub const SETTLES_MAX: u32 = 1_024;
+
+/// Longest wait for a part that is asked whether it is ready.
+pub const READY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an answer about readiness is repeated without asking again.
+pub const READY_KEPT: Duration = Duration::from_secs(1);
+
+/// Bounds of one server. `Default` is the numbers of this module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// See [`CONNECTIONS_MAX`].
+    pub connections_max: usize,
+    /// See [`REQUESTS_MAX`].
+    pub requests_max: usize,
+    /// See [`HEADER_BYTES_MAX`].
+    pub header_bytes_max: usize,
+    /// See [`HEADERS_MAX`].
+    pub headers_max: usize,
+    /// See [`HEADER_TIMEOUT`].
+    pub header_timeout: Duration,
+    /// See [`BODY_BYTES_MAX`].
+    pub body_bytes_max: u64,
+    /// See [`BODY_STALL_TIMEOUT`].
+    pub body_stall_timeout: Duration,
+    /// See [`REQUEST_TIMEOUT`].
+    pub request_timeout: Duration,
+    /// See [`WRITE_STALL_TIMEOUT`].
+    pub write_stall_timeout: Duration,
+    /// See [`SHUTDOWN_TIMEOUT`].
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: CONNECTIONS_MAX,
+            requests_max: REQUESTS_MAX,
+            header_bytes_max: HEADER_BYTES_MAX,
+            headers_max: HEADERS_MAX,
+            header_timeout: HEADER_TIMEOUT,
+            body_bytes_max: BODY_BYTES_MAX,
+            body_stall_timeout: BODY_STALL_TIMEOUT,
+            request_timeout: REQUEST_TIMEOUT,
+            write_stall_timeout: WRITE_STALL_TIMEOUT,
+            shutdown_timeout: SHUTDOWN_TIMEOUT,
+        }
+    }
+}
+
+/// Longest configuration file, in bytes.
+pub const CONFIG_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most problems that are reported about one configuration file.
+pub const CONFIG_ERRORS_MAX: usize = 100;
+
+/// Most routes in a configuration file.
+pub const ROUTES_MAX: usize = 1_000;
+
+/// Most networks in a configuration file.
+pub const NETWORKS_MAX: usize = 64;
+
+/// Most ways to pay for one route: each takes about 0.6 KiB of the `PAYMENT-REQUIRED` header, and proxies refuse headers
+/// above 8 KiB.
+pub const ASKS_MAX: usize = 10;
+
+/// Longest description of a resource, in characters: other facilitators refuse longer ones.
+pub const DESCRIPTION_CHARS_MAX: usize = 500;
+
+/// Longest media type of a resource, in bytes.
+pub const MIME_TYPE_BYTES_MAX: usize = 127;
+
+/// Longest secret read from a file, in bytes.
+pub const SECRET_FILE_BYTES_MAX: u64 = 16 * 1024;
+
+/// Most keys of an embedded facilitator.
+pub const SIGNER_KEYS_MAX: usize = 64;
+
+/// Bounds of `max_timeout_secs`, in seconds.
+pub const MAX_TIMEOUT_SECS: std::ops::RangeInclusive<u64> = 10..=3_600;
+
+/// `max_timeout_secs` when a route does not say.
+pub const MAX_TIMEOUT_SECS_DEFAULT: u64 = 60;
+
+/// Bounds of `upstream_timeout_secs`, in seconds.
+pub const UPSTREAM_TIMEOUT_SECS: std::ops::RangeInclusive<u64> = 1..=120;
+
+/// `upstream_timeout_secs` when the file does not say.
+pub const UPSTREAM_TIMEOUT_SECS_DEFAULT: u64 = 60;
+
+/// Most decimals of an asset that a configuration file describes.
+pub const DECIMALS_MAX: u64 = 36;
