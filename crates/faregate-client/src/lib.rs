@@ -1,5 +1,105 @@
-//! An HTTP client that pays within caps.
+//! An HTTP client that pays for what it fetches, within caps that hold.
 //!
-//! NOTE (temporary, to be removed by whoever finishes the crate): to be faster, `wallet.rs` and `wallet/` (keys from environment map,
-//! Web3 Secret Storage keystore) are FINISHED (tests/keystore.rs passes) and belong to a second person: use them, do not rewrite them. Everything else, and this lib.rs, is the client author's.
+//! When a server answers 402 with x402 offers (version 1 or 2), the client pays one and repeats the request, by itself. It
+//! trusts no server: prices are capped for each payment, for each origin and over time; assets, decimals and EIP-712 domains
+//! come from its own table; the payee is remembered; nothing is paid on a main network that was not named; and payments never
+//! follow a redirect. Everything signed is written into the wallet's books *before* it is sent, so caps hold across clients,
+//! processes and crashes, and a payment whose end is unknown is sent again instead of signed a second time.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use faregate_client::{Caps, Client, Wallet, limits};
+//! use faregate_store::sqlite::SqliteWallet;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let offer = serde_json::json!({"x402Version": 1, "error": "pay", "accepts": [{
+//! #     "scheme": "exact", "network": "base-sepolia", "maxAmountRequired": "1000", "resource": "http://localhost/joke",
+//! #     "description": "a joke", "mimeType": "text/plain", "payTo": "0x209693Bc6afc0C5328bA36FaF03C514EF312287C",
+//! #     "maxTimeoutSeconds": 60, "asset": "0x036CbD53842c5426634e7929541eC2318f3dCF7e",
+//! #     "extra": {"name": "USDC", "version": "2"}}]});
+//! # let joke = move |headers: axum::http::HeaderMap| async move {
+//! #     use axum::{http::StatusCode, response::IntoResponse};
+//! #     match headers.get("x-payment") {
+//! #         Some(_) => (StatusCode::OK, "a joke").into_response(),
+//! #         None => (StatusCode::PAYMENT_REQUIRED, axum::Json(offer)).into_response(),
+//! #     }
+//! # };
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let url = format!("http://{}/joke", listener.local_addr()?);
+//! # tokio::spawn(async { axum::serve(listener, axum::Router::new().route("/joke", axum::routing::get(joke))).await });
+//! # let environment = [("FAREGATE_PRIVATE_KEY".to_owned(), "11".repeat(32))].into();
+//! let client = Client::builder()
+//!     .wallet(Wallet::from_env(&environment)?)
+//!     .caps(Caps {
+//!         per_payment: limits::PER_PAYMENT_DEFAULT, // 0.10 USD
+//!         per_host: None,
+//!         per_period: None,
+//!     })
+//!     .store(Arc::new(SqliteWallet::in_memory()?))
+//!     .build()?;
+//!
+//! let paid = client.get(url).send().await?;
+//! let payment = paid.payment.ok_or("the joke is not free")?;
+//! assert_eq!(payment.amount.value().to_string(), "1000"); // 0.001 USDC
+//! assert_eq!(paid.answer.text().await?, "a joke");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | idea | where |
+//! |---|---|
+//! | ask, choose, sign, write down, pay | `client` |
+//! | what a 402 answer says | `offer` |
+//! | which offer is taken, and why not the others | `select` |
+//! | one file per rail: offer to credential | `rail/` |
+//! | caps and known payees | `budget` |
+//! | payments whose end is unknown | `resume` |
+//! | who may be paid, which redirects are followed | `origin` |
+//! | what the server says about the payment | `receipt` |
+//! | keys | [`wallet`] |
+//!
+//! Not for paying many servers a fraction of a cent in parallel from one key without books: the write before each payment is
+//! the point.
+
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
+#![warn(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
+
+mod budget;
+mod builder;
+mod client;
+mod error;
+pub mod limits;
+mod offer;
+mod origin;
+mod payment;
+mod quote;
+mod rail;
+mod receipt;
+mod request;
+mod resume;
+mod select;
+mod text;
+mod tls;
+mod transport;
 pub mod wallet;
+
+pub use faregate_ledger::{Caps, Period, SpendState, WalletStore, Worth};
+
+pub use budget::PayeeChanges;
+pub use builder::{BuildError, ClientBuilder};
+pub use client::Client;
+pub use error::{Doubt, HttpFault, Kind, PayError, PayeeChanged, Refused, RequestFault, Undecided};
+pub use origin::PlainHttp;
+pub use payment::{Paid, Payment};
+pub use quote::{Priced, Quote};
+pub use receipt::{FailedReceipt, Receipt, ReceiptFault, TypedReceipt};
+pub use request::RequestBuilder;
+pub use resume::Resume;
+pub use select::{Considered, Price};
+pub use wallet::Wallet;

@@ -30,6 +30,10 @@ const PART_BYTES_MAX: usize = 256;
 
 /// How much work it is to try a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "the parameters of scrypt, built by literal"
+)]
 pub struct ScryptCost {
     /// Binary logarithm of the number of rounds.
     pub log_n: u8,

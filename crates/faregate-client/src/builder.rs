@@ -1,0 +1,246 @@
+//! A client in the making.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use faregate_evm::{Entropy, OsEntropy};
+use faregate_ledger::{Caps, WalletStore};
+use faregate_types::{AssetRegistry, ChainId, Timestamp};
+use url::Url;
+
+use crate::budget::{Books, PayeeChanges};
+use crate::client::{Client, Inner};
+use crate::limits;
+use crate::origin::{self, Origins, PlainHttp};
+use crate::resume::{OpenSpends, Resume};
+use crate::select::Chains;
+use crate::tls;
+use crate::wallet::Wallet;
+
+/// A client in the making; see [`Client::builder`].
+///
+/// [`wallet`](Self::wallet), [`caps`](Self::caps) and [`store`](Self::store) have no default: a client without a cap, or one
+/// that forgets what it signed, is not made.
+#[must_use]
+pub struct ClientBuilder {
+    wallet: Option<Wallet>,
+    caps: Option<Caps>,
+    store: Option<Arc<dyn WalletStore>>,
+    assets: AssetRegistry,
+    chains: Chains,
+    origins: Origins,
+    payee_changes: PayeeChanges,
+    resume: Resume,
+    redirects_max: u8,
+    validity_secs_max: u64,
+    timeout: Duration,
+    proxy: Option<Url>,
+    clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    entropy: Box<dyn Entropy>,
+}
+
+/// Why there is no client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// No wallet.
+    #[error("expected a wallet to pay with")]
+    NoWallet,
+    /// No caps.
+    #[error("expected caps, one for each payment at least")]
+    NoCaps,
+    /// No store.
+    #[error("expected a store to keep the wallet's books in")]
+    NoStore,
+    /// An origin that is none.
+    #[error("expected an http or https URL as origin")]
+    Origin,
+    /// A proxy that cannot be used.
+    #[error("expected the URL of an http proxy")]
+    Proxy,
+    /// The HTTP client could not be made.
+    #[error("the HTTP client could not be set up")]
+    Http,
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("wallet", &self.wallet)
+            .field("caps", &self.caps)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ClientBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            wallet: None,
+            caps: None,
+            store: None,
+            assets: AssetRegistry::builtin(),
+            chains: Chains::default(),
+            origins: Origins::default(),
+            payee_changes: PayeeChanges::default(),
+            resume: Resume::default(),
+            redirects_max: limits::REDIRECTS_MAX,
+            validity_secs_max: limits::VALIDITY_SECS_MAX,
+            timeout: limits::REQUEST_TIMEOUT,
+            proxy: None,
+            clock: Box::new(system_time),
+            entropy: Box::new(OsEntropy),
+        }
+    }
+
+    /// The key that pays.
+    pub fn wallet(mut self, wallet: Wallet) -> Self {
+        self.wallet = Some(wallet);
+        self
+    }
+
+    /// How much may be signed. Everything signed counts, also what servers refused.
+    pub const fn caps(mut self, caps: Caps) -> Self {
+        self.caps = Some(caps);
+        self
+    }
+
+    /// Where the books are. Clients and processes that share a store share its caps.
+    pub fn store(mut self, store: Arc<dyn WalletStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// The assets that may be paid with, [`AssetRegistry::builtin`] by default. Each unit counts as a dollar: do not add coins
+    /// of another value.
+    pub fn assets(mut self, assets: AssetRegistry) -> Self {
+        self.assets = assets;
+        self
+    }
+
+    /// Allows payments on a chain. Test networks are always allowed, all others have to be named.
+    pub fn allow_chain(mut self, chain: ChainId) -> Self {
+        self.chains.named.insert(chain);
+        self
+    }
+
+    /// Pays nobody but these origins, e.g. `https://api.example.com`. Paths are ignored.
+    ///
+    /// # Errors
+    /// [`BuildError::Origin`] for a URL that is not http or https.
+    pub fn only_origins(
+        mut self,
+        origins: impl IntoIterator<Item = Url>,
+    ) -> Result<Self, BuildError> {
+        let mut only = BTreeSet::new();
+        for url in origins {
+            only.insert(origin::name(&url).map_err(|_| BuildError::Origin)?.into());
+        }
+        self.origins.only = Some(only);
+        Ok(self)
+    }
+
+    /// Whether payments may leave this machine over plain http. By default they may not.
+    pub const fn plain_http(mut self, plain_http: PlainHttp) -> Self {
+        self.origins.plain_http = plain_http;
+        self
+    }
+
+    /// What to do when a server names another payee than before. By default nothing is paid.
+    pub const fn payee_changes(mut self, payee_changes: PayeeChanges) -> Self {
+        self.payee_changes = payee_changes;
+        self
+    }
+
+    /// Whether payments that are open in the books are sent again. By default they are.
+    pub const fn resume(mut self, resume: Resume) -> Self {
+        self.resume = resume;
+        self
+    }
+
+    /// How many redirects are followed, all on the same origin, before a payment: at most and by default
+    /// [`limits::REDIRECTS_MAX`].
+    pub fn redirects_max(mut self, redirects_max: u8) -> Self {
+        self.redirects_max = redirects_max.min(limits::REDIRECTS_MAX);
+        self
+    }
+
+    /// Longest validity of an authorization that a server may ask for, in seconds; [`limits::VALIDITY_SECS_MAX`] by default.
+    pub const fn validity_secs_max(mut self, secs: u64) -> Self {
+        self.validity_secs_max = secs;
+        self
+    }
+
+    /// Deadline of each exchange; [`limits::REQUEST_TIMEOUT`] by default.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sends everything through an http proxy. The environment's proxies are not used by themselves.
+    pub fn proxy(mut self, proxy: Url) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
+    /// Another clock than the system's.
+    pub fn clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Other randomness than the system's. Nonces that somebody can guess, or that repeat, make payments fail.
+    pub fn entropy(mut self, entropy: impl Entropy + 'static) -> Self {
+        self.entropy = Box::new(entropy);
+        self
+    }
+
+    /// Makes the client. Reads the platform's root certificates; connects to nobody.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn build(self) -> Result<Client, BuildError> {
+        let http = http(self.timeout, self.proxy)?;
+        let books = Books {
+            store: self.store.ok_or(BuildError::NoStore)?,
+            caps: self.caps.ok_or(BuildError::NoCaps)?,
+            payee_changes: self.payee_changes,
+        };
+        Ok(Client::from_inner(Inner {
+            http,
+            wallet: self.wallet.ok_or(BuildError::NoWallet)?,
+            books,
+            open: OpenSpends::default(),
+            resume: self.resume,
+            assets: self.assets,
+            chains: self.chains,
+            origins: self.origins,
+            redirects_max: self.redirects_max,
+            validity_secs_max: self.validity_secs_max,
+            clock: self.clock,
+            entropy: Mutex::new(self.entropy),
+        }))
+    }
+}
+
+fn http(timeout: Duration, proxy: Option<Url>) -> Result<reqwest::Client, BuildError> {
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls::config().map_err(|_| BuildError::Http)?)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .no_proxy()
+        .connect_timeout(limits::CONNECT_TIMEOUT)
+        .timeout(timeout)
+        .user_agent(concat!("faregate/", env!("CARGO_PKG_VERSION")));
+    if let Some(proxy) = proxy {
+        let proxy = reqwest::Proxy::all(proxy).map_err(|_| BuildError::Proxy)?;
+        builder = builder.proxy(proxy);
+    }
+    builder.build().map_err(|_| BuildError::Http)
+}
+
+fn system_time() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Timestamp::from_secs(since.map_or(0, |duration| duration.as_secs()))
+}
