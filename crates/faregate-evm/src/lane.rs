@@ -40,7 +40,6 @@ pub(crate) struct Job {
     pub(crate) call: Simulation,
     pub(crate) simulated_at: Instant,
     pub(crate) gas_limit: u64,
-    pub(crate) valid_before: U256,
     pub(crate) turn: oneshot::Sender<Result<Turn, NotSent>>,
 }
 
@@ -166,13 +165,16 @@ impl Worker {
         }
         // Without a "go" nothing is sent, and the nonce is free for the next one.
         if let Ok(Ok(())) = timeout(self.trail_timeout, may_go).await {
-            self.pending.sending(job.id, tx.hash, job.valid_before);
             // What this one can cost is counted as spent until the node is asked again.
             self.purse = self
                 .purse
                 .map(|(at, balance)| (at, balance.saturating_sub(cost)));
             let result = self.send(tx).await;
-            let _ = tell.send(result);
+            let nothing_is_out = matches!(result, Sent::Again | Sent::NoGasMoney);
+            if tell.send(result).is_err() && nothing_is_out {
+                // Whoever asked has gone; the next one may start afresh.
+                self.pending.decided(job.id);
+            }
         }
     }
 

@@ -30,6 +30,16 @@
 //! What an attacker may try is written down where it is answered: see `receipt` (bundled transfers), `pending` (copies
 //! of one request), `lane` (nonces) and `verify` (the order of checks).
 
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::indexing_slicing,
+        clippy::string_slice
+    )
+)]
+
 mod bindings;
 mod config;
 mod diagnose;

@@ -121,7 +121,11 @@ impl Settling<'_> {
             sent,
             doubt,
         } = turn;
+        // Remembered first: if this call is dropped from here on, the next one must not sign another transaction.
+        let (id, authorization) = (self.payment.id(), &self.payment.payload.authorization);
+        self.pending.sending(id, hash, authorization.valid_before);
         if go.send(()).is_err() {
+            self.pending.decided(id);
             return Submitted::End(nothing_sent(Code::SignerUnavailable));
         }
         match sent.await.unwrap_or(Sent::Unclear) {
@@ -176,7 +180,6 @@ impl Settling<'_> {
             call: call.clone(),
             simulated_at: Instant::now(),
             gas_limit,
-            valid_before: self.payment.payload.authorization.valid_before,
             turn: sender,
         });
         let mut queued = false;

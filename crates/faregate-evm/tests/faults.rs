@@ -25,8 +25,8 @@ use faregate_types::Code;
 /// A facilitator behind a proxy, impatient so that the tests are quick.
 async fn behind(world: &World, proxy: &Proxy, signer: &LocalSigner) -> ExactFacilitator {
     let mut config = world.config_at(&proxy.url);
-    config.rpc_timeout = Duration::from_millis(800);
-    config.receipt_wait = Duration::from_millis(800);
+    config.rpc_timeout = Duration::from_millis(1500);
+    config.receipt_wait = Duration::from_millis(1500);
     world.connect(config, signer.clone()).await
 }
 
@@ -119,7 +119,7 @@ async fn a_chain_that_is_away_is_unknown_and_never_failed() {
         "eth_getBalance",
     ];
     for method in questions {
-        proxy.set(method, Mood::LoseCall);
+        proxy.set(method, Mood::BadGateway);
         let outcome = settle(&facilitator, &payment).await;
         assert_eq!(
             unknown(&outcome),
@@ -218,6 +218,57 @@ async fn money_gone_between_simulation_and_transaction_is_failed() {
     })
     .await;
     assert_eq!(failed(&outcome), Code::TransactionFailed);
+}
+
+/// The receipt of a reverted transaction is read only later, from the hash in the books.
+#[tokio::test]
+async fn a_reverted_transaction_is_resolved_from_the_books() {
+    let world = Arc::new(World::start().await);
+    let proxy = Proxy::start(&world.url).await;
+    let facilitator = behind(&world, &proxy, &world.gas_payer().await).await;
+    let payer = world.payer().await;
+    let payment = world.payment(&payer);
+    let drain = world
+        .payment(&payer)
+        .with(|p| p.authorization.value = U256::from(common::FUNDS));
+    let shared = Arc::clone(&world);
+    let first = Mood::First(Arc::new(move || {
+        let (world, drain) = (Arc::clone(&shared), drain.clone());
+        Box::pin(async move {
+            world.run_ahead(&drain).await;
+        })
+    }));
+    proxy.set("eth_sendRawTransaction", first);
+    proxy.set("eth_getTransactionReceipt", Mood::LoseCall);
+    let (code, hash) = unknown(&settle(&facilitator, &payment).await);
+    assert_eq!(code, Code::SettlementPending);
+    proxy.calm();
+    // Another process, with another signer: what counts is that the transaction carried this payment.
+    let stranger = world.facilitator().await;
+    let outcome = stranger.resolve(&payment.v2(), hash.as_deref()).await;
+    assert_eq!(failed(&outcome), Code::TransactionFailed);
+}
+
+/// A caller who goes away while the transaction is being sent: the next one waits for it and signs nothing.
+#[tokio::test]
+async fn a_caller_who_goes_away_while_sending_is_not_paid_twice() {
+    let world = World::start().await;
+    let proxy = Proxy::start(&world.url).await;
+    let signer = world.gas_payer().await;
+    let facilitator = behind(&world, &proxy, &signer).await;
+    let payment = world.payment(&world.payer().await);
+    proxy.set("eth_sendRawTransaction", Mood::LoseAnswer);
+    let (request, notes) = (payment.v2(), Notes::default());
+    let settling = facilitator.settle(&request, &notes);
+    let gone = tokio::time::timeout(Duration::from_millis(400), settling).await;
+    assert!(gone.is_err(), "the answer is lost for longer: {gone:?}");
+    let outcome = facilitator.settle(&request, &notes).await;
+    let recorded = notes.take();
+    assert_eq!(
+        (recorded.len(), recorded.first()),
+        (1, Some(&transaction(&outcome)))
+    );
+    assert_eq!(world.sent_by(signer.address()).await, 1);
 }
 
 #[tokio::test]

@@ -11,8 +11,9 @@
 mod common;
 
 use alloy_primitives::{Bytes, U256};
+use common::payment::request;
 use common::proxy::{Mood, Proxy};
-use common::{FAR, FUNDS, NO_CONTRACT, PRICE, Payment, World, now, request};
+use common::{FAR, FUNDS, NO_CONTRACT, PRICE, Payment, World, now};
 use faregate_core::port::{Away, Facilitator, Verdict};
 use faregate_evm::ExactFacilitator;
 use faregate_types::x402::FacilitatorRequest;
