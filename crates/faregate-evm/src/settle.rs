@@ -154,22 +154,23 @@ impl Settling<'_> {
         let (Ok(payer_has_code), Ok(gas)) = (payer_has_code, gas) else {
             return Err(nothing_sent(CHAIN_AWAY.code));
         };
-        verify::plain_account(payment, payer_has_code).map_err(SettleOutcome::Failed)?;
-        match gas {
-            Called::Returned(gas) if gas <= network.config.gas_limit_max => Ok(gas
-                .saturating_add(gas.div_ceil(4))
-                .min(network.config.gas_limit_max)),
-            Called::Returned(_) => {
-                let refusal = self.no(Code::InvalidExactEvmTransactionSimulationFailed);
-                Err(SettleOutcome::Failed(
-                    refusal.detail("the transfer needs more gas than allowed"),
-                ))
-            }
+        let gas = match gas {
+            Called::Returned(gas) => gas,
+            // Before anything else: it may be refused because it already happened.
             Called::Reverted(reason) => {
                 let refusal = diagnose(&network.rpc, payment, reason.as_deref()).await;
-                Err(self.refused(refusal).await)
+                return Err(self.refused(refusal).await);
             }
+        };
+        verify::plain_account(payment, payer_has_code).map_err(SettleOutcome::Failed)?;
+        if gas > network.config.gas_limit_max {
+            let refusal = self.no(Code::InvalidExactEvmTransactionSimulationFailed);
+            let refusal = refusal.detail("the transfer needs more gas than allowed");
+            return Err(SettleOutcome::Failed(refusal));
         }
+        Ok(gas
+            .saturating_add(gas.div_ceil(4))
+            .min(network.config.gas_limit_max))
     }
 
     /// Waits for a turn at the signer with the shortest way.

@@ -70,6 +70,22 @@ async fn settling_twice_moves_money_once() {
     );
 }
 
+/// The payer's account got code after it had paid: what moved has moved.
+#[tokio::test]
+async fn a_payer_who_becomes_a_contract_has_still_paid() {
+    let world = World::start().await;
+    let facilitator = world.facilitator().await;
+    let payer = world.payer().await;
+    let (paid, unpaid) = (world.payment(&payer), world.payment(&payer));
+    let first = settle(&facilitator, &paid).await;
+    settled(&first);
+    let code = alloy_primitives::Bytes::from_static(&[0x00]);
+    world.place(payer.address(), code).await;
+    assert_eq!(settle(&facilitator, &paid).await, first);
+    let outcome = settle(&facilitator, &unpaid).await;
+    assert_eq!(failed(&outcome), Code::InvalidExactEvmPayloadSignature);
+}
+
 #[tokio::test]
 async fn copies_at_the_same_time_share_one_transaction() {
     let world = World::start().await;
