@@ -1,0 +1,188 @@
+//! One TOML file, read strictly: unknown keys, empty prices and unknown networks are faults, all reported at once with
+//! their line.
+//!
+//! `${NAME}` in any text is replaced from the environment, which is an argument. Keys are named, never written down:
+//! `env:NAME` or `file:/absolute/path`.
+//!
+//! ```
+//! use faregate_server::config::{Config, Env};
+//!
+//! let text = r#"
+//!     [gate]
+//!     public_url = "https://api.example"
+//!     upstream = "http://127.0.0.1:8000"
+//!     network = "base-sepolia"
+//!     pay_to = "0xa0Ee7A142d267C1f36714E4a8F75612F20a79720"
+//!     facilitator = { url = "https://facilitator.example" }
+//!
+//!     [[route]]
+//!     match = "GET /joke"
+//!     price = "$0.001"
+//! "#;
+//! let config = Config::parse(text, &Env::new()).unwrap();
+//! assert_eq!(config.gate.unwrap().routes.len(), 1);
+//!
+//! let errors = Config::parse(&text.replace("price", "prize"), &Env::new()).unwrap_err();
+//! let found: Vec<_> = errors.iter().map(|error| (error.code.as_str(), error.line)).collect();
+//! assert_eq!(found, [("missing_key", 9), ("unknown_key", 11)]);
+//! ```
+
+mod error;
+mod facilitator;
+mod gate;
+mod parts;
+mod price;
+mod reader;
+mod secret;
+
+use faregate_types::{Asset, AssetId, AssetRegistry, TokenDomain, TransferMethod};
+
+use facilitator::Surroundings;
+use reader::{Reader, Section};
+
+pub use error::{ConfigCode, ConfigError, ConfigErrors};
+pub use facilitator::{EmbeddedConfig, EmbeddedNetwork, FacilitatorConfig, FacilitatorSource};
+pub use gate::{GatewayConfig, RouteConfig, RouteOffer, RoutePrice, Unmatched};
+pub use parts::PrivateUrl;
+pub use reader::Env;
+pub use secret::{SecretError, SecretSource};
+
+/// A whole file.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// `[gate]` with its `[[route]]`s.
+    pub gate: Option<GatewayConfig>,
+    /// `[facilitator]`.
+    pub facilitator: Option<FacilitatorConfig>,
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Every fault of it.
+    pub fn parse(text: &str, env: &Env) -> Result<Self, ConfigErrors> {
+        let reader = Reader::new(text, env);
+        let (table, broken) = reader.parse();
+        // A file that is no TOML lacks keys that are there: only its syntax is worth talking about.
+        let config = (!broken).then(|| Self::read(&reader, reader.root(&table)));
+        match (config, reader.faults()) {
+            (Some(config), None) => Ok(config),
+            (_, Some(errors)) => Err(errors),
+            (None, None) => Err(ConfigErrors(Vec::new())),
+        }
+    }
+
+    fn read(reader: &Reader<'_>, root: Section<'_, '_>) -> Self {
+        let mainnet = root.flag("mainnet").unwrap_or(false);
+        let registry = assets(&root, mainnet);
+        let about = Surroundings {
+            registry: &registry,
+            mainnet,
+        };
+        let (gate_section, routes) = (root.section("gate"), root.sections("route"));
+        let facilitator_section = root.section("facilitator");
+        if !root.has("gate") && !routes.is_empty() {
+            root.fault(
+                ConfigCode::Contradiction,
+                "route",
+                "[[route]] needs a [gate] to stand at",
+            );
+        } else if !root.has("gate") && !root.has("facilitator") {
+            root.missing(
+                "gate",
+                "expected [gate] with [[route]]s, or [facilitator], or both",
+            );
+        }
+        let gate = gate_section.and_then(|section| {
+            let gate = gate::read(&section, routes, about);
+            let span = section.span().clone();
+            section.finish();
+            reader.explained(gate, &span, "gate")
+        });
+        let facilitator = facilitator_section.and_then(|section| {
+            let service = facilitator::service(&section, about);
+            let span = section.span().clone();
+            section.finish();
+            reader.explained(service, &span, "facilitator")
+        });
+        root.finish();
+        Self { gate, facilitator }
+    }
+}
+
+/// The assets we know and those the file adds.
+fn assets(root: &Section<'_, '_>, mainnet: bool) -> AssetRegistry {
+    let mut registry = AssetRegistry::builtin();
+    for section in root.sections("asset") {
+        let default = section.flag("default").unwrap_or(false);
+        if let Some(asset) = asset(&section, mainnet) {
+            registry = if default {
+                registry.with_default(asset)
+            } else {
+                registry.with(asset)
+            };
+        }
+        section.finish();
+    }
+    registry
+}
+
+fn asset(section: &Section<'_, '_>, mainnet: bool) -> Option<Asset> {
+    let id = section.required("id", "expected the asset as eip155:<chain>/erc20:<token>");
+    let symbol = section.required("symbol", "expected the symbol, such as \"USDC\"");
+    let name = section.required("name", "expected the name of the token's EIP-712 domain");
+    let version = section.required(
+        "version",
+        "expected the version of the token's EIP-712 domain",
+    );
+    if !section.has("decimals") {
+        section.missing("decimals", "expected the number of decimals, such as 6");
+    }
+    let decimals = section
+        .number("decimals", 0..=36)
+        .and_then(|number| u8::try_from(number).ok());
+    let transfer = match section
+        .text("transfer")
+        .as_ref()
+        .map(|text| text.value.as_str())
+    {
+        None | Some("eip3009") => Some(TransferMethod::Eip3009),
+        Some("permit2") => Some(TransferMethod::Permit2),
+        Some(_) => {
+            section.fault(
+                ConfigCode::Value,
+                "transfer",
+                "expected \"eip3009\" or \"permit2\"",
+            );
+            None
+        }
+    };
+    let id = id?;
+    let Ok(asset) = id.value.trim().parse::<AssetId>() else {
+        section.fault(
+            ConfigCode::UnknownAsset,
+            "id",
+            "expected an asset as eip155:<chain>/erc20:<token>",
+        );
+        return None;
+    };
+    // The chain of an asset is subject to the same rule as a network that is named.
+    let chain = reader::Text {
+        value: asset.chain().to_string(),
+        span: id.span,
+        key: id.key,
+    };
+    parts::chain(section, &chain, mainnet)?;
+    Some(Asset {
+        id: asset,
+        symbol: symbol?.value.into(),
+        decimals: decimals?,
+        domain: TokenDomain {
+            name: name?.value.into(),
+            version: version?.value.into(),
+        },
+        transfer: transfer?,
+    })
+}

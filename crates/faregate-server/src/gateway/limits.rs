@@ -1,0 +1,73 @@
+//! The numbers of the gate. What holds for every server is in [`crate::limits`].
+
+use std::time::Duration;
+
+/// Default port of the gate.
+pub const GATE_PORT: u16 = 4021;
+
+/// Default port of the facilitator, which the same file may configure.
+pub const FACILITATOR_PORT: u16 = 4022;
+
+/// How long a signed payment has to stay valid unless a route says otherwise, in seconds. Long enough for a slow chain.
+pub const PAYMENT_TIMEOUT_SECS: u64 = 60;
+
+/// Most faults that are reported about one configuration file.
+pub const CONFIG_ERRORS_MAX: usize = 100;
+
+/// Most routes of a gate.
+pub const ROUTES_MAX: usize = 1_000;
+
+/// Longest description of a route, in characters: it travels in a header, and other facilitators refuse longer ones.
+pub const DESCRIPTION_CHARS_MAX: usize = 500;
+
+/// Longest media type of a route, in characters.
+pub const MIME_TYPE_CHARS_MAX: usize = 127;
+
+/// Idle connections to one upstream that are kept for later.
+pub const IDLE_CONNECTIONS_MAX: usize = 256;
+
+/// How long such a connection is kept.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Time to connect to an upstream.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time for the facilitator to say what it supports when the gate starts.
+pub const SUPPORTED_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sizes and times of a gate. The file may change them under `[gate.limits]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GatewayLimits {
+    /// Longest body of a request on a free route, in bytes. It streams through.
+    pub request_body_bytes_max: usize,
+    /// Longest body of a paid request, in bytes. It is read whole before the payment is claimed.
+    pub paid_body_bytes_max: usize,
+    /// Longest answer of a route that settles after it served, in bytes. It is held back until the money has moved.
+    pub response_bytes_max: usize,
+    /// Longest answer that is kept for copies, in bytes.
+    pub kept_bytes_max: usize,
+    /// Requests that are worked on at the same time; more get 503 at once.
+    pub requests_max: usize,
+    /// Connections at the same time; more wait.
+    pub connections_max: usize,
+    /// Time for the upstream to answer with its head, and between two pieces of its body.
+    pub upstream_timeout: Duration,
+    /// Time for a whole request until the head of its answer leaves.
+    pub request_timeout: Duration,
+}
+
+impl Default for GatewayLimits {
+    fn default() -> Self {
+        Self {
+            request_body_bytes_max: 16 * 1024 * 1024,
+            paid_body_bytes_max: faregate_tower::limits::REQUEST_BODY_BYTES_MAX,
+            response_bytes_max: faregate_tower::limits::RESPONSE_BYTES_MAX,
+            kept_bytes_max: faregate_tower::limits::KEPT_BYTES_MAX,
+            requests_max: crate::limits::REQUESTS_MAX,
+            connections_max: crate::limits::CONNECTIONS_MAX,
+            upstream_timeout: Duration::from_secs(60),
+            request_timeout: crate::limits::REQUEST_TIMEOUT,
+        }
+    }
+}

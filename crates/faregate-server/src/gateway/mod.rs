@@ -1,0 +1,3 @@
+//! The gate: a reverse proxy with prices.
+
+pub mod limits;

@@ -1,0 +1,16 @@
+//! The servers: a gate (a reverse proxy with prices) and a facilitator, on one bounded HTTP base.
+//!
+//! | question | where |
+//! |---|---|
+//! | what a configuration file may say | [`config`] |
+//! | what every request meets first: sizes, times, numbers | [`http`], [`limits`] |
+//! | which route, which price, which upstream | [`gateway`] |
+//! | verifying and settling for gates elsewhere | [`facilitator`] |
+//! | is it alive, can it work | [`health`] |
+
+pub mod config;
+pub mod facilitator;
+pub mod gateway;
+pub mod health;
+pub mod http;
+pub mod limits;
