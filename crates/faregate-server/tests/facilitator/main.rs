@@ -1,0 +1,15 @@
+//! The facilitator service: hostile bodies, copies of one settlement, parts that are away, and real payments on a chain.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests may"
+)]
+
+mod bodies;
+mod chain;
+mod copies;
+mod health;
+mod kit;
+mod payment;
