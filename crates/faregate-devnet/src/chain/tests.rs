@@ -2,6 +2,7 @@
 
 mod genesis;
 mod history;
+mod model;
 mod pool;
 mod run;
 
