@@ -89,7 +89,7 @@ impl ClientBuilder {
             validity_secs_max: limits::VALIDITY_SECS_MAX,
             timeout: limits::REQUEST_TIMEOUT,
             proxy: None,
-            clock: Box::new(system_time),
+            clock: Box::new(|| Timestamp::from(SystemTime::now())),
             entropy: Box::new(OsEntropy),
         }
     }
@@ -238,9 +238,4 @@ fn http(timeout: Duration, proxy: Option<Url>) -> Result<reqwest::Client, BuildE
         builder = builder.proxy(proxy);
     }
     builder.build().map_err(|_| BuildError::Http)
-}
-
-fn system_time() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Timestamp::from_secs(since.map_or(0, |duration| duration.as_secs()))
 }

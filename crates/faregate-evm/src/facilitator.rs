@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use alloy_primitives::{Address, B256};
 use faregate_core::port::{Away, Clock, Facilitator, SettleOutcome, Trail, Unknown, Verdict};
@@ -57,7 +57,7 @@ impl ExactFacilitator {
         Builder {
             networks: Vec::new(),
             signers: Vec::new(),
-            clock: Arc::new(system_time),
+            clock: Arc::new(|| Timestamp::from(SystemTime::now())),
         }
     }
 
@@ -290,14 +290,6 @@ async fn ended(mut result: watch::Receiver<Option<SettleOutcome>>) -> Option<Set
         .await
         .ok()
         .and_then(|outcome| outcome.clone())
-}
-
-fn system_time() -> Timestamp {
-    // A clock before 1970 makes every authorization "not yet valid" rather than acceptable.
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp::from_secs(since.as_secs())
 }
 
 impl Facilitator for ExactFacilitator {

@@ -1,6 +1,7 @@
 //! Points in time, as whole seconds since 1970-01-01T00:00:00Z.
 
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Seconds since the Unix epoch. Time is always an argument in the pure crates; this type never reads a clock.
 ///
@@ -41,6 +42,16 @@ impl Timestamp {
     #[must_use]
     pub const fn secs_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    /// Whole seconds, rounded down. A clock set before 1970 reads as 0.
+    fn from(time: SystemTime) -> Self {
+        Self(
+            time.duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
+        )
     }
 }
 

@@ -81,6 +81,26 @@ pub fn matches(own: &v2::PaymentRequirements, accepted: &v2::PaymentRequirements
             .all(|(key, ours)| accepted_extra(accepted, key) == Some(ours))
 }
 
+/// Whether a network is one of those that a pattern stands for: its own name, or `eip155:*` for every network of a
+/// namespace, as in the keys of [`SupportedResponse::signers`].
+///
+/// Only for reading what others say about themselves. What we verify or settle on is never registered by pattern: a
+/// payment of another chain would be checked against the wrong node (specs/x402.md §8 no. 21).
+///
+/// ```
+/// use faregate_types::x402::network_matches;
+///
+/// assert!(network_matches("eip155:8453", "eip155:*"));
+/// assert!(!network_matches("eip155:8453", "eip155:84*"));
+/// ```
+#[must_use]
+pub fn network_matches(network: &str, pattern: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(namespace) if namespace.ends_with(':') => network.starts_with(namespace),
+        Some(_) | None => network == pattern,
+    }
+}
+
 fn accepted_extra<'a>(accepted: &'a v2::PaymentRequirements, key: &str) -> Option<&'a Value> {
     accepted.extra.as_ref().and_then(|extra| extra.get(key))
 }

@@ -200,7 +200,7 @@ fn problems_are_rfc_9457() {
     assert_eq!(
         json,
         serde_json::json!({
-            "type": "https://github.com/faregate/faregate/blob/main/docs/codes.md#payment_in_flight",
+            "type": "https://github.com/faregate/faregate/blob/main/docs/src/reference/codes.md#payment_in_flight",
             "title": "a request with this credential is being worked on",
             "status": 409,
             "code": "payment_in_flight",

@@ -1,6 +1,6 @@
 //! Which messages are accepted: the verdicts of the official schemas (npm `@x402/core` 2.27.0, `x402` 1.2.0).
 
-use faregate_types::x402::{MaxTimeout, VersionTag, header, matches, v1, v2};
+use faregate_types::x402::{MaxTimeout, VersionTag, header, matches, network_matches, v1, v2};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -335,4 +335,25 @@ fn accepted_offers_match_exactly() {
         ..own.clone()
     };
     assert!(matches(&plain, &own) && !matches(&own, &plain));
+}
+
+#[test]
+fn a_pattern_is_a_name_or_a_whole_namespace() {
+    for (network, pattern, expected) in [
+        ("eip155:8453", "eip155:8453", true),
+        ("eip155:84532", "eip155:8453", false),
+        ("eip155:8453", "eip155:*", true),
+        ("solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp", "eip155:*", false),
+        ("eip155:8453", "eip155:84*", false),
+        ("eip155:8453", "eip*", false),
+        ("eip155:8453", "*", false),
+        ("base", "eip155:*", false),
+        ("base", "base", true),
+    ] {
+        assert_eq!(
+            network_matches(network, pattern),
+            expected,
+            "{network} {pattern}"
+        );
+    }
 }
