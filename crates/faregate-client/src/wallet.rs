@@ -139,7 +139,10 @@ mod tests {
         for pairs in [
             vec![("FAREGATE_PRIVATE_KEY", KEY), ("PRIVATE_KEY", "nonsense")],
             vec![("EVM_PRIVATE_KEY", KEY)],
-            vec![("FAREGATE_PRIVATE_KEY", " "), ("PRIVATE_KEY", &KEY[2..])],
+            vec![
+                ("FAREGATE_PRIVATE_KEY", " "),
+                ("PRIVATE_KEY", KEY.trim_start_matches("0x")),
+            ],
         ] {
             let wallet = Wallet::from_env(&env(&pairs)).unwrap();
             assert_eq!(wallet.address().to_string(), address);

@@ -41,8 +41,45 @@ fn settled(payer: Option<Address>) -> Receipt {
     })
 }
 
+fn check(table: impl IntoIterator<Item = (Value, Receipt)>) {
+    for (value, expected) in table {
+        assert_eq!(read(&value), expected, "{value}");
+    }
+}
+
 #[test]
-fn receipts() {
+fn success_needs_a_transaction_and_no_contradiction() {
+    let other = || Receipt::NotCredible(ReceiptFault::OtherPayment);
+    let success = |members: Value| {
+        let mut receipt = json!({"success": true, "transaction": HASH});
+        let object = receipt.as_object_mut().unwrap();
+        object.extend(members.as_object().unwrap().clone());
+        receipt
+    };
+    check([
+        (
+            success(json!({"network": "eip155:84532", "payer": PAYER})),
+            settled(Some(PAYER)),
+        ),
+        (success(json!({"network": "base-sepolia"})), settled(None)),
+        (
+            success(json!({"network": "", "payer": "", "amount": "1000"})),
+            settled(None),
+        ),
+        (success(json!({"network": "eip155:8453"})), other()),
+        (success(json!({"network": "base"})), other()),
+        (success(json!({"payer": Address::ZERO})), other()),
+        (success(json!({"payer": "me"})), other()),
+        (success(json!({"amount": "1001"})), other()),
+        (
+            success(json!({"transaction": ""})),
+            Receipt::NotCredible(ReceiptFault::NoTransaction),
+        ),
+    ]);
+}
+
+#[test]
+fn failures_keep_their_reason() {
     let failed = |code, reason: Option<&str>, transaction: Option<&str>| {
         Receipt::Failed(FailedReceipt {
             code,
@@ -50,74 +87,25 @@ fn receipts() {
             transaction: transaction.map(Into::into),
         })
     };
-    let other = || Receipt::NotCredible(ReceiptFault::OtherPayment);
-    let table = [
+    let unreadable = || Receipt::NotCredible(ReceiptFault::Unreadable);
+    let (funds, pending) = ("insufficient_funds", "settlement_pending");
+    check([
         (
-            json!({"success": true, "transaction": HASH, "network": "eip155:84532", "payer": PAYER}),
-            settled(Some(PAYER)),
+            json!({"success": false, "errorReason": funds, "transaction": ""}),
+            failed(Some(Code::InsufficientFunds), Some(funds), None),
         ),
         (
-            json!({"success": true, "transaction": HASH, "network": "base-sepolia"}),
-            settled(None),
-        ),
-        (
-            json!({"success": true, "transaction": HASH, "network": "", "payer": "", "amount": "1000"}),
-            settled(None),
-        ),
-        (
-            json!({"success": true, "transaction": HASH, "network": "eip155:8453"}),
-            other(),
-        ),
-        (
-            json!({"success": true, "transaction": HASH, "network": "base"}),
-            other(),
-        ),
-        (
-            json!({"success": true, "transaction": HASH, "payer": Address::ZERO}),
-            other(),
-        ),
-        (
-            json!({"success": true, "transaction": HASH, "payer": "me"}),
-            other(),
-        ),
-        (
-            json!({"success": true, "transaction": HASH, "amount": "1001"}),
-            other(),
-        ),
-        (
-            json!({"success": true, "transaction": "", "network": "eip155:84532"}),
-            Receipt::NotCredible(ReceiptFault::NoTransaction),
-        ),
-        (
-            json!({"success": false, "errorReason": "insufficient_funds", "transaction": ""}),
-            failed(
-                Some(Code::InsufficientFunds),
-                Some("insufficient_funds"),
-                None,
-            ),
-        ),
-        (
-            json!({"success": false, "errorReason": "settlement_pending", "transaction": HASH}),
-            failed(
-                Some(Code::SettlementPending),
-                Some("settlement_pending"),
-                Some(HASH),
-            ),
+            json!({"success": false, "errorReason": pending, "transaction": HASH}),
+            failed(Some(Code::SettlementPending), Some(pending), Some(HASH)),
         ),
         (
             json!({"success": false, "errorMessage": "a\u{1b}[2J\nb"}),
             failed(None, Some("a [2J b"), None),
         ),
         (json!({"success": false}), failed(None, None, None)),
-        (
-            json!({"success": "true"}),
-            Receipt::NotCredible(ReceiptFault::Unreadable),
-        ),
-        (json!([]), Receipt::NotCredible(ReceiptFault::Unreadable)),
-    ];
-    for (value, expected) in table {
-        assert_eq!(read(&value), expected, "{value}");
-    }
+        (json!({"success": "true"}), unreadable()),
+        (json!([]), unreadable()),
+    ]);
 }
 
 #[test]
