@@ -47,11 +47,11 @@ fn page() -> String {
         // Writing to a String cannot fail.
         writeln!(
             text,
-            "| `{}` | {} | {} | {retry} | {} |",
-            code.as_str(),
+            "| <a id=\"{name}\"></a>`{name}` | {} | {} | {retry} | {} |",
             code.http_status(),
             code.blame(),
-            code.meaning()
+            code.meaning(),
+            name = code.as_str()
         )
         .unwrap_or(());
     }
