@@ -13,6 +13,8 @@ pub struct Heard {
     pub peers: BTreeMap<String, String>,
     /// Us.
     pub ours: String,
+    /// What our specification asks for, whatever the peers say; read off the case itself, not off our answer.
+    pub ruling: Option<String>,
 }
 
 /// What stands for a peer that threw instead of answering. Never the right answer.
@@ -25,7 +27,15 @@ impl Heard {
         Self {
             peers: BTreeMap::from([(case.source.clone(), peer.into())]),
             ours: ours.into(),
+            ruling: None,
         }
+    }
+
+    /// With what our specification asks for, if it asks for something here.
+    #[must_use]
+    pub fn ruled(mut self, ruling: Option<impl Into<String>>) -> Self {
+        self.ruling = ruling.map(Into::into);
+        self
     }
 
     /// A case whose runner compared everything itself and found no difference.
@@ -55,7 +65,8 @@ pub fn is_python(peer: &str) -> bool {
     peer.starts_with("python") || peer.contains("PyPI")
 }
 
-/// Judges one answer.
+/// Judges one answer: by the decision about this very case, else by a rule that its runner read off the case, else by what
+/// the peers ask for.
 ///
 /// # Errors
 /// What is wrong with it, for people.
@@ -66,7 +77,8 @@ pub fn judge(
 ) -> Result<(), String> {
     let heard = heard?;
     let Some(decision) = decisions.find(case) else {
-        return match heard.asked_for() {
+        let right = heard.ruling.as_deref().or_else(|| heard.asked_for());
+        return match right {
             Some(right) if right == heard.ours => Ok(()),
             Some(right) => Err(format!("expected {right:?}, got {:?}", heard.ours)),
             None => Err(format!(
@@ -84,11 +96,29 @@ pub fn judge(
     if heard.asked_for() == Some(&decision.ours) {
         return Err("needs no decision: it is what the peers ask for".to_owned());
     }
+    if heard
+        .ruling
+        .as_ref()
+        .is_some_and(|ruling| *ruling != decision.ours)
+    {
+        return Err(format!(
+            "decided {:?}, but the rule says {:?}",
+            decision.ours, heard.ruling
+        ));
+    }
     if heard.ours == decision.ours {
         Ok(())
     } else {
         Err(format!("decided {:?}, got {:?}", decision.ours, heard.ours))
     }
+}
+
+/// Whether a rule goes against the peers and nobody wrote down for which case: in the committed recordings, every
+/// difference has its line in `decisions.toml`.
+#[must_use]
+pub fn is_undocumented(case: &Case, heard: &Heard, decisions: &Decisions) -> bool {
+    let against = heard.ruling.as_deref() != heard.asked_for();
+    heard.ruling.is_some() && against && decisions.find(case).is_none()
 }
 
 /// How a kind fared.
@@ -140,6 +170,7 @@ mod tests {
         Heard {
             peers: peers.collect(),
             ours: ours.into(),
+            ruling: None,
         }
     }
 
@@ -183,6 +214,23 @@ mod tests {
         ] {
             assert!(Decisions::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_rule_goes_before_the_peers_and_has_to_agree_with_decisions() {
+        let none = Decisions::parse("").unwrap();
+        let ruled = |ours, ruling| heard(&[("npm", "a")], ours).ruled(Some(ruling));
+        let against = |ruling| is_undocumented(&case(), &ruled("", ruling), &none);
+        assert_eq!(judge(&case(), Ok(ruled("b", "b")), &none), Ok(()));
+        assert!(judge(&case(), Ok(ruled("a", "b")), &none).is_err());
+        assert!(against("b") && !against("a"));
+        let decisions = Decisions::parse(
+            "[[decision]]\ncase = \"x402:kind.name\"\npeers = { npm = \"a\" }\nours = \"b\"\nbecause = \"of it\"",
+        )
+        .unwrap();
+        assert_eq!(judge(&case(), Ok(ruled("b", "b")), &decisions), Ok(()));
+        assert!(judge(&case(), Ok(ruled("b", "c")), &decisions).is_err());
+        assert!(!is_undocumented(&case(), &ruled("b", "b"), &decisions));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use faregate_conformance::case::Case;
 use faregate_conformance::decision::Decisions;
 use faregate_conformance::excuse::Excuses;
 use faregate_conformance::folder;
-use faregate_conformance::judge::{Heard, Tally, judge};
+use faregate_conformance::judge::{Heard, Tally, is_undocumented, judge};
 use faregate_conformance::kind::{self, KINDS, Kind, Runner};
 use faregate_conformance::x402::facilitator;
 
@@ -118,8 +118,19 @@ fn run(prefix: &str) {
         Decisions::committed().unwrap(),
     );
     let cases = folder::cases(&folder::chosen()).unwrap();
+    let is_committed = folder::chosen() == folder::committed();
     let mut tally = Tally::default();
     for (case, heard) in answers(kind, &cases) {
+        if let Ok(heard) = &heard
+            && is_committed
+            && is_undocumented(case, heard, &decisions)
+        {
+            let line = format!(
+                "{case}: a rule says {:?}; write it into decisions.toml",
+                heard.ruling
+            );
+            tally.failures.push(line);
+        }
         tally.count(case, judge(case, heard, &decisions), &excuses);
     }
     println!(
@@ -137,7 +148,7 @@ fn run(prefix: &str) {
     );
     let is_empty = tally.passed + tally.excused.len() == 0;
     assert!(
-        !is_empty || folder::chosen() != folder::committed(),
+        !is_empty || !is_committed,
         "{prefix}: no case; take its runner out"
     );
 }

@@ -11,8 +11,8 @@ use faregate_types::hex_text;
 use faregate_types::x402::{FacilitatorRequest, SettleResponse, VerifyResponse};
 use serde_json::{Value, json};
 
-use super::equal;
 use super::world::World;
+use super::{equal, rule};
 use crate::case::Case;
 use crate::judge::{CRASHED, Heard, is_python};
 use crate::kind::{self, Kind, Runner};
@@ -56,63 +56,63 @@ async fn one(world: &mut World, case: &Case) -> Result<Heard, String> {
     if case.name == "facilitator.chain_state" {
         return chain_state(world, case).await;
     }
-    let request = request(case)?;
-    let twice = case.expected.get("first").is_some();
-    match (is_settlement(case), twice) {
-        (false, _) => {
-            case.only(
-                &[
-                    "paymentPayload",
-                    "paymentRequirements",
-                    "chainState",
-                    "state",
-                ],
-                &PEERS,
-            )?;
-            let state: Option<String> = case
-                .inputs
-                .get("state")
-                .map(|_| case.input("state"))
-                .transpose()?;
-            let ours = world.in_state(state.as_deref(), &request, verify).await?;
-            Ok(Heard {
-                peers: peers(case, verified)?,
-                ours,
-            })
-        }
-        (true, false) => {
-            case.only(
-                &["paymentPayload", "paymentRequirements", "chainState"],
-                &PEERS,
-            )?;
-            let ours = settle(world, &request).await?;
-            Ok(Heard {
-                peers: peers(case, settled)?,
-                ours,
-            })
-        }
-        (true, true) => {
-            case.only(
-                &["paymentPayload", "paymentRequirements"],
-                &["first", "second"],
-            )?;
-            let ours = [
-                settle(world, &request).await?,
-                settle(world, &request).await?,
-            ];
-            let (_, peer) = case.name.rsplit_once("twice.").ok_or("names no peer")?;
-            let answer = |key: &str| {
-                let answer = case.expected.get(key).ok_or("answers only once")?;
-                said(peer, answer, settled)
-            };
-            let theirs = [answer("first")?, answer("second")?].join("; then ");
-            let peers = BTreeMap::from([(peer.to_owned(), theirs)]);
-            Ok(Heard {
-                peers,
-                ours: ours.join("; then "),
-            })
-        }
+    let body = request(case)?;
+    if !is_settlement(case) {
+        let inputs = [
+            "paymentPayload",
+            "paymentRequirements",
+            "chainState",
+            "state",
+        ];
+        case.only(&inputs, &PEERS)?;
+        let state: Option<String> = case
+            .inputs
+            .get("state")
+            .map(|_| case.input("state"))
+            .transpose()?;
+        let ours = world.in_state(state.as_deref(), &body, verify).await?;
+        let (peers, ruling) = (
+            peers(case, verified)?,
+            rule::verified(&case.inputs, world.chain_id()),
+        );
+        return Ok(Heard {
+            peers,
+            ours,
+            ruling,
+        });
     }
+    let inputs = ["paymentPayload", "paymentRequirements", "chainState"];
+    if case.expected.get("first").is_some() {
+        case.only(&inputs, &["first", "second"])?;
+        let ours = [settle(world, &body).await?, settle(world, &body).await?];
+        let (_, peer) = case.name.rsplit_once("twice.").ok_or("names no peer")?;
+        let answer = |key: &str| {
+            let answer = case.expected.get(key).ok_or("answers only once")?;
+            said(peer, answer, settled)
+        };
+        let (first, second) = (answer("first")?, answer("second")?);
+        let ruling = rule::settled_again(&first).map(|again| twice(&first, &again));
+        let peers = BTreeMap::from([(peer.to_owned(), twice(&first, &second))]);
+        let [first, second] = ours;
+        return Ok(Heard {
+            peers,
+            ours: twice(&first, &second),
+            ruling,
+        });
+    }
+    case.only(&inputs, &PEERS)?;
+    let earlier = world.answered(&body);
+    let ours = settle(world, &body).await?;
+    let ruling = earlier.as_deref().and_then(rule::settled_again);
+    Ok(Heard {
+        peers: peers(case, settled)?,
+        ours,
+        ruling,
+    })
+}
+
+fn twice(first: &str, second: &str) -> String {
+    format!("{first}; then {second}")
 }
 
 const PEERS: [&str; 3] = [
@@ -132,11 +132,14 @@ async fn chain_state(world: &World, case: &Case) -> Result<Heard, String> {
         &case.expected::<u64>("chainId")?,
         &world.chain_id(),
     )?;
-    equal("token", &case.expected::<String>("token")?, &world.token())?;
+    equal("token", case.expected("token")?, world.token())?;
     let balances: BTreeMap<String, String> = case.expected("balances")?;
     for (account, balance) in balances {
-        let ours = world.balance(&account).await?.to_string();
-        equal(&account, &balance, &ours)?;
+        equal(
+            &account,
+            balance,
+            world.balance(&account).await?.to_string(),
+        )?;
     }
     Ok(Heard::same(case))
 }
@@ -173,27 +176,26 @@ async fn settle(world: &mut World, body: &[u8]) -> Result<String, String> {
         Ok(request) => request,
         Err(error) => return Ok(format!("http {} {}", error.http_status(), error.code)),
     };
-    let payment = request.exact().map_err(|refusal| refusal.to_string())?;
+    let Ok(payment) = request.exact() else {
+        return settled("us", &response_of(&request, &world.settle(&request).await));
+    };
     let payee = payment.terms.pay_to.to_string();
     let before = world.balance(&payee).await?;
-    let outcome = world.settle(&request).await;
+    let response = response_of(&request, &world.settle(&request).await);
     let moved = world.balance(&payee).await?.saturating_sub(before);
-    let response = response_of(&request, &outcome);
-    let earlier = world.remember(payment.id(), &response.transaction);
+    let answer = settled("us", &response)?;
+    let earlier = world.remember(body, &answer, &response.transaction);
     let is_new = response.success && earlier.is_none();
     let due = if is_new {
         payment.terms.amount
     } else {
         Default::default()
     };
-    equal("the money that moved", &due, &moved)?;
+    equal("the money that moved", due, moved)?;
     if earlier.is_some_and(|earlier| earlier == response.transaction) {
-        return Ok(format!(
-            "{}, the one from before",
-            settled("us", &response)?
-        ));
+        return Ok(format!("{answer}{}", rule::AGAIN));
     }
-    settled("us", &response)
+    Ok(answer)
 }
 
 /// What each peer answered.
@@ -220,7 +222,12 @@ fn said<T: serde::de::DeserializeOwned>(
         None => answer,
         Some(_) => return Err(format!("{peer} answered with a status no runner knows")),
     };
-    let body = serde_json::from_str(&body.to_string());
+    let text = body.to_string();
+    if text.contains("web3.py only accepts checksum addresses") {
+        // An exception of a library, turned into a verdict. Letter case is no part of an address (x402 §2.2 step 3).
+        return Ok(CRASHED.to_owned());
+    }
+    let body = serde_json::from_str(&text);
     wording(peer, &body.map_err(|error| format!("{peer}: {error}"))?)
 }
 
@@ -266,7 +273,7 @@ fn reason(
     Ok(code.as_str())
 }
 
-fn by(payer: Option<&str>) -> Result<String, String> {
+pub(super) fn by(payer: Option<&str>) -> Result<String, String> {
     match payer {
         None | Some("") => Ok(String::new()),
         Some(payer) => {

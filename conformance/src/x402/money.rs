@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use faregate_core::{Ask, Offer, Payee, Resource, SettlePolicy};
 use faregate_types::{
-    Address, Amount, Asset, AssetRegistry, ChainId, MoneyText, RailName, hex_text,
+    Address, Amount, Asset, AssetId, AssetRegistry, ChainId, MoneyText, RailName, TokenDomain,
+    TransferMethod, U256, hex_text,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,6 +14,9 @@ use crate::case::Case;
 use crate::judge::Heard;
 
 /// What a price text says.
+///
+/// Rule: our prices are texts. A JSON number counts as it is written, unless it has an exponent: such a text is refused, by
+/// Python too (x402 §1.1).
 ///
 /// # Errors
 /// When the case has another form.
@@ -23,28 +27,28 @@ pub fn parse(case: &Case) -> Result<Heard, String> {
     } else {
         REFUSED.to_owned()
     };
-    let ours = MoneyText::parse(&text(&case.input("money")?)?);
-    Ok(Heard::one(
-        case,
-        peer,
-        ours.map_or(REFUSED.to_owned(), |price| price.number().to_owned()),
-    ))
+    let money: Value = case.input("money")?;
+    let has_exponent = money.is_number() && money.to_string().contains(['e', 'E']);
+    let ours = MoneyText::parse(&text(&money))
+        .map_or(REFUSED.to_owned(), |price| price.number().to_owned());
+    Ok(Heard::one(case, peer, ours).ruled(has_exponent.then_some(REFUSED)))
 }
 
 /// A price in atomic units.
+///
+/// Rule: a price above zero that would be cut down to zero is refused (x402 §1.1, §8 no. 22).
 ///
 /// # Errors
 /// When the case has another form.
 pub fn convert(case: &Case) -> Result<Heard, String> {
     case.only(&["amount", "decimals"], &["atomic"])?;
     let (amount, decimals): (String, u8) = (case.input("amount")?, case.input("decimals")?);
-    let ours = MoneyText::parse(&amount).and_then(|price| price.to_atomic(decimals));
+    let ours = MoneyText::parse(&amount)
+        .and_then(|price| price.to_atomic(decimals))
+        .map_or(REFUSED.to_owned(), |atomic| atomic.to_string());
     let peer: String = case.expected("atomic")?;
-    Ok(Heard::one(
-        case,
-        peer,
-        ours.map_or(REFUSED.to_owned(), |atomic| atomic.to_string()),
-    ))
+    let would_be_free = peer == "0" && amount.contains(|c| ('1'..='9').contains(&c));
+    Ok(Heard::one(case, peer, ours).ruled(would_be_free.then_some(REFUSED)))
 }
 
 #[derive(Deserialize)]
@@ -64,6 +68,9 @@ struct PeerDomain {
 
 /// What a v1 server asks for when its price is this.
 ///
+/// Rules: separators of thousands are refused, as Python does (x402 §1.1). The v1 SDK's bounds of a price, 0.0001 and
+/// 999 999 999, are its own; the v2 SDKs have none, and amounts are exact here.
+///
 /// # Errors
 /// When the case has another form.
 pub fn price_v1(case: &Case) -> Result<Heard, String> {
@@ -71,50 +78,78 @@ pub fn price_v1(case: &Case) -> Result<Heard, String> {
         &["price", "network"],
         &["maxAmountRequired", "asset", "error"],
     )?;
-    let network: String = case.input("network")?;
+    let (price, network): (Value, String) = (case.input("price")?, case.input("network")?);
+    let price = text(&price);
     let chain =
         ChainId::from_v1_name(&network).ok_or_else(|| format!("unknown network {network}"))?;
     let peer = if case.expected.get("error").is_some() {
         REFUSED.to_owned()
     } else {
-        let (amount, asset): (String, PeerAsset) =
-            (case.expected("maxAmountRequired")?, case.expected("asset")?);
-        let token = hex_text::parse_address(&asset.address).map_err(|error| error.to_string())?;
-        let PeerDomain { name, version } = &asset.eip712;
-        wording(&amount, token, asset.decimals, name, version)
+        peers_wording(case)?
     };
-    let ours = offered(&text(&case.input("price")?)?, chain).map_or(REFUSED.to_owned(), |ask| {
-        let Asset {
-            id,
-            decimals,
-            domain,
-            ..
-        } = &ask.asset;
-        let amount = ask.amount.value().to_string();
-        wording(
-            &amount,
-            id.token(),
-            *decimals,
-            &domain.name,
-            &domain.version,
-        )
+    let ours = offered(&price, chain).map_or(REFUSED.to_owned(), |ask| {
+        wording(&ask.amount.value().to_string(), &ask.asset)
     });
-    Ok(Heard::one(case, peer, ours))
+    let ruling = if price.contains(',') {
+        Some(REFUSED.to_owned())
+    } else {
+        let registry = AssetRegistry::builtin();
+        let asset = registry.default_for(chain).filter(|_| peer == REFUSED);
+        asset.and_then(|asset| Some(wording(&out_of_bounds(&price, asset.decimals)?, asset)))
+    };
+    Ok(Heard::one(case, peer, ours).ruled(ruling))
+}
+
+fn peers_wording(case: &Case) -> Result<String, String> {
+    let (amount, asset): (String, PeerAsset) =
+        (case.expected("maxAmountRequired")?, case.expected("asset")?);
+    let token = hex_text::parse_address(&asset.address).map_err(|error| error.to_string())?;
+    let PeerDomain { name, version } = asset.eip712;
+    let asset = Asset {
+        id: AssetId::erc20(ChainId::LOCAL, token),
+        symbol: "".into(),
+        decimals: asset.decimals,
+        domain: TokenDomain::new(name, version),
+        transfer: TransferMethod::Eip3009,
+    };
+    Ok(wording(&amount, &asset))
+}
+
+fn wording(amount: &str, asset: &Asset) -> String {
+    let Asset {
+        id,
+        decimals,
+        domain,
+        ..
+    } = asset;
+    let (token, TokenDomain { name, version }) = (id.token(), domain);
+    format!("{amount} of {token}, {decimals} decimals, {name:?} {version:?}")
+}
+
+/// The atomic units of a plain positive price outside of the v1 SDK's bounds, by shifting its digits.
+fn out_of_bounds(price: &str, decimals: u8) -> Option<String> {
+    let price = price.strip_prefix('$').unwrap_or(price);
+    let (whole, fraction) = price.split_once('.').unwrap_or((price, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let places = usize::from(decimals);
+    if whole.is_empty() || fraction.len() > places || !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    let scaled = |whole: &str, fraction: &str| {
+        U256::from_str_radix(&format!("{whole}{fraction:0<places$}"), 10).ok()
+    };
+    let units = scaled(whole, fraction).filter(|units| !units.is_zero())?;
+    let inside = scaled("0", "0001")? <= units && units <= scaled("999999999", "")?;
+    (!inside).then(|| units.to_string())
 }
 
 const REFUSED: &str = "refused";
 
-/// Our prices are texts. A JSON number is one as JSON writes it.
-fn text(price: &Value) -> Result<String, String> {
+fn text(price: &Value) -> String {
     match price {
-        Value::String(text) => Ok(text.clone()),
-        Value::Number(number) => Ok(number.to_string()),
-        other => Err(format!("{other} is neither text nor number")),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
-}
-
-fn wording(amount: &str, token: Address, decimals: u8, name: &str, version: &str) -> String {
-    format!("{amount} of {token}, {decimals} decimals, {name:?} {version:?}")
 }
 
 /// The way from a price text to an offer that can be made; `None` where it ends.

@@ -1,6 +1,7 @@
 //! Which messages are taken and which refused. Everything goes through the decoders that the products use.
 
-use faregate_types::x402::{header, matches, v1, v2};
+use faregate_types::Code;
+use faregate_types::x402::{FacilitatorRequest, VersionTag, header, matches, v1, v2};
 use serde_json::{Value, json};
 
 use super::{matching, verdict};
@@ -22,14 +23,14 @@ pub fn payment_required(case: &Case) -> Result<Heard, String> {
     ))
 }
 
-/// A payment of either version.
+/// A payment of either version, whatever the payload of its scheme.
 ///
 /// # Errors
 /// When the case has another form.
 pub fn payment_payload(case: &Case) -> Result<Heard, String> {
-    let value = header::encode(&message(case)?);
-    let ours = header::decode_payment_v2(value.as_bytes()).is_ok()
-        || header::decode_payment_v1(value.as_bytes()).is_ok();
+    let json = message(case)?;
+    let ours = header::decode_payment_v2(header::encode(&json).as_bytes()).is_ok()
+        || serde_json::from_str::<v1::PaymentPayload>(&json.to_string()).is_ok();
     Ok(Heard::one(
         case,
         verdict(case.expected("valid")?),
@@ -37,18 +38,39 @@ pub fn payment_payload(case: &Case) -> Result<Heard, String> {
     ))
 }
 
-/// One offer of v1, inside a 402 body.
+/// One offer of v1: whether it can be read in a 402 body, and means something to a facilitator.
 ///
 /// # Errors
 /// When the case has another form.
 pub fn requirements_v1(case: &Case) -> Result<Heard, String> {
     let body = json!({ "x402Version": 1, "accepts": [message(case)?] });
-    let ours = v1::PaymentRequired::decode(body.to_string().as_bytes()).is_ok();
+    let ours = v1::PaymentRequired::decode(body.to_string().as_bytes())
+        .is_ok_and(|required| required.accepts.into_iter().all(is_meaningful));
     Ok(Heard::one(
         case,
         verdict(case.expected("valid")?),
         verdict(ours),
     ))
+}
+
+/// Scheme, network, amount and addresses are ones. The domain in `extra` may be missing in v1.
+fn is_meaningful(requirements: v1::PaymentRequirements) -> bool {
+    let payload = v1::PaymentPayload {
+        x402_version: VersionTag,
+        scheme: requirements.scheme.clone(),
+        network: requirements.network.clone(),
+        payload: json!({}),
+    };
+    let request = FacilitatorRequest::V1 {
+        payload,
+        requirements,
+    };
+    // The payload is empty, so it ends there at the latest.
+    let refusal = request.exact().err().map(|refusal| refusal.code);
+    matches!(
+        refusal,
+        Some(Code::InvalidPayload | Code::MissingEip712Domain)
+    )
 }
 
 /// Whether what a client accepted is what we offered.

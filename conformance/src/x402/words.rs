@@ -2,25 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use faregate_types::{Caip2, ChainId, Code};
+use faregate_types::x402::network_matches;
+use faregate_types::{ChainId, Code};
 use serde_json::Value;
 
 use super::matching;
 use crate::case::Case;
 use crate::judge::Heard;
 
-/// Whether a network is meant by a name. We compare whole names; there is nothing in our code that takes a wildcard.
+/// Whether a pattern stands for a network.
 ///
 /// # Errors
-/// When one of the two is no network's name.
+/// When the case has another form.
 pub fn network(case: &Case) -> Result<Heard, String> {
     case.only(&["network", "pattern"], &["match"])?;
-    let (network, pattern): (Caip2, Caip2) = (case.input("network")?, case.input("pattern")?);
-    let peer = case.expected("match")?;
+    let (network, pattern): (String, String) = (case.input("network")?, case.input("pattern")?);
+    let peer = matching(case.expected("match")?);
     Ok(Heard::one(
         case,
-        matching(peer),
-        matching(network == pattern),
+        peer,
+        matching(network_matches(&network, &pattern)),
     ))
 }
 

@@ -8,7 +8,7 @@ use faregate_devnet::{ChainConfig, Devchain};
 use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
 use faregate_types::x402::FacilitatorRequest;
 use faregate_types::{
-    Address, Asset, AssetRegistry, ChainId, PaymentId, SecretKey, U256, hex_text, parse_atomic,
+    Address, Asset, AssetRegistry, ChainId, SecretKey, U256, hex_text, parse_atomic,
 };
 use serde_json::{Value, json};
 
@@ -18,7 +18,8 @@ pub(super) struct World {
     asset: Asset,
     facilitator: ExactFacilitator,
     http: reqwest::Client,
-    settled: BTreeMap<PaymentId, String>,
+    /// Requests that were settled, with the answer in words and the transaction.
+    settled: BTreeMap<Vec<u8>, (String, String)>,
 }
 
 impl World {
@@ -107,13 +108,26 @@ impl World {
         self.facilitator.settle(request, &NoTrail).await
     }
 
-    /// Notes the transaction of a payment and gives back the one noted before.
-    pub(super) fn remember(&mut self, id: PaymentId, transaction: &str) -> Option<String> {
-        let earlier = self.settled.get(&id).cloned();
-        if earlier.is_none() && !transaction.is_empty() {
-            self.settled.insert(id, transaction.to_owned());
+    /// Notes the first answer to a request that named a transaction, and gives back the transaction noted before.
+    pub(super) fn remember(
+        &mut self,
+        body: &[u8],
+        words: &str,
+        transaction: &str,
+    ) -> Option<String> {
+        if let Some((_, earlier)) = self.settled.get(body) {
+            return Some(earlier.clone());
         }
-        earlier
+        if !transaction.is_empty() {
+            self.settled
+                .insert(body.to_vec(), (words.to_owned(), transaction.to_owned()));
+        }
+        None
+    }
+
+    /// What was answered to the same request before.
+    pub(super) fn answered(&self, body: &[u8]) -> Option<String> {
+        self.settled.get(body).map(|(words, _)| words.clone())
     }
 
     /// Does something while the chain is in a state that a recording describes in words, and puts it back.
@@ -243,4 +257,54 @@ fn wallet(push_owner: &str) -> String {
 
 fn address(text: &str) -> Result<Address, String> {
     hex_text::parse_address(text).map_err(|error| format!("{text}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use faregate_types::B256;
+
+    use super::*;
+
+    /// The wallet's code is ours, so it has to show that it is one before anything is concluded from it.
+    #[test]
+    fn the_wallet_knows_its_owner() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let world = World::start(&json!({ "chainId": 84532, "balances": {} }))
+                .await
+                .unwrap();
+            let account = |index: usize| Devchain::accounts()[index];
+            let wallet_at = Address::repeat_byte(0x1b);
+            world
+                .set_code(wallet_at, &wallet(&owned_by(TEST_KEY)))
+                .await
+                .unwrap();
+            world
+                .set_code(account(2).address, &wallet(OWNED_BY_ITSELF))
+                .await
+                .unwrap();
+            for (wallet, signer, expected) in [
+                (wallet_at, 1, true),
+                (wallet_at, 2, false),
+                (account(2).address, 2, true),
+                (account(2).address, 1, false),
+            ] {
+                let key = SecretKey::from_hex(account(signer).private_key).unwrap();
+                let digest = B256::repeat_byte(7);
+                let signature = LocalSigner::new(key).unwrap().sign_now(digest).unwrap();
+                // isValidSignature(bytes32,bytes)
+                let data = format!(
+                    "0x1626ba7e{digest:x}{:064x}{:064x}{:0<192}",
+                    0x40,
+                    65,
+                    alloy_primitives::hex::encode(signature.to_bytes())
+                );
+                let call = json!([{ "to": wallet, "data": data }, "latest"]);
+                let answer = world.rpc("eth_call", call).await.unwrap();
+                let magic = format!("0x{:0<64}", if expected { "1626ba7e" } else { "" });
+                assert_eq!(answer, magic, "{wallet} {signer}");
+            }
+            world.stop().await;
+        });
+    }
 }
