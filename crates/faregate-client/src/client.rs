@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use faregate_evm::{Entropy, random_nonce};
 use faregate_ledger::{Spend, SpendEnd, SpendState};
 use faregate_types::{AssetRegistry, Code, Refusal, Timestamp};
@@ -80,6 +80,12 @@ impl Client {
         Self {
             inner: Arc::new(inner),
         }
+    }
+
+    /// The address that pays.
+    #[must_use]
+    pub fn payer(&self) -> Address {
+        self.inner.wallet.address()
     }
 
     /// A GET request.

@@ -219,3 +219,6 @@ fn is_object(raw: &RawValue) -> bool {
 fn malformed(detail: impl AsRef<str>) -> Refusal {
     Refusal::new(Code::MalformedOffer).detail(detail)
 }
+
+#[cfg(test)]
+mod tests;

@@ -354,6 +354,11 @@ async fn an_answer_is_not_thrown_away_when_its_end_cannot_be_written() {
 }
 
 #[test]
+fn the_default_cap_is_ten_cents() {
+    assert_eq!(faregate_client::limits::PER_PAYMENT_DEFAULT, cents(10));
+}
+
+#[test]
 fn a_client_without_caps_books_or_key_is_not_made() {
     use faregate_client::BuildError;
     let build = |builder: faregate_client::ClientBuilder| builder.build().unwrap_err();

@@ -299,3 +299,38 @@ async fn other_methods_work_too() {
         assert!(paid.unwrap().payment.is_some(), "{method}");
     }
 }
+
+/// Ask and pay on one connection: the body of a 402 answer that is not read must not cost a new one.
+#[tokio::test]
+async fn connections_are_used_again() {
+    use std::collections::BTreeSet;
+    use std::net::SocketAddr;
+    use std::sync::{Arc, Mutex};
+
+    use axum::extract::{ConnectInfo, Request};
+
+    let peers: Arc<Mutex<BTreeSet<SocketAddr>>> = Arc::default();
+    let seen = peers.clone();
+    let answer = move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| {
+        seen.lock().unwrap().insert(peer);
+        let paid = request.headers().contains_key("payment-signature");
+        async move {
+            if paid {
+                served()
+            } else {
+                ask_v2(&[offer_v2()])
+            }
+        }
+    };
+    let app = axum::Router::new().fallback(answer);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let client = client(&memory());
+    for _ in 0..10 {
+        let paid = client.get(&url).send().await.unwrap();
+        assert_eq!(paid.answer.text().await.unwrap(), "served");
+    }
+    assert_eq!(peers.lock().unwrap().len(), 1);
+}
