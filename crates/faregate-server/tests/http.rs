@@ -76,7 +76,9 @@ async fn echo(body: Body) -> Response {
 
 async fn flood() -> Body {
     let piece = Bytes::from(vec![b'x'; 64 * 1024]);
-    Body::from_stream(stream::repeat_with(move || Ok::<_, Infallible>(piece.clone())))
+    Body::from_stream(stream::repeat_with(move || {
+        Ok::<_, Infallible>(piece.clone())
+    }))
 }
 
 async fn panics() -> &'static str {
@@ -88,7 +90,9 @@ async fn start(change: impl FnOnce(&mut Limits)) -> (Running, Signals) {
     limits.shutdown_timeout = SOON;
     change(&mut limits);
     let signals = Signals::default();
-    let listener = http::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let listener = http::listen(SocketAddr::from(([127, 0, 0, 1], 0)))
+        .await
+        .unwrap();
     let running = http::serve(listener, app(&signals), limits, "test").unwrap();
     (running, signals)
 }
@@ -135,8 +139,15 @@ async fn requests_are_answered_and_connections_kept() {
     let (running, _) = start(|_| {}).await;
     let mut stream = connect(running.addr()).await;
     for _ in 0..3 {
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        assert!(until(&mut stream, "\r\n\r\nok").await.starts_with("HTTP/1.1 200 OK"));
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        assert!(
+            until(&mut stream, "\r\n\r\nok")
+                .await
+                .starts_with("HTTP/1.1 200 OK")
+        );
     }
     let echo = "POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     assert!(talk(running.addr(), echo).await.ends_with("\r\n\r\nabcde"));
@@ -156,7 +167,14 @@ async fn what_is_too_large_is_refused_with_its_name() {
     .await;
     let addr = running.addr();
     let head = |extra: String| format!("GET / HTTP/1.1\r\nhost: x\r\n{extra}\r\n");
-    let fits = talk(addr, head(format!("connection: close\r\na: {}\r\n", "x".repeat(12_000)))).await;
+    let fits = talk(
+        addr,
+        head(format!(
+            "connection: close\r\na: {}\r\n",
+            "x".repeat(12_000)
+        )),
+    )
+    .await;
     assert!(fits.starts_with("HTTP/1.1 200"), "{fits}");
     for extra in [
         format!("a: {}\r\n", "x".repeat(17_000)),
@@ -164,16 +182,30 @@ async fn what_is_too_large_is_refused_with_its_name() {
         "a: b\r\n".repeat(101),
     ] {
         let answer = talk(addr, head(extra)).await;
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 431"),
+            "{answer}"
+        );
     }
     let long = talk(addr, get_close(&format!("/{}", "x".repeat(70_000)))).await;
-    assert!(long.is_empty() || long.starts_with("HTTP/1.1 414") || long.starts_with("HTTP/1.1 431"), "{long}");
+    assert!(
+        long.is_empty() || long.starts_with("HTTP/1.1 414") || long.starts_with("HTTP/1.1 431"),
+        "{long}"
+    );
 
     let post = |path: &str, rest: &str| format!("POST {path} HTTP/1.1\r\nhost: x\r\n{rest}");
     for (rest, status, code) in [
-        ("content-length: 11\r\n\r\nabcdefghijk", 413, "body_too_large"),
+        (
+            "content-length: 11\r\n\r\nabcdefghijk",
+            413,
+            "body_too_large",
+        ),
         ("content-length: 99999999999999999999\r\n\r\n", 400, ""),
-        ("transfer-encoding: chunked\r\n\r\n6\r\nabcdef\r\n5\r\nghijk\r\n0\r\n\r\n", 413, "body_too_large"),
+        (
+            "transfer-encoding: chunked\r\n\r\n6\r\nabcdef\r\n5\r\nghijk\r\n0\r\n\r\n",
+            413,
+            "body_too_large",
+        ),
     ] {
         let answer = talk(addr, post("/echo", rest)).await;
         let good = if code.is_empty() {
@@ -184,9 +216,15 @@ async fn what_is_too_large_is_refused_with_its_name() {
         assert!(good, "{rest}: {answer}");
     }
     // Exactly the limit, and a service that never looks at its body, are fine.
-    let exact = post("/echo", "content-length: 10\r\nconnection: close\r\n\r\nabcdefghij");
+    let exact = post(
+        "/echo",
+        "content-length: 10\r\nconnection: close\r\n\r\nabcdefghij",
+    );
     assert!(talk(addr, exact).await.ends_with("abcdefghij"));
-    let deaf = post("/deaf", "transfer-encoding: chunked\r\nconnection: close\r\n\r\nff\r\n");
+    let deaf = post(
+        "/deaf",
+        "transfer-encoding: chunked\r\nconnection: close\r\n\r\nff\r\n",
+    );
     let answer = talk(addr, deaf).await;
     assert!(answer.contains("did not listen"), "{answer}");
 }
@@ -215,7 +253,11 @@ async fn what_is_too_slow_is_let_go() {
 #[tokio::test]
 async fn a_body_that_trickles_is_the_peers_fault() {
     let (running, _) = start(|limits| limits.request_timeout = SHORT * 2).await;
-    let answer = talk(running.addr(), "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nab").await;
+    let answer = talk(
+        running.addr(),
+        "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nab",
+    )
+    .await;
     assert!(is_problem(&answer, 408, "request_timeout"), "{answer}");
 }
 
@@ -246,7 +288,10 @@ async fn no_more_requests_than_the_limit() {
 async fn a_peer_who_hangs_up_makes_room() {
     let (running, signals) = start(|limits| limits.requests_max = 1).await;
     let mut first = connect(running.addr()).await;
-    first.write_all(get_close("/slow").as_bytes()).await.unwrap();
+    first
+        .write_all(get_close("/slow").as_bytes())
+        .await
+        .unwrap();
     timeout(SOON, signals.reached.notified()).await.unwrap();
     drop(first);
     eventually(running.addr()).await;
@@ -260,7 +305,10 @@ async fn a_peer_who_does_not_read_makes_room() {
     })
     .await;
     let mut first = connect(running.addr()).await;
-    first.write_all(get_close("/flood").as_bytes()).await.unwrap();
+    first
+        .write_all(get_close("/flood").as_bytes())
+        .await
+        .unwrap();
     until(&mut first, "\r\n\r\n").await;
     eventually(running.addr()).await;
 }
@@ -284,7 +332,10 @@ async fn eventually(addr: SocketAddr) {
 async fn no_more_connections_than_the_limit() {
     let (running, _) = start(|limits| limits.connections_max = 1).await;
     let mut first = connect(running.addr()).await;
-    first.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    first
+        .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
     until(&mut first, "ok").await;
     let mut second = connect(running.addr()).await;
     second.write_all(get_close("/").as_bytes()).await.unwrap();
@@ -336,10 +387,14 @@ async fn stopping_finishes_what_is_in_progress() {
     let (running, signals) = start(|_| {}).await;
     let addr = running.addr();
     let mut idle = connect(addr).await;
-    idle.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    idle.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
     until(&mut idle, "ok").await;
     let mut busy = connect(addr).await;
-    busy.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    busy.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
     timeout(SOON, signals.reached.notified()).await.unwrap();
 
     let also = Arc::new(Notify::new());
@@ -350,7 +405,10 @@ async fn stopping_finishes_what_is_in_progress() {
     assert_eq!(rest(&mut idle).await, "");
     signals.go.notify_one();
     let answer = rest(&mut busy).await;
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("slow"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("slow"),
+        "{answer}"
+    );
     assert!(TcpStream::connect(addr).await.is_err());
     assert!(!stopping.is_finished());
     also.notify_one();
@@ -382,7 +440,10 @@ async fn dropping_a_server_closes_it() {
 async fn a_taken_port_is_an_error() {
     let (running, _) = start(|_| {}).await;
     let error = http::listen(running.addr()).await.unwrap_err();
-    assert!(error.to_string().contains("cannot listen on 127.0.0.1:"), "{error}");
+    assert!(
+        error.to_string().contains("cannot listen on 127.0.0.1:"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

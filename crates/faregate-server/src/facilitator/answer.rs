@@ -46,7 +46,11 @@ pub(super) fn refuse(endpoint: Endpoint, about: &Problem) -> Response {
         ]
         .to_vec(),
     };
-    body.extend(members.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    body.extend(
+        members
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value)),
+    );
     let status = StatusCode::from_u16(about.status).unwrap_or(StatusCode::BAD_REQUEST);
     json(status, &body)
 }

@@ -109,7 +109,10 @@ impl HttpBody for RequestBody {
         match next {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
-                match this.left.checked_sub(u64::try_from(bytes).unwrap_or(u64::MAX)) {
+                match this
+                    .left
+                    .checked_sub(u64::try_from(bytes).unwrap_or(u64::MAX))
+                {
                     Some(left) => {
                         this.left = left;
                         if this.inner.is_end_stream() {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use http::Request;
+use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{Sleep, sleep};
 use tower::Service;
 
+use super::Peer;
 use super::guard::Guard;
 use crate::limits::Limits;
 
@@ -45,8 +47,14 @@ pub(super) async fn run<S>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
+    let peer = stream.peer_addr().ok().map(Peer);
     let socket = Socket::new(stream, limits.write_stall_timeout);
-    let service = service_fn(move |request| guard.clone().answer(request));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        guard.clone().answer(request)
+    });
     let mut connection = pin!(builder(&limits).serve_connection(socket, service));
     let mut draining = false;
     loop {
@@ -154,18 +162,12 @@ impl Write for Socket {
         self.io.is_write_vectored()
     }
 
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(context);
         self.watched(context, flushed)
     }
 
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(context)
     }
 }

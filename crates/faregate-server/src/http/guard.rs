@@ -47,11 +47,11 @@ where
         request: Request<Incoming>,
     ) -> Result<http::Response<AnswerBody>, Infallible> {
         let Some(inside) = self.requests.enter() else {
-            return Ok(ours(Problem::new(Code::Overloaded), None));
+            return Ok(ours(&Problem::new(Code::Overloaded), None));
         };
         let (request, progress) = match self.bounded(request) {
             Ok(bounded) => bounded,
-            Err(about) => return Ok(ours(about, Some(inside))),
+            Err(about) => return Ok(ours(&about, Some(inside))),
         };
         let deadline = self.limits.request_timeout;
         let answer = AssertUnwindSafe(self.service.oneshot(request)).catch_unwind();
@@ -59,7 +59,7 @@ where
             Ok(Ok(Ok(response))) => response,
             Ok(Err(_panic)) => {
                 tracing::error!(server = self.name, "a request met a panic");
-                return Ok(ours(Problem::new(Code::Internal), Some(inside)));
+                return Ok(ours(&Problem::new(Code::Internal), Some(inside)));
             }
             Err(_elapsed) => {
                 let coming = progress.as_ref().is_some_and(Progress::is_coming);
@@ -69,12 +69,12 @@ where
                     tracing::warn!(server = self.name, "a request took too long");
                     Problem::new(Code::UpstreamTimeout)
                 };
-                return Ok(ours(about, Some(inside)));
+                return Ok(ours(&about, Some(inside)));
             }
         };
         let fault = progress.as_ref().and_then(Progress::fault);
         if let Some(about) = fault.and_then(|fault| better(&response, fault)) {
-            return Ok(ours(about, Some(inside)));
+            return Ok(ours(&about, Some(inside)));
         }
         Ok(response.map(|body| AnswerBody::new(body, Some(inside))))
     }
@@ -118,8 +118,8 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// An answer of the base itself. The connection closes: what is left of the request is not worth reading.
-fn ours(about: Problem, inside: Option<Inside>) -> http::Response<AnswerBody> {
-    let mut response = respond::problem(&about);
+fn ours(about: &Problem, inside: Option<Inside>) -> http::Response<AnswerBody> {
+    let mut response = respond::problem(about);
     response
         .headers_mut()
         .insert(CONNECTION, HeaderValue::from_static("close"));

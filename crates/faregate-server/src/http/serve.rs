@@ -154,7 +154,9 @@ async fn accept<S>(
         + 'static,
     S::Future: Send,
 {
-    let room = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
+    let room = Arc::new(Semaphore::new(
+        limits.connections_max.min(Semaphore::MAX_PERMITS),
+    ));
     loop {
         let next = async {
             // Acquired before accepting: who finds no room waits in the backlog.

@@ -29,12 +29,13 @@ fn bent(path: &[&str], value: Value) -> String {
     body.to_string()
 }
 
-#[tokio::test]
-async fn hostile_bodies_get_their_reason_and_never_a_500() {
-    let desk = Desk::new(Fake::default());
-    let authorization = ["paymentPayload", "payload", "authorization"];
+/// A body, the status and the reason.
+type Case = (String, u16, &'static str);
+
+/// What is no request at all.
+fn no_requests() -> Vec<Case> {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100));
-    let table: Vec<(String, u16, &str)> = vec![
+    vec![
         (String::new(), 400, "malformed_json"),
         ("{".into(), 400, "malformed_json"),
         ("null".into(), 400, "malformed_json"),
@@ -44,29 +45,115 @@ async fn hostile_bodies_get_their_reason_and_never_a_500() {
         ("\u{0}".into(), 400, "malformed_json"),
         (deep, 400, "malformed_json"),
         ("{}".into(), 400, "invalid_payload"),
-        (bent(&["paymentPayload"], json!(null)), 400, "invalid_payload"),
+        (
+            bent(&["paymentPayload"], json!(null)),
+            400,
+            "invalid_payload",
+        ),
         (bent(&["paymentPayload"], json!([])), 400, "invalid_payload"),
-        (bent(&["paymentPayload", "payload"], json!("0x")), 400, "invalid_payload"),
-        (bent(&["paymentPayload", "accepted"], json!(7)), 400, "invalid_payload"),
-        (bent(&["x402Version"], json!(1)), 400, "invalid_x402_version"),
-        (bent(&["x402Version"], json!("2")), 400, "invalid_x402_version"),
-        (bent(&["paymentPayload", "x402Version"], json!(3)), 400, "invalid_x402_version"),
-        (bent(&["paymentPayload", "x402Version"], json!(-2)), 400, "invalid_x402_version"),
-        (bent(&["paymentRequirements"], json!(null)), 400, "invalid_payment_requirements"),
-        (bent(&["paymentRequirements", "amount"], json!(10_000)), 400, "invalid_payment_requirements"),
+        (
+            bent(&["paymentPayload", "payload"], json!("0x")),
+            400,
+            "invalid_payload",
+        ),
+        (
+            bent(&["paymentPayload", "accepted"], json!(7)),
+            400,
+            "invalid_payload",
+        ),
+        (
+            bent(&["x402Version"], json!(1)),
+            400,
+            "invalid_x402_version",
+        ),
+        (
+            bent(&["x402Version"], json!("2")),
+            400,
+            "invalid_x402_version",
+        ),
+        (
+            bent(&["paymentPayload", "x402Version"], json!(3)),
+            400,
+            "invalid_x402_version",
+        ),
+        (
+            bent(&["paymentPayload", "x402Version"], json!(-2)),
+            400,
+            "invalid_x402_version",
+        ),
+        (
+            bent(&["paymentRequirements"], json!(null)),
+            400,
+            "invalid_payment_requirements",
+        ),
+        (
+            bent(&["paymentRequirements", "amount"], json!(10_000)),
+            400,
+            "invalid_payment_requirements",
+        ),
         (" ".repeat(200_000), 413, "body_too_large"),
-        // well-formed from here on: verdicts
-        (bent(&["paymentRequirements", "scheme"], json!("upto")), 200, "unsupported_scheme"),
-        (bent(&["paymentRequirements", "network"], json!("eip155:1")), 200, "network_mismatch"),
-        (bent(&["paymentRequirements", "extra"], json!({})), 200, "missing_eip712_domain"),
-        (bent(&["paymentRequirements", "amount"], json!("1e4")), 200, "invalid_payment_requirements"),
-        (bent(&["paymentRequirements", "payTo"], json!("0x12")), 200, "invalid_payment_requirements"),
-        (bent(&["paymentPayload", "payload"], json!({})), 200, "invalid_payload"),
-        (bent(&[&authorization[..], &["value"]].concat(), json!("0x10")), 200, "invalid_payload"),
-        (bent(&[&authorization[..], &["value"]].concat(), json!("9".repeat(500))), 200, "invalid_payload"),
-        (bent(&[&authorization[..], &["nonce"]].concat(), json!("0x00")), 200, "invalid_exact_evm_payload_signature"),
-    ];
-    for (body, status, code) in table {
+    ]
+}
+
+/// What is a request, and cannot be paid.
+fn refusals() -> Vec<Case> {
+    let authorization = ["paymentPayload", "payload", "authorization"];
+    vec![
+        (
+            bent(&["paymentRequirements", "scheme"], json!("upto")),
+            200,
+            "unsupported_scheme",
+        ),
+        (
+            bent(&["paymentRequirements", "network"], json!("eip155:1")),
+            200,
+            "network_mismatch",
+        ),
+        (
+            bent(&["paymentRequirements", "extra"], json!({})),
+            200,
+            "missing_eip712_domain",
+        ),
+        (
+            bent(&["paymentRequirements", "amount"], json!("1e4")),
+            200,
+            "invalid_payment_requirements",
+        ),
+        (
+            bent(&["paymentRequirements", "payTo"], json!("0x12")),
+            200,
+            "invalid_payment_requirements",
+        ),
+        (
+            bent(&["paymentPayload", "payload"], json!({})),
+            200,
+            "invalid_payload",
+        ),
+        (
+            bent(&[&authorization[..], &["value"]].concat(), json!("0x10")),
+            200,
+            "invalid_payload",
+        ),
+        (
+            bent(
+                &[&authorization[..], &["value"]].concat(),
+                json!("9".repeat(500)),
+            ),
+            200,
+            "invalid_payload",
+        ),
+        (
+            bent(&[&authorization[..], &["nonce"]].concat(), json!("0x00")),
+            200,
+            "invalid_exact_evm_payload_signature",
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn hostile_bodies_get_their_reason_and_never_a_500() {
+    let desk = Desk::new(Fake::default());
+    for (body, status, code) in no_requests().into_iter().chain(refusals()) {
         let shown: String = body.chars().take(200).collect();
         let answer = desk.post("/verify", body.clone()).await;
         assert_eq!(answer.status, status, "{shown}: {answer:?}");
@@ -97,12 +184,17 @@ async fn hostile_bodies_get_their_reason_and_never_a_500() {
 #[tokio::test]
 async fn a_body_without_length_is_cut_off() {
     let desk = Desk::new(Fake::default());
-    let endless = stream::repeat(Ok::<_, std::convert::Infallible>(Bytes::from_static(&[b' '; 1_024])));
+    let endless = stream::repeat(Ok::<_, std::convert::Infallible>(Bytes::from_static(
+        &[b' '; 1_024],
+    )));
     let answer = desk.post("/verify", Body::from_stream(endless)).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(answer.json()["invalidReason"], "body_too_large");
 
-    let broken = stream::iter([Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("gone"))]);
+    let broken = stream::iter([
+        Ok(Bytes::from_static(b"{")),
+        Err(std::io::Error::other("gone")),
+    ]);
     let answer = desk.post("/settle", Body::from_stream(broken)).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert_eq!(answer.json()["errorReason"], "bad_request");
@@ -124,7 +216,9 @@ async fn only_json_and_only_the_known_calls() {
         if let Some(kind) = kind {
             request = request.header("content-type", kind);
         }
-        let answer = desk.send(request.body(Body::from(body.clone())).unwrap()).await;
+        let answer = desk
+            .send(request.body(Body::from(body.clone())).unwrap())
+            .await;
         assert_eq!(answer.status, status, "{kind:?}");
         if status == 415 {
             assert_eq!(answer.json()["invalidReason"], "unsupported_media_type");
@@ -141,8 +235,15 @@ async fn only_json_and_only_the_known_calls() {
         let answer = desk.method(method.clone(), path).await;
         assert_eq!(answer.status, status, "{method} {path}");
         assert_eq!(answer.json()["code"], code);
-        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
-        assert_eq!(answer.header("allow").is_some(), status == 405, "{method} {path}");
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/problem+json")
+        );
+        assert_eq!(
+            answer.header("allow").is_some(),
+            status == 405,
+            "{method} {path}"
+        );
     }
 }
 

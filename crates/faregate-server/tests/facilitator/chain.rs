@@ -75,7 +75,13 @@ impl World {
             "jsonrpc": "2.0", "id": 1, "method": "eth_call",
             "params": [{ "to": self.chain.usdc().to_string(), "data": data }, "latest"],
         });
-        let answer = self.http.post(self.chain.rpc_url()).json(&call).send().await.unwrap();
+        let answer = self
+            .http
+            .post(self.chain.rpc_url())
+            .json(&call)
+            .send()
+            .await
+            .unwrap();
         let answer: Value = answer.json().await.unwrap();
         answer["result"].as_str().unwrap().parse().unwrap()
     }
@@ -86,7 +92,15 @@ async fn payments_of_both_versions_settle_once() {
     let world = start().await;
     let payer = Payer::new(ChainId::BASE_SEPOLIA);
     let supported = format!("http://{}/supported", world.running.addr());
-    let supported: Value = world.http.get(supported).send().await.unwrap().json().await.unwrap();
+    let supported: Value = world
+        .http
+        .get(supported)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     let kinds = supported["kinds"].as_array().unwrap();
     for kind in [
         json!({ "x402Version": 2, "scheme": "exact", "network": "eip155:84532" }),
@@ -98,23 +112,39 @@ async fn payments_of_both_versions_settle_once() {
     for (sold, version) in (1_u64..).zip([Version::V1, Version::V2]) {
         let body = payer.body(version, sold);
         let verified = world.call("/verify", &body).await;
-        assert_eq!(verified, json!({ "isValid": true, "payer": payer.address().to_string() }));
+        assert_eq!(
+            verified,
+            json!({ "isValid": true, "payer": payer.address().to_string() })
+        );
         let settled = world.call("/settle", &body).await;
         assert_eq!(settled["success"], true, "{settled}");
         assert_eq!(settled["payer"], payer.address().to_string());
         assert_eq!(settled["transaction"].as_str().unwrap().len(), 66);
         // Copies hear the same and move nothing.
         for copy in join_all((0..5).map(|_| world.call("/settle", &body))).await {
-            assert!(copy == settled || copy["errorReason"] == "settlement_pending", "{copy}");
+            assert!(
+                copy == settled || copy["errorReason"] == "settlement_pending",
+                "{copy}"
+            );
         }
         assert_eq!(world.call("/settle", &body).await, settled);
         let verified = world.call("/verify", &body).await;
-        assert_eq!(verified["invalidReason"], "invalid_exact_evm_nonce_already_used");
-        assert_eq!(world.balance(PAYEE).await, before + U256::from(PRICE * sold));
+        assert_eq!(
+            verified["invalidReason"],
+            "invalid_exact_evm_nonce_already_used"
+        );
+        assert_eq!(
+            world.balance(PAYEE).await,
+            before + U256::from(PRICE * sold)
+        );
     }
     let books = world.store.recent_payments(10).await.unwrap();
     assert_eq!(books.len(), 2);
-    assert!(books.iter().all(|payment| payment.state == PaymentState::Settled));
+    assert!(
+        books
+            .iter()
+            .all(|payment| payment.state == PaymentState::Settled)
+    );
     assert!(world.store.audit().await.is_ok());
     world.running.shutdown().await;
     world.chain.shutdown().await;
@@ -126,16 +156,24 @@ async fn payments_that_do_not_fit_are_refused_by_both_calls() {
     let payer = Payer::new(ChainId::BASE_SEPOLIA);
     let too_much = payer.body_for(Version::V2, 1, PRICE + 1);
     let mut forged = payer.body(Version::V2, 2);
-    let signature = forged.pointer_mut("/paymentPayload/payload/signature").unwrap();
+    let signature = forged
+        .pointer_mut("/paymentPayload/payload/signature")
+        .unwrap();
     *signature = format!("0x{}1b", "11".repeat(64)).into();
     for (body, reason) in [
-        (too_much, "invalid_exact_evm_payload_authorization_value_mismatch"),
+        (
+            too_much,
+            "invalid_exact_evm_payload_authorization_value_mismatch",
+        ),
         (forged, "invalid_exact_evm_payload_signature"),
     ] {
         let verified = world.call("/verify", &body).await;
         assert_eq!(verified["invalidReason"], reason, "{verified}");
         let settled = world.call("/settle", &body).await;
-        assert_eq!((&settled["success"], &settled["errorReason"]), (&false.into(), &reason.into()));
+        assert_eq!(
+            (&settled["success"], &settled["errorReason"]),
+            (&false.into(), &reason.into())
+        );
     }
     assert!(world.store.recent_payments(10).await.unwrap().is_empty());
     world.running.shutdown().await;

@@ -43,7 +43,9 @@ async fn a_hundred_copies_at_once_make_one_settlement() {
     let (answers, ()) = timeout(SOON, async { tokio::join!(copies, release) })
         .await
         .unwrap();
-    let settled = answers.iter().filter(|answer| answer.json()["success"] == true);
+    let settled = answers
+        .iter()
+        .filter(|answer| answer.json()["success"] == true);
     assert!(settled.count() >= 1);
     for answer in &answers {
         let json = answer.json();
@@ -56,7 +58,10 @@ async fn a_hundred_copies_at_once_make_one_settlement() {
         assert!(answer.json()["success"] == true || is_pending(&answer.json()));
     }
     let late = desk.post("/settle", body(1)).await.json();
-    assert_eq!((&late["success"], &late["transaction"]), (&true.into(), &HASH.into()));
+    assert_eq!(
+        (&late["success"], &late["transaction"]),
+        (&true.into(), &HASH.into())
+    );
     assert_eq!(desk.fake.settlements(), 1);
 }
 
@@ -161,7 +166,11 @@ async fn a_caller_who_hangs_up_stops_nothing() {
     let fake = Arc::new(Fake::held());
     let running = server(&fake).await;
     let caller = call(running.addr(), &body(1)).await;
-    timeout(SOON, fake.begun.acquire()).await.unwrap().unwrap().forget();
+    timeout(SOON, fake.begun.acquire())
+        .await
+        .unwrap()
+        .unwrap()
+        .forget();
     drop(caller);
     // Stopping waits for the settlement that nobody waits for any more.
     let addr = running.addr();
@@ -179,12 +188,19 @@ async fn a_caller_who_hangs_up_stops_nothing() {
 async fn bodies_are_bounded_on_a_port_too() {
     let fake = Arc::new(Fake::default());
     let running = server(&fake).await;
-    assert!(heard(call(running.addr(), &body(1)).await).await.contains("\"success\":true"));
+    assert!(
+        heard(call(running.addr(), &body(1)).await)
+            .await
+            .contains("\"success\":true")
+    );
     let mut stream = TcpStream::connect(running.addr()).await.unwrap();
     let head = "POST /verify HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     let answer = heard(stream).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-    assert!(answer.contains("\"code\":\"body_too_large\""), "{answer}");
+    assert!(
+        answer.contains("\"code\":\"body_too_large\"") && answer.contains("\"isValid\":false"),
+        "{answer}"
+    );
     running.shutdown().await;
 }

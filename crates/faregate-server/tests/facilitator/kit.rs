@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use faregate_core::port::{
-    Away, Facilitator, SettleOutcome, Settlement, Trail, Unknown, Verdict,
-};
+use faregate_core::port::{Away, Facilitator, SettleOutcome, Settlement, Trail, Unknown, Verdict};
 use faregate_ledger::LedgerStore;
 use faregate_server::facilitator::router;
 use faregate_store::sqlite::SqliteLedger;
@@ -35,6 +33,8 @@ pub(crate) struct Fake {
     pub(crate) verify: Mutex<Result<Result<(), Code>, Code>>,
     pub(crate) settle: Mutex<Settles>,
     pub(crate) supported: Mutex<Result<usize, Code>>,
+    /// How often it was asked what it supports.
+    pub(crate) asked: AtomicUsize,
     pub(crate) settled: AtomicUsize,
     pub(crate) resolved: AtomicUsize,
     /// A settlement waits for one permit.
@@ -49,6 +49,7 @@ impl Default for Fake {
             verify: Mutex::new(Ok(Ok(()))),
             settle: Mutex::new(Settles::Well),
             supported: Mutex::new(Ok(1)),
+            asked: AtomicUsize::new(0),
             settled: AtomicUsize::new(0),
             resolved: AtomicUsize::new(0),
             go: Semaphore::new(Semaphore::MAX_PERMITS),
@@ -82,9 +83,7 @@ impl Fake {
                 network: ChainId::BASE_SEPOLIA,
                 payer: payer(request),
             }),
-            Settles::Badly(code) => {
-                SettleOutcome::Failed(Refusal::new(code).payer(payer(request)))
-            }
+            Settles::Badly(code) => SettleOutcome::Failed(Refusal::new(code).payer(payer(request))),
             Settles::Unknown(transaction) => SettleOutcome::Unknown(Unknown {
                 code: Code::ChainUnavailable,
                 transaction: transaction.map(Into::into),
@@ -100,6 +99,7 @@ fn payer(request: &FacilitatorRequest) -> Address {
 
 impl Facilitator for Fake {
     fn supported(&self) -> BoxFuture<'_, Result<SupportedResponse, Away>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         let kinds = match *self.supported.lock().unwrap() {
             Ok(kinds) => Ok(kinds),
             Err(code) => Err(Away { code }),

@@ -50,9 +50,14 @@ impl Payer {
             valid_before: U256::from(4_102_444_800_u64),
             nonce: B256::from(U256::from(nonce)),
         };
-        let signature =
-            sign_authorization(&self.signer, &self.asset.domain, chain, token, &authorization)
-                .unwrap();
+        let signature = sign_authorization(
+            &self.signer,
+            &self.asset.domain,
+            chain,
+            token,
+            &authorization,
+        )
+        .unwrap();
         let payload = json!({
             "signature": signature,
             "authorization": {
