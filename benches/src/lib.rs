@@ -1,1 +1,4 @@
-//! Load programs; each is a binary of its own.
+//! Load programs; each in `src/bin/` is one measurement beside a floor or a peer. Compare ratios, never absolutes.
+
+pub mod load;
+pub mod silent;

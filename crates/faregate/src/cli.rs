@@ -7,8 +7,15 @@ use clap::{Args, Parser, Subcommand};
 
 /// One gate, every fare: put a price on any HTTP API, pay any priced API.
 #[derive(Debug, Parser)]
-#[command(name = "faregate", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "First time here? `faregate demo` runs the whole thing in this process: a chain, a priced API and a payer.")]
+#[command(
+    name = "faregate",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "First time here? `faregate demo` runs the whole thing in this process: a chain, a priced API and a payer."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -79,7 +86,13 @@ pub struct DevArgs {
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
     /// The configuration file.
-    #[arg(short, long, value_name = "FILE", env = "FAREGATE_CONFIG", default_value = "faregate.toml")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        env = "FAREGATE_CONFIG",
+        default_value = "faregate.toml"
+    )]
     pub config: PathBuf,
 }
 
@@ -116,7 +129,12 @@ pub struct CurlArgs {
     #[arg(short, long, value_name = "SECONDS", default_value_t = 120)]
     pub max_time: u64,
     /// Most to pay for this request, in dollars.
-    #[arg(long, value_name = "USD", default_value = "0.10", env = "FAREGATE_MAX_AMOUNT")]
+    #[arg(
+        long,
+        value_name = "USD",
+        default_value = "0.10",
+        env = "FAREGATE_MAX_AMOUNT"
+    )]
     pub max_amount: String,
     /// Most to pay this host altogether, in dollars. Remembered across runs.
     #[arg(long, value_name = "USD", env = "FAREGATE_MAX_PER_HOST")]
@@ -127,6 +145,15 @@ pub struct CurlArgs {
     /// Show what would be paid and to whom, sign nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// Pay on this main network too (a v1 name like `base` or CAIP-2 like `eip155:8453`). Test networks need no permission.
+    /// Repeatable.
+    #[arg(
+        long = "allow-network",
+        value_name = "NETWORK",
+        env = "FAREGATE_ALLOW_NETWORKS",
+        value_delimiter = ','
+    )]
+    pub allow_networks: Vec<String>,
     /// Pay even though this host asks for another payee than last time.
     #[arg(long)]
     pub allow_new_payee: bool,

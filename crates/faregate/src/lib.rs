@@ -1,1 +1,85 @@
-//! Faregate on the command line.
+//! Faregate on the command line, and the whole stack in one call ([`stack`]).
+//!
+//! [`cli`] says what can be typed, `commands` does it, `printer` speaks, [`exit`] says how it ended. Nobody else prints or
+//! exits.
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+use tracing_subscriber::EnvFilter;
+
+pub mod cli;
+mod commands;
+pub mod exit;
+mod printer;
+mod seller;
+mod signals;
+pub mod stack;
+mod wire;
+
+use cli::{Cli, Command};
+use exit::{Exit, Failed};
+use printer::Printer;
+
+/// Runs the program: parses what was typed, does it, says how it ended.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let printer = Printer::new(cli.json);
+    logging(cli.verbose);
+    match run(&cli, printer) {
+        Ok(()) => Exit::Ok.into(),
+        Err(failed) => {
+            printer.failed(&failed);
+            failed.exit.into()
+        }
+    }
+}
+
+fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
+    let env = wire::env();
+    match &cli.command {
+        Command::Decode(args) => return commands::decode::run(args, printer),
+        Command::Config(command) => return commands::config::run(command, &env, printer),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "faregate", &mut io::stdout());
+            return Ok(());
+        }
+        Command::Demo
+        | Command::Dev(_)
+        | Command::Gate(_)
+        | Command::Facilitator(_)
+        | Command::Curl(_)
+        | Command::Wallet(_) => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        match &cli.command {
+            Command::Demo => commands::demo::run(printer).await,
+            Command::Dev(args) => commands::dev::run(args, printer).await,
+            Command::Gate(args) => commands::gate::run(args, &env, printer).await,
+            Command::Facilitator(args) => commands::facilitator::run(args, &env, printer).await,
+            Command::Curl(args) => commands::curl::run(args, &env, printer).await,
+            Command::Wallet(command) => commands::wallet::run(command, &env, printer).await,
+            Command::Decode(_) | Command::Config(_) | Command::Completions { .. } => Ok(()),
+        }
+    })
+}
+
+/// Logs go to standard error; `RUST_LOG` wins over `-v`.
+fn logging(verbose: u8) {
+    let default = match verbose {
+        0 => "warn",
+        1 => "info,faregate=debug",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .init();
+}

@@ -1,2 +1,7 @@
 //! The `faregate` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    faregate::main()
+}

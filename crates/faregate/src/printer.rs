@@ -14,7 +14,7 @@ use crate::exit::Failed;
 
 /// How to speak.
 #[derive(Clone, Copy, Debug)]
-pub struct Printer {
+pub(crate) struct Printer {
     json: bool,
     quiet: bool,
 }
@@ -22,45 +22,45 @@ pub struct Printer {
 impl Printer {
     /// `json` prints machine-readable data.
     #[must_use]
-    pub const fn new(json: bool) -> Self {
+    pub(crate) const fn new(json: bool) -> Self {
         Self { json, quiet: false }
     }
 
     /// Notes are left out.
     #[must_use]
-    pub const fn quiet(self, quiet: bool) -> Self {
+    pub(crate) const fn quiet(self, quiet: bool) -> Self {
         Self { quiet, ..self }
     }
 
     /// True when data is wanted as JSON.
     #[must_use]
-    pub const fn is_json(self) -> bool {
+    pub(crate) const fn is_json(self) -> bool {
         self.json
     }
 
     /// Data for people, on standard output. Left out when JSON is wanted.
-    pub fn line(self, text: &str) {
+    pub(crate) fn line(self, text: &str) {
         if !self.json {
             println!("{text}");
         }
     }
 
     /// Data for programs, on standard output. Left out when text is wanted.
-    pub fn data(self, value: &Value) {
+    pub(crate) fn data(self, value: &Value) {
         if self.json {
             println!("{value}");
         }
     }
 
     /// Progress and remarks, on standard error.
-    pub fn note(self, text: &str) {
+    pub(crate) fn note(self, text: &str) {
         if !self.quiet {
             eprintln!("{text}");
         }
     }
 
     /// Raw bytes on standard output, e.g. a body. A closed pipe is not an error.
-    pub fn bytes(self, bytes: &[u8]) {
+    pub(crate) fn bytes(self, bytes: &[u8]) {
         let mut out = std::io::stdout().lock();
         if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
             // Whoever read us has gone away and wants no more.
@@ -68,7 +68,7 @@ impl Printer {
     }
 
     /// Why the program ends early.
-    pub fn failed(self, failed: &Failed) {
+    pub(crate) fn failed(self, failed: &Failed) {
         if self.json {
             println!(
                 "{}",

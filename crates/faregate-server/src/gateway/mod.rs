@@ -1,3 +1,207 @@
-//! The gate: a reverse proxy with prices.
+//! The gate: a reverse proxy with prices. Every request goes through [`stack`]; what it costs and where it goes comes from
+//! one [`table`]; [`proxy`] carries it there.
+//!
+//! | request | answer |
+//! |---|---|
+//! | to a priced route, without a credential | 402 with every way to pay |
+//! | to a priced route, with one | see [`faregate_tower::respond`] |
+//! | to a free route | the upstream's |
+//! | to no route | 404, or 405 when another method has one; or the upstream's with `unmatched = "free"` |
+//! | a path that can be read in two ways | 400 |
+//! | `GET /livez`, `GET /readyz` | health of the gate itself, whatever the routes say |
+//! | the upstream is away, slow, broken | 502, 504, 502; nothing was charged unless the route settles first |
 
+mod forward;
 pub mod limits;
+mod proxy;
+mod stack;
+mod table;
+
+use std::sync::Arc;
+
+use faregate_core::port::Away;
+use faregate_core::rail::x402::X402;
+use faregate_core::{Clock, Facilitator, OfferError, Till};
+use faregate_ledger::LedgerStore;
+use faregate_tower::Purchases;
+use faregate_types::Code;
+use faregate_types::x402::SupportedResponse;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use crate::config::{GatewayConfig, RouteConfig, RoutePrice};
+use crate::health::Readiness;
+use crate::http::{self, Limits, Running};
+use table::Table;
+
+pub use stack::{Gate, GateFuture};
+
+/// What a gate stands on.
+#[derive(Clone)]
+#[allow(clippy::exhaustive_structs, reason = "made by literal in the program that wires")]
+pub struct Deps {
+    /// Who verifies and settles.
+    pub facilitator: Arc<dyn Facilitator>,
+    /// The books.
+    pub store: Arc<dyn LedgerStore>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Deps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deps").finish_non_exhaustive()
+    }
+}
+
+/// Why a gate does not start. A paid route that nobody could pay for is never served, neither free nor shut.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address cannot be bound.
+    #[error(transparent)]
+    Http(#[from] http::StartError),
+    /// A price that is no offer.
+    #[error("{route}: {source}")]
+    Offer {
+        /// The route.
+        route: Box<str>,
+        /// Why not.
+        source: OfferError,
+    },
+    /// A paid route without a rail that could be paid.
+    #[error("{route}: no rail can be paid for this route")]
+    NoRail {
+        /// The route.
+        route: Box<str>,
+    },
+    /// The facilitator does not settle what a route asks for.
+    #[error("{route}: the facilitator does not settle scheme exact on {network}")]
+    NotSupported {
+        /// The route.
+        route: Box<str>,
+        /// The network.
+        network: Box<str>,
+    },
+    /// The facilitator does not say what it settles.
+    #[error("the facilitator does not answer ({}); start_without_facilitator = true starts all the same", .0.code)]
+    FacilitatorAway(Away),
+    /// An upstream that cannot be called.
+    #[error("{route}: {url} is no upstream for this gate")]
+    Upstream {
+        /// The route.
+        route: Box<str>,
+        /// Its URL, which has no secrets.
+        url: Box<str>,
+    },
+}
+
+impl StartError {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Http(_) => Code::Internal,
+            Self::Offer { .. } | Self::NoRail { .. } | Self::NotSupported { .. } | Self::Upstream { .. } => {
+                Code::ConfigInvalid
+            }
+            Self::FacilitatorAway(away) => away.code,
+        }
+    }
+}
+
+/// The gate on a port of its own.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Gateway;
+
+impl Gateway {
+    /// Asks the facilitator what it settles, compares that with the routes, and starts. It answers when this returns;
+    /// stopping it waits for purchases in progress, also for those whose payer hung up.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(config: GatewayConfig, deps: Deps) -> Result<Running, StartError> {
+        let listener = http::listen(config.bind).await?;
+        Self::start_on(listener, config, deps).await
+    }
+
+    /// The same on a listener that is bound already, for whoever has to know the port before the public URL.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start_on(listener: TcpListener, config: GatewayConfig, deps: Deps) -> Result<Running, StartError> {
+        check_support(&config, deps.facilitator.as_ref()).await?;
+        let (gate, purchases) = build(&config, deps)?;
+        let running = http::serve(listener, gate, http_limits(&config), "gate")?;
+        Ok(running.drain_also(async move { purchases.ended().await }))
+    }
+}
+
+/// The gate without a port and without asking the facilitator first, for tests and for a server of your own. The bounds of
+/// [`http`] are not around it.
+///
+/// # Errors
+/// [`StartError`] for routes that cannot be served.
+pub fn router(config: &GatewayConfig, deps: Deps) -> Result<Gate, StartError> {
+    build(config, deps).map(|(gate, _)| gate)
+}
+
+fn build(config: &GatewayConfig, deps: Deps) -> Result<(Gate, Purchases), StartError> {
+    let Deps { facilitator, store, clock } = deps;
+    let readiness = Readiness::new(Arc::clone(&store), Arc::clone(&facilitator));
+    let till = Till::new(store, clock, vec![Arc::new(X402::new(facilitator))]);
+    let purchases = Purchases::default();
+    let table = Table::new(config, &till, &purchases)?;
+    Ok((Gate::new(table, readiness), purchases))
+}
+
+fn http_limits(config: &GatewayConfig) -> Limits {
+    let own = &config.limits;
+    let mut limits = Limits::default();
+    limits.body_bytes_max = u64::try_from(own.request_body_bytes_max).unwrap_or(u64::MAX);
+    limits.requests_max = own.requests_max;
+    limits.connections_max = own.connections_max;
+    limits.request_timeout = own.request_timeout;
+    limits
+}
+
+/// Every ask of every route against what the facilitator says it settles.
+async fn check_support(config: &GatewayConfig, facilitator: &dyn Facilitator) -> Result<(), StartError> {
+    if config.routes.iter().all(|route| matches!(route.price, RoutePrice::Free)) {
+        return Ok(());
+    }
+    let late = Away { code: Code::FacilitatorUnavailable };
+    let answer = timeout(limits::SUPPORTED_TIMEOUT, facilitator.supported()).await;
+    let supported = match answer.unwrap_or(Err(late)) {
+        Ok(supported) => supported,
+        Err(away) if config.start_without_facilitator => {
+            tracing::warn!(code = %away.code, "the facilitator is away; paid requests get 503 until it is back");
+            return Ok(());
+        }
+        Err(away) => return Err(StartError::FacilitatorAway(away)),
+    };
+    for route in &config.routes {
+        check_route(route, &supported)?;
+    }
+    Ok(())
+}
+
+fn check_route(route: &RouteConfig, supported: &SupportedResponse) -> Result<(), StartError> {
+    let RoutePrice::Paid(offer) = &route.price else {
+        return Ok(());
+    };
+    for ask in &offer.asks {
+        let chain = ask.asset.id.chain();
+        let network = chain.to_string();
+        let named = |name: &str| name == network || name == "eip155:*" || Some(name) == chain.v1_name();
+        let settled = supported.kinds.iter().any(|kind| kind.scheme == "exact" && named(&kind.network));
+        if !settled {
+            return Err(StartError::NotSupported {
+                route: route.pattern.text().into(),
+                network: network.into(),
+            });
+        }
+    }
+    Ok(())
+}

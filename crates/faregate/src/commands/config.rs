@@ -1,0 +1,79 @@
+//! `faregate config`: look at a configuration file without starting anything.
+
+use std::path::Path;
+
+use faregate_server::config::{Config, Env, RoutePrice};
+use faregate_types::Code;
+use serde_json::json;
+
+use crate::cli::ConfigCommand;
+use crate::commands::curl::money;
+use crate::exit::Failed;
+use crate::printer::Printer;
+
+/// Largest configuration that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Runs it.
+///
+/// # Errors
+/// Everything that is wrong with the file, at once.
+pub(crate) fn run(command: &ConfigCommand, env: &Env, printer: Printer) -> Result<(), Failed> {
+    let ConfigCommand::Check(args) = command;
+    let config = read(&args.config, env)?;
+    let mut routes = Vec::new();
+    if let Some(gate) = &config.gate {
+        printer.line(&format!("gate on {} for {}", gate.bind, gate.public_url));
+        for route in &gate.routes {
+            let price = match &route.price {
+                RoutePrice::Free => "free".to_owned(),
+                RoutePrice::Paid(offer) => offer
+                    .asks
+                    .iter()
+                    .map(|ask| {
+                        format!(
+                            "{} on {}",
+                            money(ask.amount.value(), &ask.asset),
+                            ask.asset.id.chain()
+                        )
+                    })
+                    .collect::<Vec<_>>()
+                    .join(" or "),
+            };
+            printer.line(&format!("  {:<28} {price}", route.pattern.text()));
+            routes.push(json!({"match": route.pattern.text(), "price": price}));
+        }
+    }
+    if let Some(facilitator) = &config.facilitator {
+        printer.line(&format!(
+            "facilitator on {} for {} networks",
+            facilitator.bind,
+            facilitator.embedded.networks.len()
+        ));
+    }
+    printer.line(&format!("{} is fine", args.config.display()));
+    printer
+        .data(&json!({"ok": true, "routes": routes, "facilitator": config.facilitator.is_some()}));
+    Ok(())
+}
+
+/// Reads and checks a file.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(crate) fn read(path: &Path, env: &Env) -> Result<Config, Failed> {
+    let shown = path.display();
+    let unreadable = |error: std::io::Error| {
+        Failed::usage(format!("{shown}: {error}")).code(Code::ConfigInvalid)
+    };
+    if std::fs::metadata(path).map_err(unreadable)?.len() > FILE_BYTES_MAX {
+        return Err(
+            Failed::usage(format!("{shown} is too large for a configuration"))
+                .code(Code::ConfigInvalid),
+        );
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    Config::parse(&text, env).map_err(|errors| {
+        Failed::usage(format!("{shown} cannot be used\n{errors}")).code(Code::ConfigInvalid)
+    })
+}

@@ -1,0 +1,385 @@
+//! `faregate curl`: fetch a URL, pay for it if it asks, within caps.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use faregate_client::{
+    Caps, Client, Kind, Paid, PayError, PayeeChanges, Payment, Period, Quote, Receipt, Worth,
+};
+use faregate_ledger::budget::WORTH_DECIMALS;
+use faregate_server::config::Env;
+use faregate_store::sqlite::SqliteWallet;
+use faregate_types::{Asset, ChainId, MoneyText, U256, network, to_decimal_text};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Request, Response, Url};
+use serde_json::{Value, json};
+
+use crate::cli::{CurlArgs, WalletArgs};
+use crate::commands::wallet;
+use crate::exit::{Exit, Failed};
+use crate::printer::Printer;
+
+/// Largest answer that is held in memory.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Largest request body.
+const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
+const DAY_SECS: u64 = 24 * 60 * 60;
+
+/// Runs it.
+///
+/// # Errors
+/// See the table of exit codes.
+pub(crate) async fn run(args: &CurlArgs, env: &Env, printer: Printer) -> Result<(), Failed> {
+    let printer = printer.quiet(args.silent);
+    let request = request(args)?;
+    let client = client(args, env).await?;
+    if args.dry_run {
+        return dry_run(&client, request, printer).await;
+    }
+    let paid = client
+        .execute(request)
+        .await
+        .map_err(|error| failed(&error))?;
+    answer(paid, args, printer).await
+}
+
+/// A client over the wallet of these arguments.
+async fn client(args: &CurlArgs, env: &Env) -> Result<Client, Failed> {
+    let wallet = wallet::load(&args.wallet, env).await?;
+    let store = books(&args.wallet, env).await?;
+    let mut builder = Client::builder()
+        .wallet(wallet)
+        .caps(caps(args)?)
+        .store(store)
+        .timeout(Duration::from_secs(args.max_time));
+    if !args.location {
+        builder = builder.redirects_max(0);
+    }
+    if args.allow_new_payee {
+        builder = builder.payee_changes(PayeeChanges::Allow);
+    }
+    for name in &args.allow_networks {
+        let chain = ChainId::from_v1_name(name)
+            .or_else(|| name.parse().ok())
+            .ok_or_else(|| {
+                Failed::usage(format!("{name:?} is no network"))
+                    .hint("a name like base, or eip155:8453")
+            })?;
+        builder = builder.allow_chain(chain);
+    }
+    builder
+        .build()
+        .map_err(|error| Failed::new(Exit::Failure, error.to_string()))
+}
+
+/// The wallet's books, made on first use.
+pub(crate) async fn books(args: &WalletArgs, env: &Env) -> Result<Arc<SqliteWallet>, Failed> {
+    let path: PathBuf = match &args.wallet_db {
+        Some(path) => path.clone(),
+        None => wallet::data_folder(env)?.join("wallet.db"),
+    };
+    let shown = path.display().to_string();
+    tokio::task::spawn_blocking(move || {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        Ok(SqliteWallet::open(&path))
+    })
+    .await
+    .map_err(|_| Failed::new(Exit::Failure, "opening the wallet's books did not finish"))?
+    .map_err(|error: std::io::Error| Failed::new(Exit::Failure, format!("{shown}: {error}")))?
+    .map(Arc::new)
+    .map_err(|error| Failed::new(Exit::Failure, format!("{shown}: {error}")).code(error.code()))
+}
+
+fn caps(args: &CurlArgs) -> Result<Caps, Failed> {
+    let worth = |name: &str, text: &str| {
+        let units = MoneyText::parse(text).and_then(|money| money.to_atomic(WORTH_DECIMALS));
+        units.map(Worth::new).map_err(|error| {
+            Failed::usage(format!("{name} {text:?}: {error}")).hint("an amount like 0.10 or $5")
+        })
+    };
+    let optional = |name: &str, text: &Option<String>| {
+        text.as_deref().map(|text| worth(name, text)).transpose()
+    };
+    Ok(Caps {
+        per_payment: worth("--max-amount", &args.max_amount)?,
+        per_host: optional("--max-per-host", &args.max_per_host)?,
+        per_period: optional("--max-per-day", &args.max_per_day)?.map(|cap| Period {
+            secs: DAY_SECS,
+            cap,
+        }),
+    })
+}
+
+fn request(args: &CurlArgs) -> Result<Request, Failed> {
+    let text = if args.url.contains("://") {
+        args.url.clone()
+    } else {
+        format!("http://{}", args.url)
+    };
+    let url = Url::parse(&text)
+        .map_err(|error| Failed::usage(format!("{:?} is no URL: {error}", args.url)))?;
+    let name = args
+        .request
+        .as_deref()
+        .unwrap_or(if args.data.is_some() { "POST" } else { "GET" });
+    let method = Method::from_bytes(name.as_bytes())
+        .map_err(|_| Failed::usage(format!("{name:?} is no method")))?;
+    let mut request = Request::new(method, url);
+    let mut headers = HeaderMap::new();
+    for line in &args.headers {
+        let (name, value) = header(line)?;
+        headers.append(name, value);
+    }
+    if let Some(data) = &args.data {
+        headers
+            .entry(reqwest::header::CONTENT_TYPE)
+            .or_insert(HeaderValue::from_static(
+                "application/x-www-form-urlencoded",
+            ));
+        *request.body_mut() = Some(body(data)?.into());
+    }
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+fn header(line: &str) -> Result<(HeaderName, HeaderValue), Failed> {
+    let bad = || Failed::usage("a header is written \"Name: value\"");
+    let (name, value) = line.split_once(':').ok_or_else(bad)?;
+    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| bad())?;
+    let value = HeaderValue::from_str(value.trim()).map_err(|_| bad())?;
+    Ok((name, value))
+}
+
+fn body(data: &str) -> Result<Vec<u8>, Failed> {
+    let Some(path) = data.strip_prefix('@') else {
+        return Ok(data.as_bytes().to_vec());
+    };
+    let mut source: Box<dyn std::io::Read> = if path == "-" {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(std::fs::File::open(path)?)
+    };
+    let mut bytes = Vec::new();
+    source
+        .by_ref()
+        .take(BODY_BYTES_MAX)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+async fn dry_run(client: &Client, request: Request, printer: Printer) -> Result<(), Failed> {
+    match client
+        .quote(request)
+        .await
+        .map_err(|error| failed(&error))?
+    {
+        Quote::Priced(priced) => {
+            printer.line(&format!(
+                "{} asks for payment (x402 v{})",
+                priced.url,
+                priced.version.number()
+            ));
+            for option in &priced.options {
+                printer.line(&match &option.verdict {
+                    Ok(price) => format!(
+                        "  {} to {} on {}",
+                        money(price.amount.value(), &price.asset),
+                        price.payee,
+                        option.network
+                    ),
+                    Err(refusal) => format!(
+                        "  {} on {}: not payable, {refusal}",
+                        option.scheme, option.network
+                    ),
+                });
+            }
+            let options: Vec<Value> = priced
+                .options
+                .iter()
+                .map(|option| {
+                    json!({
+                        "scheme": &*option.scheme, "network": &*option.network, "amount": &*option.amount,
+                        "asset": &*option.asset, "payTo": &*option.pay_to,
+                        "price": option.verdict.as_ref().ok().map(|price| money(price.amount.value(), &price.asset)),
+                        "refusal": option.verdict.as_ref().err().map(|refusal| refusal.code.as_str()),
+                    })
+                })
+                .collect();
+            match &priced.verdict {
+                Ok(_) => {
+                    printer.line("nothing was signed");
+                    printer.data(&json!({"url": priced.url.as_str(), "version": priced.version.number(), "options": options, "dryRun": true}));
+                    Ok(())
+                }
+                Err(error) => Err(failed(error)),
+            }
+        }
+        Quote::Free { status } => {
+            printer.line(&format!("no payment is asked for: the answer is {status}"));
+            printer.data(&json!({"status": status, "options": [], "dryRun": true}));
+            Ok(())
+        }
+        _ => Err(Failed::new(
+            Exit::Failure,
+            "an answer this version does not know",
+        )),
+    }
+}
+
+async fn answer(paid: Paid<Response>, args: &CurlArgs, printer: Printer) -> Result<(), Failed> {
+    let Paid {
+        answer, payment, ..
+    } = paid;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    if let Some(payment) = &payment {
+        printer.note(&spent(payment));
+    }
+    let body = read(answer).await?;
+    if printer.is_json() {
+        printer.data(&report(status.as_u16(), &headers, &body, payment.as_ref()));
+    } else {
+        let mut out = Vec::new();
+        if args.include {
+            out.extend_from_slice(format!("HTTP/1.1 {status}\r\n").as_bytes());
+            for (name, value) in &headers {
+                out.extend_from_slice(name.as_str().as_bytes());
+                out.extend_from_slice(b": ");
+                out.extend_from_slice(value.as_bytes());
+                out.extend_from_slice(b"\r\n");
+            }
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(&body);
+        match &args.output {
+            Some(path) => std::fs::write(path, &out)?,
+            None => printer.bytes(&out),
+        }
+    }
+    if args.fail && status.as_u16() >= 400 {
+        return Err(Failed::new(
+            Exit::Http,
+            format!("the server answered {status}"),
+        ));
+    }
+    Ok(())
+}
+
+async fn read(mut answer: Response) -> Result<Vec<u8>, Failed> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|_| {
+        Failed::new(Exit::Http, "the answer broke off")
+            .hint("run the same command again: a payment is not made twice")
+    })? {
+        if body.len().saturating_add(chunk.len()) > ANSWER_BYTES_MAX {
+            return Err(Failed::new(Exit::Http, "the answer is larger than 64 MiB"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// One line about what was paid.
+fn spent(payment: &Payment) -> String {
+    let price = money(payment.amount.value(), &payment.asset);
+    let title = network(payment.asset.id.chain()).map_or("an unnamed network", |known| known.title);
+    let again = if payment.resumed {
+        " (signed earlier)"
+    } else {
+        ""
+    };
+    let receipt = match payment.receipt.transaction() {
+        Some(transaction) => format!("transaction {transaction}"),
+        None => "the server gave no receipt".to_owned(),
+    };
+    format!(
+        "paid {price} to {} on {title}{again}, {receipt}",
+        payment.payee
+    )
+}
+
+fn report(status: u16, headers: &HeaderMap, body: &[u8], payment: Option<&Payment>) -> Value {
+    let headers: serde_json::Map<String, Value> = headers
+        .iter()
+        .map(|(name, value)| {
+            (
+                name.as_str().to_owned(),
+                String::from_utf8_lossy(value.as_bytes()).into(),
+            )
+        })
+        .collect();
+    let body = std::str::from_utf8(body).map_or_else(
+        |_| json!({"hex": hex::encode(body)}),
+        |text| serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+    );
+    json!({
+        "status": status,
+        "headers": headers,
+        "body": body,
+        "payment": payment.map(|payment| json!({
+            "id": payment.id.to_string(),
+            "rail": "x402",
+            "version": payment.version.number(),
+            "payer": payment.payer.to_string(),
+            "payee": payment.payee.to_string(),
+            "asset": payment.asset.id.to_string(),
+            "amount": payment.amount.value().to_string(),
+            "price": money(payment.amount.value(), &payment.asset),
+            "validUntil": payment.valid_until.as_secs(),
+            "resumed": payment.resumed,
+            "state": payment.state.as_str(),
+            "receipt": matches!(payment.receipt, Receipt::Settled(_)),
+            "transaction": payment.receipt.transaction(),
+        })),
+    })
+}
+
+/// An amount by our own decimals.
+pub(crate) fn money(value: U256, asset: &Asset) -> String {
+    format!(
+        "{} {}",
+        to_decimal_text(value, asset.decimals),
+        asset.symbol
+    )
+}
+
+/// What the client says, as an exit code and advice.
+fn failed(error: &PayError) -> Failed {
+    let (exit, hint) = match error.kind() {
+        Kind::Request => (Exit::Usage, None),
+        Kind::Http => (Exit::Http, None),
+        Kind::NoOffer => (
+            Exit::NoOffer,
+            Some("`--dry-run` lists what is offered; main networks need --allow-network"),
+        ),
+        Kind::OverBudget => (
+            Exit::OverBudget,
+            Some("nothing was signed; raise the cap if you mean it"),
+        ),
+        Kind::Refused => (
+            Exit::Refused,
+            Some(
+                "the signed payment still counts against the caps: a signature cannot be taken back",
+            ),
+        ),
+        Kind::Undecided => (
+            Exit::Undecided,
+            Some("run the same command again: the same payment is sent, not a second one"),
+        ),
+        Kind::Wallet => (Exit::Failure, None),
+        _ => (Exit::Failure, None),
+    };
+    let failed = Failed {
+        exit,
+        code: Some(error.code()),
+        message: error.to_string(),
+        hint: None,
+    };
+    match hint {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
+}

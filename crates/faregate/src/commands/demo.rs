@@ -1,0 +1,239 @@
+//! `faregate demo`: the main job from end to end, in one process, with nothing but this program.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use alloy_primitives::{Address, U256};
+use faregate_client::{Caps, Client, Paid, Payment, Wallet, limits};
+use faregate_ledger::{AccountId, LedgerStore as _};
+use faregate_store::sqlite::SqliteWallet;
+use faregate_types::network;
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::commands::curl::money;
+use crate::exit::{Exit, Failed};
+use crate::printer::Printer;
+use crate::stack::{self, Stack, StackConfig};
+
+/// Longer than this means something hangs.
+const DEMO_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Starts everything, buys, checks the money, stops everything.
+///
+/// # Errors
+/// When any rail did not pay, was not served, or the books and the chain do not agree.
+pub(crate) async fn run(printer: Printer) -> Result<(), Failed> {
+    tokio::time::timeout(DEMO_TIMEOUT, whole(printer))
+        .await
+        .map_err(|_| broken("the demo did not finish in a minute"))?
+}
+
+/// One bought resource, as a row of the table.
+struct Row {
+    rail: &'static str,
+    network: String,
+    price: String,
+    transaction: String,
+    took: Duration,
+}
+
+async fn whole(printer: Printer) -> Result<(), Failed> {
+    let started = Instant::now();
+    let stack = Stack::start(StackConfig::default()).await?;
+    let steps = Steps { printer };
+    steps.say(
+        "dev chain",
+        &format!(
+            "{} at {}, test USDC at {}",
+            stack.chain,
+            stack.rpc_url(),
+            stack.asset.id.token()
+        ),
+    );
+    steps.say("facilitator", &stack.facilitator_url());
+    steps.say(
+        "gate",
+        &format!("{} in front of a sample API", stack.gate_url()),
+    );
+    let result = buy(&stack, steps).await;
+    let rows = match result {
+        Ok(rows) => rows,
+        Err(failed) => {
+            stack.shutdown().await;
+            return Err(failed);
+        }
+    };
+    stack.shutdown().await;
+    table(&rows, started.elapsed(), printer);
+    Ok(())
+}
+
+async fn buy(stack: &Stack, steps: Steps) -> Result<Vec<Row>, Failed> {
+    let url = format!("{}/joke", stack.gate_url());
+    let payee = stack::payee()
+        .ok_or_else(|| broken("there is no payee"))?
+        .address;
+    let before = on_chain(stack, payee).await?;
+    let client = client()?;
+
+    let asked = Instant::now();
+    let paid = client
+        .get(&url)
+        .send()
+        .await
+        .map_err(|error| broken(&format!("x402: {error}")))?;
+    let took = asked.elapsed();
+    let (payment, body) = served(paid).await?;
+    let price = money(payment.amount.value(), &payment.asset);
+    steps.say("asked", "GET /joke: 402 Payment Required");
+    steps.say(
+        "paid",
+        &format!("{price} to {}, signed by {}", payment.payee, payment.payer),
+    );
+    steps.say("served", &body);
+    let transaction = payment
+        .receipt
+        .transaction()
+        .ok_or_else(|| broken("there is no receipt"))?
+        .to_owned();
+
+    let received = on_chain(stack, payee).await?.checked_sub(before);
+    if received != Some(payment.amount.value()) {
+        return Err(broken("the chain does not show the payment"));
+    }
+    steps.say("on chain", &format!("{price} arrived in {transaction}"));
+    books(stack, payee, payment.amount.value()).await?;
+    steps.say(
+        "books",
+        "every account adds up, and the ledger and the chain agree",
+    );
+    Ok(vec![Row {
+        rail: "x402",
+        network: network(stack.chain).map_or_else(
+            || stack.chain.to_string(),
+            |known| format!("{} (dev chain)", known.title),
+        ),
+        price,
+        transaction,
+        took,
+    }])
+}
+
+/// A payer with a cap and books of its own.
+fn client() -> Result<Client, Failed> {
+    let payer = stack::payer().ok_or_else(|| broken("there is no payer"))?;
+    let env = [(
+        "FAREGATE_PRIVATE_KEY".to_owned(),
+        payer.private_key.to_owned(),
+    )]
+    .into();
+    let wallet = Wallet::from_env(&env).map_err(|error| broken(&error.to_string()))?;
+    let store = SqliteWallet::in_memory().map_err(|error| broken(&error.to_string()))?;
+    Client::builder()
+        .wallet(wallet)
+        .caps(Caps {
+            per_payment: limits::PER_PAYMENT_DEFAULT,
+            per_host: None,
+            per_period: None,
+        })
+        .store(Arc::new(store))
+        .build()
+        .map_err(|error| broken(&error.to_string()))
+}
+
+async fn served(paid: Paid<Response>) -> Result<(Payment, String), Failed> {
+    let payment = paid.payment.ok_or_else(|| broken("the joke was free"))?;
+    if paid.answer.status() != StatusCode::OK {
+        return Err(broken(&format!(
+            "paid, and the gate answered {}",
+            paid.answer.status()
+        )));
+    }
+    let body: Value = paid
+        .answer
+        .json()
+        .await
+        .map_err(|error| broken(&error.to_string()))?;
+    let joke = body
+        .get("joke")
+        .and_then(Value::as_str)
+        .ok_or_else(|| broken("that was no joke"))?;
+    Ok((payment, joke.to_owned()))
+}
+
+async fn on_chain(stack: &Stack, account: Address) -> Result<U256, Failed> {
+    let devchain = stack
+        .devchain()
+        .ok_or_else(|| broken("there is no dev chain"))?;
+    devchain
+        .usdc_balance(account)
+        .await
+        .map_err(|error| broken(&error.to_string()))
+}
+
+/// The ledger's totals balance, and the payee's account holds what arrived on the chain.
+async fn books(stack: &Stack, payee: Address, expected: U256) -> Result<(), Failed> {
+    let store = |error: faregate_ledger::StoreError| broken(&error.to_string());
+    let totals = stack.ledger.totals().await.map_err(store)?;
+    let account = stack
+        .ledger
+        .balance(AccountId::payee(payee), stack.asset.id)
+        .await
+        .map_err(store)?;
+    if totals.iter().all(faregate_ledger::Balance::is_balanced)
+        && account.credits_posted == expected
+    {
+        Ok(())
+    } else {
+        Err(broken("the books do not balance"))
+    }
+}
+
+fn broken(what: &str) -> Failed {
+    Failed::new(Exit::Failure, what)
+}
+
+#[derive(Clone, Copy)]
+struct Steps {
+    printer: Printer,
+}
+
+impl Steps {
+    fn say(self, what: &str, how: &str) {
+        self.printer.line(&format!("  {what:<12} {how}"));
+    }
+}
+
+fn table(rows: &[Row], elapsed: Duration, printer: Printer) {
+    printer.line(&format!(
+        "\n  {:<6} {:<26} {:<12} {:<8} transaction",
+        "rail", "network", "price", "took"
+    ));
+    for row in rows {
+        printer.line(&format!(
+            "  {:<6} {:<26} {:<12} {:<8} {}",
+            row.rail,
+            row.network,
+            row.price,
+            format!("{} ms", row.took.as_millis()),
+            row.transaction
+        ));
+    }
+    printer.line(&format!(
+        "\n{} of {} rails paid and served, in {} ms",
+        rows.len(),
+        rows.len(),
+        elapsed.as_millis()
+    ));
+    let rows: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            json!({
+                "rail": row.rail, "network": row.network, "price": row.price,
+                "transaction": row.transaction, "tookMillis": row.took.as_millis().to_string(),
+            })
+        })
+        .collect();
+    printer.data(&json!({"receipts": rows, "ok": true}));
+}

@@ -1,0 +1,10 @@
+//! One file per command.
+
+pub(crate) mod config;
+pub(crate) mod curl;
+pub(crate) mod decode;
+pub(crate) mod demo;
+pub(crate) mod dev;
+pub(crate) mod facilitator;
+pub(crate) mod gate;
+pub(crate) mod wallet;

@@ -1,0 +1,144 @@
+//! `faregate wallet`: keys, and what was spent with them.
+
+use std::path::PathBuf;
+
+use faregate_client::wallet::{ScryptCost, keystore};
+use faregate_client::{Wallet, WalletStore as _};
+use faregate_evm::OsEntropy;
+use faregate_server::config::Env;
+use faregate_types::{AssetRegistry, Secret};
+use serde_json::json;
+
+use crate::cli::{WalletArgs, WalletCommand};
+use crate::commands::curl::{books, money};
+use crate::exit::{Exit, Failed};
+use crate::printer::Printer;
+
+/// Where the password of a keystore comes from. Never an argument.
+pub(crate) const PASSWORD_NAME: &str = "FAREGATE_KEYSTORE_PASSWORD";
+
+/// Runs one of the wallet's commands.
+///
+/// # Errors
+/// When there is no key, no password, or the files cannot be used.
+pub(crate) async fn run(
+    command: &WalletCommand,
+    env: &Env,
+    printer: Printer,
+) -> Result<(), Failed> {
+    match command {
+        WalletCommand::New { keystore } => new(keystore.clone(), env, printer).await,
+        WalletCommand::Show { wallet, limit } => show(wallet, *limit, env, printer).await,
+    }
+}
+
+/// The wallet these arguments and the environment name.
+///
+/// # Errors
+/// When there is none.
+pub(crate) async fn load(args: &WalletArgs, env: &Env) -> Result<Wallet, Failed> {
+    let failed = |error: faregate_client::wallet::WalletError| {
+        Failed::usage(error.to_string())
+            .hint("faregate wallet new makes a key; FAREGATE_PRIVATE_KEY or --keystore names one")
+    };
+    match &args.keystore {
+        Some(path) => Wallet::from_keystore(path, password(env)?)
+            .await
+            .map_err(failed),
+        None => Wallet::from_env(env).map_err(failed),
+    }
+}
+
+/// Where the wallet's files are unless told otherwise.
+///
+/// # Errors
+/// When the environment has no home.
+pub(crate) fn data_folder(env: &Env) -> Result<PathBuf, Failed> {
+    let named = |name: &str| {
+        env.get(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    named("FAREGATE_HOME")
+        .or_else(|| named("XDG_DATA_HOME").map(|path| path.join("faregate")))
+        .or_else(|| named("HOME").map(|path| path.join(".local/share/faregate")))
+        .ok_or_else(|| {
+            Failed::usage("no place for the wallet's files")
+                .hint("set FAREGATE_HOME, or give --wallet-db and --keystore")
+        })
+}
+
+fn password(env: &Env) -> Result<Secret, Failed> {
+    env.get(PASSWORD_NAME)
+        .filter(|text| !text.is_empty())
+        .map(|text| Secret::new(text.as_bytes().to_vec()))
+        .ok_or_else(|| {
+            Failed::usage(format!("{PASSWORD_NAME} is not set"))
+                .hint("a password on the command line would be seen by others")
+        })
+}
+
+async fn new(path: Option<PathBuf>, env: &Env, printer: Printer) -> Result<(), Failed> {
+    let path = match path {
+        Some(path) => path,
+        None => data_folder(env)?.join("keystore.json"),
+    };
+    let password = password(env)?;
+    let (wallet, key) = Wallet::generate(&mut OsEntropy)
+        .map_err(|error| Failed::new(Exit::Failure, error.to_string()))?;
+    printer.note("encrypting the key; this takes a moment on purpose");
+    let path = keystore::create(
+        &path,
+        key,
+        password,
+        ScryptCost::STANDARD,
+        Box::new(OsEntropy),
+    )
+    .await
+    .map_err(|error| Failed::usage(format!("{}: {error}", path.display())))?;
+    printer.line(&format!(
+        "address   {}\nkeystore  {}",
+        wallet.address(),
+        path.display()
+    ));
+    printer.line("\nKeep the file and the password: there is no other copy of the key.");
+    printer.data(
+        &json!({"address": wallet.address().to_string(), "keystore": path.display().to_string()}),
+    );
+    Ok(())
+}
+
+async fn show(args: &WalletArgs, limit: u32, env: &Env, printer: Printer) -> Result<(), Failed> {
+    let wallet = load(args, env).await?;
+    let store = books(args, env).await?;
+    let spends = store
+        .recent_spends(limit)
+        .await
+        .map_err(|error| Failed::new(Exit::Failure, format!("the wallet's books: {error}")))?;
+    let registry = AssetRegistry::builtin();
+    printer.line(&format!("address  {}", wallet.address()));
+    if spends.is_empty() {
+        printer.line("no payments yet");
+    }
+    let mut rows = Vec::new();
+    for record in &spends {
+        let spend = &record.spend;
+        let price = registry.find(spend.amount.asset()).map_or_else(
+            || spend.amount.to_string(),
+            |asset| money(spend.amount.value(), asset),
+        );
+        let transaction = record.transaction.as_deref().unwrap_or("-");
+        printer.line(&format!(
+            "{:<8} {price:<16} {}  to {}  {transaction}",
+            record.state.as_str(),
+            spend.resource,
+            spend.payee
+        ));
+        rows.push(json!({
+            "id": spend.id.to_string(), "state": record.state.as_str(), "price": price, "origin": &*spend.origin,
+            "resource": &*spend.resource, "payee": &*spend.payee, "at": spend.at.as_secs(), "transaction": record.transaction.as_deref(),
+        }));
+    }
+    printer.data(&json!({"address": wallet.address().to_string(), "payments": rows}));
+    Ok(())
+}

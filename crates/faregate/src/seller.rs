@@ -1,0 +1,82 @@
+//! The sample API that `demo` and `dev` put a price on. It knows nothing about money, as any API would.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// What `GET /joke` sells.
+pub(crate) const JOKE: &str =
+    "Why did the packet pay the toll? Because it could not find a free route.";
+
+/// The running sample API.
+#[derive(Debug)]
+pub(crate) struct Seller {
+    addr: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Seller {
+    /// Starts it on a free port.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub(crate) async fn start(bind: IpAddr) -> std::io::Result<Self> {
+        let listener = TcpListener::bind((bind, 0)).await?;
+        let addr = listener.local_addr()?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let app = Router::new()
+            .route("/joke", get(joke))
+            .route("/free", get(free))
+            .fallback(nothing);
+        let task = tokio::spawn(async move {
+            let server = axum::serve(listener, app).with_graceful_shutdown(async {
+                // A dropped sender stops it too.
+                drop(stopped.await);
+            });
+            if let Err(error) = server.await {
+                tracing::error!(%error, "the sample API stopped");
+            }
+        });
+        Ok(Self { addr, stop, task })
+    }
+
+    /// Where it listens; not meant to be reached but through the gate.
+    #[must_use]
+    pub(crate) const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Stops it and waits until it has.
+    pub(crate) async fn shutdown(self) {
+        drop(self.stop);
+        if self.task.await.is_err() {
+            tracing::warn!("the sample API ended in a panic");
+        }
+    }
+}
+
+async fn joke() -> Response {
+    axum::Json(json!({"joke": JOKE})).into_response()
+}
+
+async fn free() -> Response {
+    axum::Json(json!({"message": "this one is on the house"})).into_response()
+}
+
+async fn nothing(request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    (
+        StatusCode::NOT_FOUND,
+        axum::Json(json!({"error": "no such thing", "path": path})),
+    )
+        .into_response()
+}

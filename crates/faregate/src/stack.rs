@@ -1,0 +1,291 @@
+//! The whole stack in one call: dev chain, facilitator, gate, and a sample API behind it. What `demo` and `dev` run, and
+//! what tests of the whole run.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use faregate_core::port::Facilitator;
+use faregate_devnet::{ChainConfig, DevAccount, Devchain};
+use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
+use faregate_server::config::{Config, Env};
+use faregate_server::facilitator::FacilitatorServer;
+use faregate_server::gateway::{Deps, Gateway};
+use faregate_server::http::{self, Running};
+use faregate_store::sqlite::SqliteLedger;
+use faregate_types::{Asset, AssetRegistry, ChainId, SecretKey};
+use url::Url;
+
+use crate::exit::{Exit, Failed};
+use crate::seller::Seller;
+use crate::wire;
+
+/// Places of the well-known dev accounts.
+const SIGNER: usize = 0;
+const PAYER: usize = 1;
+const PAYEE: usize = 9;
+
+/// What to run, and where.
+#[derive(Clone, Debug)]
+pub struct StackConfig {
+    /// The chain. Known ones have the test USDC at the official address.
+    pub chain: ChainId,
+    /// Where everything listens.
+    pub bind: IpAddr,
+    /// Port of the gate; 0 picks one.
+    pub gate_port: u16,
+    /// Port of the facilitator; 0 picks one.
+    pub facilitator_port: u16,
+    /// Port of the dev chain; 0 picks one.
+    pub rpc_port: u16,
+    /// A node to use instead of the dev chain.
+    pub rpc_url: Option<Url>,
+}
+
+impl Default for StackConfig {
+    /// Base Sepolia's chain id on free ports of the loopback interface.
+    fn default() -> Self {
+        Self {
+            chain: ChainId::BASE_SEPOLIA,
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            gate_port: 0,
+            facilitator_port: 0,
+            rpc_port: 0,
+            rpc_url: None,
+        }
+    }
+}
+
+/// Everything, running.
+#[derive(Debug)]
+pub struct Stack {
+    /// The chain everything settles on.
+    pub chain: ChainId,
+    /// The asset that is paid with.
+    pub asset: Asset,
+    /// The gate's ledger.
+    pub ledger: Arc<SqliteLedger>,
+    rpc_url: Url,
+    devchain: Option<Devchain>,
+    seller: Seller,
+    facilitator: Running,
+    gate: Running,
+}
+
+impl Stack {
+    /// Starts everything; returns when everything answers.
+    ///
+    /// # Errors
+    /// A port that is taken, a chain without a known asset, a node that is not the chain it should be.
+    pub async fn start(config: StackConfig) -> Result<Self, Failed> {
+        let chain = config.chain;
+        let asset = AssetRegistry::builtin()
+            .default_for(chain)
+            .cloned()
+            .ok_or_else(|| {
+                Failed::usage(format!("no test asset is known for {chain}"))
+                    .hint("try 84532, 8453, 11155111 or 31337")
+            })?;
+        let devchain = match config.rpc_url {
+            Some(_) => None,
+            None => Some(start_chain(&config).await?),
+        };
+        let rpc_url = match (&config.rpc_url, &devchain) {
+            (Some(url), _) => url.clone(),
+            (None, Some(devchain)) => url(&devchain.rpc_url())?,
+            (None, None) => return Err(Failed::new(Exit::Failure, "there is no chain")),
+        };
+        let settling = settling(chain, &rpc_url, &asset).await?;
+        let facilitator = FacilitatorServer::start(
+            SocketAddr::new(config.bind, config.facilitator_port),
+            Arc::clone(&settling),
+            memory()?,
+            wire::clock(),
+        )
+        .await
+        .map_err(start_failed)?;
+        let seller = Seller::start(config.bind).await?;
+        let ledger = memory()?;
+        let listener = http::listen(SocketAddr::new(config.bind, config.gate_port))
+            .await
+            .map_err(start_failed)?;
+        let settings = gate_config(&config, listener.local_addr()?, seller.addr())?;
+        let deps = Deps {
+            facilitator: settling,
+            store: Arc::clone(&ledger) as _,
+            clock: wire::clock(),
+        };
+        let gate = Gateway::start_on(listener, settings, deps)
+            .await
+            .map_err(start_failed)?;
+        Ok(Self {
+            chain,
+            asset,
+            ledger,
+            rpc_url,
+            devchain,
+            seller,
+            facilitator,
+            gate,
+        })
+    }
+
+    /// Where the gate is, e.g. `http://127.0.0.1:4021`.
+    #[must_use]
+    pub fn gate_url(&self) -> String {
+        format!("http://{}", self.gate.addr())
+    }
+
+    /// Where the facilitator is.
+    #[must_use]
+    pub fn facilitator_url(&self) -> String {
+        format!("http://{}", self.facilitator.addr())
+    }
+
+    /// Where the chain's JSON-RPC is.
+    #[must_use]
+    pub fn rpc_url(&self) -> String {
+        self.rpc_url.to_string().trim_end_matches('/').to_owned()
+    }
+
+    /// The dev chain, unless another node is used.
+    #[must_use]
+    pub const fn devchain(&self) -> Option<&Devchain> {
+        self.devchain.as_ref()
+    }
+
+    /// Addresses and keys as `NAME`, `value`. The keys are the well-known ones of every dev chain.
+    #[must_use]
+    pub fn env(&self) -> Vec<(&'static str, String)> {
+        let mut lines = vec![
+            ("FAREGATE_RPC_URL", self.rpc_url()),
+            ("FAREGATE_CHAIN_ID", self.chain.get().to_string()),
+            ("FAREGATE_USDC", self.asset.id.token().to_string()),
+            ("FAREGATE_GATE_URL", self.gate_url()),
+            ("FAREGATE_FACILITATOR_URL", self.facilitator_url()),
+        ];
+        for (account, key, address) in [
+            (payer(), "FAREGATE_PAYER_KEY", "FAREGATE_PAYER_ADDRESS"),
+            (payee(), "FAREGATE_PAYEE_KEY", "FAREGATE_PAYEE_ADDRESS"),
+        ] {
+            if let Some(account) = account {
+                lines.push((key, account.private_key.to_owned()));
+                lines.push((address, account.address.to_string()));
+            }
+        }
+        lines
+    }
+
+    /// Stops everything, the gate first, so that what was claimed is finished.
+    pub async fn shutdown(self) {
+        self.gate.shutdown().await;
+        self.facilitator.shutdown().await;
+        self.seller.shutdown().await;
+        if let Some(devchain) = self.devchain {
+            devchain.shutdown().await;
+        }
+    }
+}
+
+/// The account that pays in `demo` and `dev`.
+#[must_use]
+pub fn payer() -> Option<&'static DevAccount> {
+    Devchain::accounts().get(PAYER)
+}
+
+/// The account that is paid.
+#[must_use]
+pub fn payee() -> Option<&'static DevAccount> {
+    Devchain::accounts().get(PAYEE)
+}
+
+async fn start_chain(config: &StackConfig) -> Result<Devchain, Failed> {
+    let chain = ChainConfig {
+        chain_id: config.chain.get(),
+        bind: SocketAddr::new(config.bind, config.rpc_port),
+        ..ChainConfig::default()
+    };
+    Devchain::start(chain).await.map_err(|error| {
+        Failed::new(Exit::Failure, error.to_string()).hint("another port: --rpc-port 0")
+    })
+}
+
+/// One facilitator for the gate and for the facilitator's API: they share a signer, and a signer has one lane.
+async fn settling(
+    chain: ChainId,
+    rpc_url: &Url,
+    asset: &Asset,
+) -> Result<Arc<dyn Facilitator>, Failed> {
+    let no_signer = || Failed::new(Exit::Failure, "the dev chain has no signer");
+    let account = Devchain::accounts().get(SIGNER).ok_or_else(no_signer)?;
+    let key = SecretKey::from_hex(account.private_key).map_err(|_| no_signer())?;
+    let signer = LocalSigner::new(key).map_err(|_| no_signer())?;
+    let facilitator = ExactFacilitator::builder()
+        .network(NetworkConfig::new(
+            chain,
+            rpc_url.clone(),
+            vec![asset.clone()],
+        ))
+        .signer(signer)
+        .connect()
+        .await
+        .map_err(|error| Failed::new(Exit::Failure, error.to_string()))?;
+    Ok(Arc::new(facilitator))
+}
+
+/// The gate of the sample API, as a seller would configure it.
+fn gate_config(
+    config: &StackConfig,
+    gate: SocketAddr,
+    seller: SocketAddr,
+) -> Result<faregate_server::config::GatewayConfig, Failed> {
+    let payee = payee().ok_or_else(|| Failed::new(Exit::Failure, "the dev chain has no payee"))?;
+    // A main network's id is fine on a chain of our own; on somebody's node it is real money.
+    let mainnet = config.rpc_url.is_none();
+    let text = format!(
+        r#"
+mainnet = {mainnet}
+
+[gate]
+public_url = "http://{gate}"
+upstream = "http://{seller}"
+network = "{chain}"
+pay_to = "{payee}"
+store = ":memory:"
+
+[gate.facilitator]
+rpc_url = "http://127.0.0.1"
+signer_key = "env:UNUSED"
+
+[[route]]
+match = "GET /joke"
+price = "$0.001"
+description = "one joke"
+mime_type = "application/json"
+
+[[route]]
+match = "GET /free"
+price = "free"
+"#,
+        chain = config.chain,
+        payee = payee.address,
+    );
+    let env = Env::from([("UNUSED".to_owned(), payee.private_key.to_owned())]);
+    Config::parse(&text, &env)
+        .map_err(|errors| Failed::usage(errors.to_string()))?
+        .gate
+        .ok_or_else(|| Failed::new(Exit::Failure, "the sample gate is not configured"))
+}
+
+fn memory() -> Result<Arc<SqliteLedger>, Failed> {
+    SqliteLedger::in_memory()
+        .map(Arc::new)
+        .map_err(|error| Failed::new(Exit::Failure, error.to_string()).code(error.code()))
+}
+
+fn url(text: &str) -> Result<Url, Failed> {
+    Url::parse(text).map_err(|error| Failed::new(Exit::Failure, error.to_string()))
+}
+
+fn start_failed(error: impl std::fmt::Display) -> Failed {
+    Failed::new(Exit::Failure, error.to_string()).hint("is the port taken? 0 picks a free one")
+}

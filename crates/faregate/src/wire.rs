@@ -1,0 +1,154 @@
+//! Putting configured parts together: who settles, and the ledger it is written in.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use faregate_core::port::{Clock, Facilitator};
+use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
+use faregate_remote::{RemoteConfig, RemoteFacilitator};
+use faregate_server::config::{EmbeddedConfig, Env, FacilitatorSource};
+use faregate_store::sqlite::SqliteLedger;
+use faregate_types::{Code, Timestamp};
+
+use crate::exit::{Exit, Failed};
+
+/// The system's clock.
+#[must_use]
+pub(crate) fn clock() -> Arc<dyn Clock> {
+    Arc::new(|| Timestamp::from(SystemTime::now()))
+}
+
+/// The whole environment, read once.
+#[must_use]
+pub(crate) fn env() -> Env {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// Who verifies and settles for a gate.
+///
+/// # Errors
+/// A secret that is missing, a node that does not answer or is on another chain, a facilitator URL that is not one.
+pub(crate) async fn facilitator(
+    source: &FacilitatorSource,
+    env: &Env,
+) -> Result<Arc<dyn Facilitator>, Failed> {
+    match source {
+        FacilitatorSource::Embedded(config) => Ok(Arc::new(embedded(config, env).await?)),
+        FacilitatorSource::Remote {
+            url,
+            token,
+            plain_http,
+        } => {
+            let mut config = RemoteConfig::new(url.expose().clone());
+            if let Some(token) = token {
+                config = config.bearer(token.load(env).map_err(secret)?);
+            }
+            if *plain_http {
+                config.plain_http = faregate_remote::config::PlainHttp::Anywhere;
+            }
+            let remote = RemoteFacilitator::new(config)
+                .map_err(|error| Failed::usage(error.to_string()).code(error.code()))?;
+            Ok(Arc::new(remote))
+        }
+    }
+}
+
+/// A facilitator of this process: connects to its nodes and compares what it finds with what it was told.
+///
+/// # Errors
+/// As [`facilitator`].
+pub(crate) async fn embedded(
+    config: &EmbeddedConfig,
+    env: &Env,
+) -> Result<ExactFacilitator, Failed> {
+    let mut builder = ExactFacilitator::builder();
+    for network in &config.networks {
+        let mut settings = NetworkConfig::new(
+            network.chain,
+            network.rpc_url.expose().clone(),
+            network.assets.clone(),
+        );
+        settings.confirmations = network.confirmations;
+        builder = builder.network(settings);
+    }
+    for source in &config.signer_keys {
+        let key = source.load_key(env).map_err(secret)?;
+        let signer = LocalSigner::new(key)
+            .map_err(|_| Failed::usage(format!("{source} holds no usable key")))?;
+        builder = builder.signer(signer);
+    }
+    builder.connect().await.map_err(|error| {
+        Failed::new(Exit::Failure, error.to_string())
+            .hint("check rpc_url, and that the node is on the configured chain")
+    })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "fits map_err")]
+fn secret(error: faregate_server::config::SecretError) -> Failed {
+    Failed::usage(error.to_string()).code(Code::ConfigInvalid)
+}
+
+/// A ledger and the lock that keeps a second process off it.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    /// The ledger.
+    pub(crate) store: Arc<SqliteLedger>,
+    _lock: Option<File>,
+}
+
+/// Opens the ledger at `path`, or one in memory for `:memory:`.
+///
+/// One process per file: whether a reservation is being worked on or was left behind is known only to the process that made
+/// it, so two gates on one file could both serve one payment.
+///
+/// # Errors
+/// When the file is locked, damaged, from a newer version or cannot be made.
+pub(crate) async fn ledger(path: &Path) -> Result<Ledger, Failed> {
+    let path = path.to_owned();
+    tokio::task::spawn_blocking(move || open(&path))
+        .await
+        .map_err(|_| Failed::new(Exit::Failure, "opening the ledger did not finish"))?
+}
+
+fn open(path: &Path) -> Result<Ledger, Failed> {
+    let at = |error: &dyn std::fmt::Display| {
+        format!("the ledger {} cannot be used: {error}", path.display())
+    };
+    if path == Path::new(":memory:") {
+        let store = SqliteLedger::in_memory()
+            .map_err(|error| Failed::new(Exit::Failure, at(&error)).code(error.code()))?;
+        return Ok(Ledger {
+            store: Arc::new(store),
+            _lock: None,
+        });
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(PathBuf::from(name))
+        .map_err(|error| Failed::new(Exit::Failure, at(&error)))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(Failed::usage(format!(
+                "another process uses the ledger {}",
+                path.display()
+            ))
+            .hint("one gate or facilitator per ledger file"));
+        }
+        Err(TryLockError::Error(error)) => return Err(Failed::new(Exit::Failure, at(&error))),
+    }
+    let store = SqliteLedger::open(path)
+        .map_err(|error| Failed::new(Exit::Failure, at(&error)).code(error.code()))?;
+    Ok(Ledger {
+        store: Arc::new(store),
+        _lock: Some(lock),
+    })
+}
