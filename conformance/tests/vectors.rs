@@ -19,7 +19,7 @@ use faregate_conformance::excuse::Excuses;
 use faregate_conformance::folder;
 use faregate_conformance::judge::{Heard, Tally, is_undocumented, judge};
 use faregate_conformance::kind::{self, KINDS, Kind, Runner};
-use faregate_conformance::x402::facilitator;
+use faregate_conformance::x402::facilitator::{self, Way};
 
 /// One test per kind, and the list of the kinds that have one.
 macro_rules! kinds {
@@ -120,7 +120,7 @@ fn run(prefix: &str) {
     let cases = folder::cases(&folder::chosen()).unwrap();
     let is_committed = folder::chosen() == folder::committed();
     let mut tally = Tally::default();
-    for (case, heard) in answers(kind, &cases) {
+    for (case, way, heard) in answers(kind, &cases) {
         if let Ok(heard) = &heard
             && is_committed
             && is_undocumented(case, heard, &decisions)
@@ -131,7 +131,8 @@ fn run(prefix: &str) {
             );
             tally.failures.push(line);
         }
-        tally.count(case, judge(case, heard, &decisions), &excuses);
+        let judged = judge(case, heard, &decisions).map_err(|error| format!("{error}{way}"));
+        tally.count(case, judged, &excuses);
     }
     println!(
         "{prefix}: {} passed, {} excused",
@@ -153,16 +154,25 @@ fn run(prefix: &str) {
     );
 }
 
-fn answers<'a>(kind: &Kind, cases: &'a [Case]) -> Vec<(&'a Case, Result<Heard, String>)> {
+/// What was heard about each case of a kind, with a word about the way it was asked where there are several.
+fn answers<'a>(kind: &Kind, cases: &'a [Case]) -> Vec<(&'a Case, String, Result<Heard, String>)> {
     let mut own = cases
         .iter()
         .filter(|case| kind::of(case).is_some_and(|found| found.prefix == kind.prefix))
         .peekable();
     match kind.runner {
-        Runner::Pure(hear) => own.map(|case| (case, hear(case))).collect(),
-        Runner::Prose => own.map(|case| (case, Ok(Heard::same(case)))).collect(),
+        Runner::Pure(hear) => own.map(|case| (case, String::new(), hear(case))).collect(),
+        Runner::Prose => own
+            .map(|case| (case, String::new(), Ok(Heard::same(case))))
+            .collect(),
         // No chain for nothing.
         Runner::Facilitator if own.peek().is_none() => Vec::new(),
-        Runner::Facilitator => facilitator::hear(cases, kind).unwrap(),
+        Runner::Facilitator => Way::ALL
+            .into_iter()
+            .flat_map(|way| {
+                let heard = facilitator::hear(cases, kind, way).unwrap().into_iter();
+                heard.map(move |(case, heard)| (case, format!(" ({way:?})"), heard))
+            })
+            .collect(),
     }
 }

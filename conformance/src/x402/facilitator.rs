@@ -1,16 +1,16 @@
-//! What facilitators say about a payment, against our embedded facilitator on a dev chain.
+//! What facilitators say about a payment, against ours on a dev chain: in process, and as a service over HTTP.
 //!
 //! The cases were recorded one after the other on one chain: what was settled earlier is settled in later ones. So they
 //! are walked in their order, and every settlement is made, whichever kind is being judged.
 
 use std::collections::BTreeMap;
 
-use faregate_core::Verdict;
-use faregate_core::rail::x402::response_of;
-use faregate_types::hex_text;
 use faregate_types::x402::{FacilitatorRequest, SettleResponse, VerifyResponse};
+use faregate_types::{U256, hex_text};
 use serde_json::{Value, json};
 
+use super::desk::Answer;
+pub use super::desk::Way;
 use super::world::World;
 use super::{equal, rule};
 use crate::case::Case;
@@ -20,18 +20,18 @@ use crate::kind::{self, Kind, Runner};
 /// What was heard about each case of a kind.
 pub type Heardings<'a> = Vec<(&'a Case, Result<Heard, String>)>;
 
-/// Runs the cases of one kind, in their place among the others.
+/// Runs the cases of one kind, in their place among the others, against our facilitator asked in one way.
 ///
 /// # Errors
 /// When the chain of `facilitator.chain_state` cannot be had.
-pub fn hear<'a>(cases: &'a [Case], wanted: &Kind) -> Result<Heardings<'a>, String> {
+pub fn hear<'a>(cases: &'a [Case], wanted: &Kind, way: Way) -> Result<Heardings<'a>, String> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     runtime.block_on(async {
         let state = cases
             .iter()
             .find(|case| case.name == "facilitator.chain_state")
             .ok_or("there is no facilitator.chain_state to begin with")?;
-        let mut world = World::start(&state.expected).await?;
+        let mut world = World::start(&state.expected, way).await?;
         let mut heard = Vec::new();
         for case in cases {
             let Some(kind) = kind::of(case) else { continue };
@@ -135,11 +135,8 @@ async fn chain_state(world: &World, case: &Case) -> Result<Heard, String> {
     equal("token", case.expected("token")?, world.token())?;
     let balances: BTreeMap<String, String> = case.expected("balances")?;
     for (account, balance) in balances {
-        equal(
-            &account,
-            balance,
-            world.balance(&account).await?.to_string(),
-        )?;
+        let address = hex_text::parse_address(&account).map_err(|error| error.to_string())?;
+        equal(&account, balance, world.balance(address).await?.to_string())?;
     }
     Ok(Heard::same(case))
 }
@@ -159,39 +156,32 @@ fn request(case: &Case) -> Result<Vec<u8>, String> {
 }
 
 async fn verify(world: &World, body: &[u8]) -> Result<String, String> {
-    let request = match FacilitatorRequest::decode(body) {
-        Ok(request) => request,
-        Err(error) => return Ok(format!("http {} {}", error.http_status(), error.code)),
-    };
-    let response = match world.verify(&request).await? {
-        Verdict::Valid { payer } => VerifyResponse::valid(payer),
-        Verdict::Invalid(refusal) => VerifyResponse::invalid(&refusal),
-    };
-    verified("us", &response)
+    match world.desk().verify(body).await? {
+        Answer::Verdict(response) => verified("us", &response),
+        Answer::NoRequest { status, code } => Ok(format!("http {status} {code}")),
+    }
 }
 
 /// Settles, and insists that the money that moved is what the answer says.
 async fn settle(world: &mut World, body: &[u8]) -> Result<String, String> {
-    let request = match FacilitatorRequest::decode(body) {
-        Ok(request) => request,
-        Err(error) => return Ok(format!("http {} {}", error.http_status(), error.code)),
+    let request = FacilitatorRequest::decode(body).ok();
+    let terms = request.and_then(|request| Some(request.exact().ok()?.terms));
+    let payee = terms.as_ref().map(|terms| terms.pay_to).unwrap_or_default();
+    let before = world.balance(payee).await?;
+    let response = match world.desk().settle(body).await? {
+        Answer::Verdict(response) => response,
+        Answer::NoRequest { status, code } => return Ok(format!("http {status} {code}")),
     };
-    let Ok(payment) = request.exact() else {
-        return settled("us", &response_of(&request, &world.settle(&request).await));
-    };
-    let payee = payment.terms.pay_to.to_string();
-    let before = world.balance(&payee).await?;
-    let response = response_of(&request, &world.settle(&request).await);
-    let moved = world.balance(&payee).await?.saturating_sub(before);
+    let moved = world.balance(payee).await?.saturating_sub(before);
     let answer = settled("us", &response)?;
     let earlier = world.remember(body, &answer, &response.transaction);
+    let price = terms.map(|terms| terms.amount).unwrap_or_default();
     let is_new = response.success && earlier.is_none();
-    let due = if is_new {
-        payment.terms.amount
-    } else {
-        Default::default()
-    };
-    equal("the money that moved", due, moved)?;
+    equal(
+        "the money that moved",
+        if is_new { price } else { U256::ZERO },
+        moved,
+    )?;
     if earlier.is_some_and(|earlier| earlier == response.transaction) {
         return Ok(format!("{answer}{}", rule::AGAIN));
     }

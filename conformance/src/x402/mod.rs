@@ -1,5 +1,6 @@
 //! The runners of the x402 recordings, by what they look at.
 
+mod desk;
 pub mod facilitator;
 pub mod header;
 pub mod money;

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use faregate_core::port::NoTrail;
-use faregate_core::{Facilitator, SettleOutcome, Verdict};
 use faregate_devnet::{ChainConfig, Devchain};
 use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
 use faregate_types::x402::FacilitatorRequest;
@@ -12,11 +10,13 @@ use faregate_types::{
 };
 use serde_json::{Value, json};
 
+use super::desk::{Desk, Way};
+
 /// The chain, the facilitator, and what was settled so far.
 pub(super) struct World {
     chain: Devchain,
     asset: Asset,
-    facilitator: ExactFacilitator,
+    desk: Desk,
     http: reqwest::Client,
     /// Requests that were settled, with the answer in words and the transaction.
     settled: BTreeMap<Vec<u8>, (String, String)>,
@@ -24,7 +24,7 @@ pub(super) struct World {
 
 impl World {
     /// Starts a chain with the chain id and the balances of `facilitator.chain_state`.
-    pub(super) async fn start(state: &Value) -> Result<Self, String> {
+    pub(super) async fn start(state: &Value, way: Way) -> Result<Self, String> {
         let number = state.get("chainId").and_then(Value::as_u64);
         let chain_id = number
             .and_then(ChainId::new)
@@ -52,12 +52,13 @@ impl World {
             .await
             .map_err(|error| error.to_string())?;
         let http = reqwest::Client::builder()
+            .no_proxy()
             .build()
             .map_err(|error| error.to_string())?;
         let world = Self {
             chain,
             asset,
-            facilitator,
+            desk: Desk::open(way, facilitator, &http).await?,
             http,
             settled: BTreeMap::new(),
         };
@@ -71,6 +72,7 @@ impl World {
     }
 
     pub(super) async fn stop(self) {
+        self.desk.close().await;
         self.chain.shutdown().await;
     }
 
@@ -89,23 +91,14 @@ impl World {
         )
     }
 
-    pub(super) async fn balance(&self, account: &str) -> Result<U256, String> {
-        let account = address(account)?;
-        self.chain
-            .usdc_balance(account)
-            .await
-            .map_err(|error| error.to_string())
+    /// The facilitator.
+    pub(super) const fn desk(&self) -> &Desk {
+        &self.desk
     }
 
-    pub(super) async fn verify(&self, request: &FacilitatorRequest) -> Result<Verdict, String> {
-        self.facilitator
-            .verify(request)
-            .await
-            .map_err(|away| away.to_string())
-    }
-
-    pub(super) async fn settle(&self, request: &FacilitatorRequest) -> SettleOutcome {
-        self.facilitator.settle(request, &NoTrail).await
+    pub(super) async fn balance(&self, account: Address) -> Result<U256, String> {
+        let balance = self.chain.usdc_balance(account).await;
+        balance.map_err(|error| error.to_string())
     }
 
     /// Notes the first answer to a request that named a transaction, and gives back the transaction noted before.
@@ -193,7 +186,8 @@ impl World {
     /// Mints what is missing, or sends away what is too much; the account has to be a dev account then.
     async fn set_balance(&self, account: &str, balance: &str) -> Result<(), String> {
         let wanted = parse_atomic(balance).map_err(|error| error.to_string())?;
-        let (account, has) = (address(account)?, self.balance(account).await?);
+        let account = address(account)?;
+        let has = self.balance(account).await?;
         if let Some(missing) = wanted.checked_sub(has) {
             let minted = self.chain.mint_usdc(account, missing).await;
             return minted.map(drop).map_err(|error| error.to_string());
@@ -270,7 +264,7 @@ mod tests {
     fn the_wallet_knows_its_owner() {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
-            let world = World::start(&json!({ "chainId": 84532, "balances": {} }))
+            let world = World::start(&json!({ "chainId": 84532, "balances": {} }), Way::Embedded)
                 .await
                 .unwrap();
             let account = |index: usize| Devchain::accounts()[index];
