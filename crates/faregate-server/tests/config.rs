@@ -137,6 +137,11 @@ fn faults(errors: &ConfigErrors) -> Vec<(&'static str, usize)> {
 type Case = (usize, &'static str, &'static [(&'static str, usize)]);
 
 const MISTAKES: &[Case] = &[
+    (
+        1,
+        "[gate]\nlimits = { request_body_bytes_max = 9, paid_body_bytes_max = 10 }",
+        &[("contradiction", 2)],
+    ),
     (1, "[gates]", &[("unknown_key", 1), ("contradiction", 7)]),
     (1, "[gate", &[("syntax", 1)]),
     (1, "[gate]\ncolour = \"red\"", &[("unknown_key", 2)]),

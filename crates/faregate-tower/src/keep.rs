@@ -68,7 +68,12 @@ pub(crate) async fn while_streaming(
                 kept: BytesMut::new(),
                 bytes_max,
             };
-            tokio::spawn(pump.run(body, sender).in_current_span());
+            let purchase = settings.purchases.enter();
+            let task = async move {
+                pump.run(body, sender).await;
+                drop(purchase);
+            };
+            tokio::spawn(task.in_current_span());
             Body::new(Piped(receiver))
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faregate_core::{Offer, Till};
+use tokio::sync::watch;
 use tower::Layer;
 
 use crate::cors::Cors;
@@ -33,6 +34,23 @@ pub(crate) struct Settings {
     pub(crate) response_bytes_max: usize,
     pub(crate) kept_bytes_max: usize,
     pub(crate) serve_timeout: Duration,
+    pub(crate) purchases: Purchases,
+}
+
+/// Counts purchases in progress, also those whose payer hung up: a program that stops waits for them.
+#[derive(Clone, Debug, Default)]
+pub struct Purchases(Arc<watch::Sender<()>>);
+
+impl Purchases {
+    /// A purchase in progress for as long as what this returns lives.
+    pub(crate) fn enter(&self) -> watch::Receiver<()> {
+        self.0.subscribe()
+    }
+
+    /// Returns once no purchase is in progress.
+    pub async fn ended(&self) {
+        self.0.closed().await;
+    }
 }
 
 /// No rail of the till can be paid for the offer. Served like this the route would be free or unreachable, so it does not
@@ -66,6 +84,7 @@ impl<P: Pricing> PaywallLayer<P> {
             response_bytes_max: limits::RESPONSE_BYTES_MAX,
             kept_bytes_max: limits::KEPT_BYTES_MAX,
             serve_timeout: limits::SERVE_TIMEOUT,
+            purchases: Purchases::default(),
         };
         Self {
             shared: Shared {
@@ -104,6 +123,18 @@ impl<P: Pricing> PaywallLayer<P> {
     #[must_use]
     pub fn serve_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.serve_timeout = timeout)
+    }
+
+    /// Counts with these purchases, so that several layers can be waited for at once.
+    #[must_use]
+    pub fn counted_by(self, purchases: Purchases) -> Self {
+        self.with(|settings| settings.purchases = purchases)
+    }
+
+    /// The purchases in progress.
+    #[must_use]
+    pub fn purchases(&self) -> Purchases {
+        self.shared.settings.purchases.clone()
     }
 
     fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {

@@ -53,6 +53,6 @@ mod service;
 
 pub use cors::Cors;
 pub use extract::{NotPaid, Paid};
-pub use layer::{NoRail, PaywallLayer};
+pub use layer::{NoRail, PaywallLayer, Purchases};
 pub use price::{Price, Priced, Pricing};
 pub use service::{Paywall, PaywallFuture};

@@ -90,7 +90,13 @@ where
             }
         };
         let asked = head.headers.clone();
-        let task = tokio::spawn(self.sell(head, body).in_current_span());
+        let purchase = settings.purchases.enter();
+        let task = async move {
+            let answer = self.sell(head, body).await;
+            drop(purchase);
+            answer
+        };
+        let task = tokio::spawn(task.in_current_span());
         match task.await {
             Ok(answer) => answer,
             Err(error) => {

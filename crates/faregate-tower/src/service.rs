@@ -34,6 +34,20 @@ impl<S, P> Paywall<S, P> {
     }
 }
 
+impl<S: Clone, P> Paywall<S, P> {
+    /// The same service with other prices. Whoever makes them asks [`Till::serves`](faregate_core::Till::serves) first.
+    #[must_use]
+    pub fn with_pricing<Q: Pricing>(&self, pricing: Q) -> Paywall<S, Q> {
+        let Shared { till, settings, .. } = &self.shared;
+        let shared = Shared {
+            till: till.clone(),
+            pricing,
+            settings: Arc::clone(settings),
+        };
+        Paywall::new(self.inner.clone(), shared)
+    }
+}
+
 impl<S: fmt::Debug, P: fmt::Debug> fmt::Debug for Paywall<S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Paywall")

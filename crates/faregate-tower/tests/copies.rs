@@ -102,7 +102,8 @@ async fn a_payer_who_hangs_up_has_bought_all_the_same() {
     for policy in [After, Before] {
         let world = World::new();
         let (runs, gate) = (Arc::new(AtomicU32::new(0)), Arc::new(Semaphore::new(0)));
-        let service = world.layer(policy).layer(slow(&runs, &gate));
+        let layer = world.layer(policy);
+        let service = layer.layer(slow(&runs, &gate));
         let credential = credential_v2(&ask(service.clone(), get()).await, 1);
         let purchase = tokio::spawn(service.clone().oneshot(paying(&credential)));
         while world.store.recent_payments(1).await.unwrap().is_empty() {
@@ -110,7 +111,11 @@ async fn a_payer_who_hangs_up_has_bought_all_the_same() {
         }
         purchase.abort();
         assert!(purchase.await.unwrap_err().is_cancelled());
+        let ended = layer.purchases();
+        let early = tokio::time::timeout(Duration::from_millis(20), ended.ended()).await;
+        assert!(early.is_err(), "a purchase goes on without its payer");
         gate.add_permits(1);
+        ended.ended().await;
         let answer = ask_until_done(service.clone(), &credential).await;
         assert_eq!(answer.status(), StatusCode::OK);
         assert_eq!(text(answer).await, "run 1");

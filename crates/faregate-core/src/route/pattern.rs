@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::path::{NormalisedPath, PathError, segment_key};
+use super::path::{NormalisedPath, PathError, normalise_path, segment_key};
 
 /// Longest pattern, in bytes.
 pub const PATTERN_BYTES_MAX: usize = 1_024;
@@ -114,6 +114,14 @@ impl RoutePattern {
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         self.host.as_deref()
+    }
+
+    /// The path it matches, in the form that goes over the wire, when it matches one path only.
+    #[must_use]
+    pub fn fixed_path(&self) -> Option<String> {
+        self.literal()?;
+        let path = self.text.split_whitespace().next_back()?;
+        normalise_path(path).ok().map(|path| path.wire().to_owned())
     }
 
     /// True when a request is for this route. `OPTIONS` is for every route of its path: it is answered, never sold.
@@ -413,7 +421,6 @@ fn form_covers(own: &[Piece], theirs: &[Piece]) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::normalise_path;
     use super::*;
 
     fn takes(pattern: &str, path: &str) -> bool {
@@ -494,6 +501,21 @@ mod tests {
             (long.as_str(), PatternError::TooLong),
         ] {
             assert_eq!(RoutePattern::parse(text).err(), Some(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_without_wildcards_has_one_path() {
+        for (pattern, path) in [
+            ("GET /Joke", Some("/Joke")),
+            ("/a//b/", Some("/a/b/")),
+            ("/a%2fb", Some("/a%2Fb")),
+            ("/", Some("/")),
+            ("/a/*", None),
+            ("/[id]", None),
+        ] {
+            let found = RoutePattern::parse(pattern).unwrap().fixed_path();
+            assert_eq!(found.as_deref(), path, "{pattern}");
         }
     }
 

@@ -294,6 +294,10 @@ fn gateway_limits(section: &Section<'_, '_>) -> GatewayLimits {
     };
     secs("upstream_timeout_secs", &mut limits.upstream_timeout);
     secs("request_timeout_secs", &mut limits.request_timeout);
+    if limits.paid_body_bytes_max > limits.request_body_bytes_max {
+        let message = "expected at most request_body_bytes_max";
+        table.fault(ConfigCode::Contradiction, "paid_body_bytes_max", message);
+    }
     table.finish();
     limits
 }

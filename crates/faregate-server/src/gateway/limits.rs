@@ -39,7 +39,7 @@ pub const SUPPORTED_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GatewayLimits {
-    /// Longest body of a request on a free route, in bytes. It streams through.
+    /// Longest body of any request, in bytes. On a free route it streams through.
     pub request_body_bytes_max: usize,
     /// Longest body of a paid request, in bytes. It is read whole before the payment is claimed.
     pub paid_body_bytes_max: usize,

@@ -38,7 +38,10 @@ pub use stack::{Gate, GateFuture};
 
 /// What a gate stands on.
 #[derive(Clone)]
-#[allow(clippy::exhaustive_structs, reason = "made by literal in the program that wires")]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "made by literal in the program that wires"
+)]
 pub struct Deps {
     /// Who verifies and settles.
     pub facilitator: Arc<dyn Facilitator>,
@@ -102,9 +105,10 @@ impl StartError {
     pub const fn code(&self) -> Code {
         match self {
             Self::Http(_) => Code::Internal,
-            Self::Offer { .. } | Self::NoRail { .. } | Self::NotSupported { .. } | Self::Upstream { .. } => {
-                Code::ConfigInvalid
-            }
+            Self::Offer { .. }
+            | Self::NoRail { .. }
+            | Self::NotSupported { .. }
+            | Self::Upstream { .. } => Code::ConfigInvalid,
             Self::FacilitatorAway(away) => away.code,
         }
     }
@@ -130,7 +134,11 @@ impl Gateway {
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn start_on(listener: TcpListener, config: GatewayConfig, deps: Deps) -> Result<Running, StartError> {
+    pub async fn start_on(
+        listener: TcpListener,
+        config: GatewayConfig,
+        deps: Deps,
+    ) -> Result<Running, StartError> {
         check_support(&config, deps.facilitator.as_ref()).await?;
         let (gate, purchases) = build(&config, deps)?;
         let running = http::serve(listener, gate, http_limits(&config), "gate")?;
@@ -148,7 +156,11 @@ pub fn router(config: &GatewayConfig, deps: Deps) -> Result<Gate, StartError> {
 }
 
 fn build(config: &GatewayConfig, deps: Deps) -> Result<(Gate, Purchases), StartError> {
-    let Deps { facilitator, store, clock } = deps;
+    let Deps {
+        facilitator,
+        store,
+        clock,
+    } = deps;
     let readiness = Readiness::new(Arc::clone(&store), Arc::clone(&facilitator));
     let till = Till::new(store, clock, vec![Arc::new(X402::new(facilitator))]);
     let purchases = Purchases::default();
@@ -158,20 +170,30 @@ fn build(config: &GatewayConfig, deps: Deps) -> Result<(Gate, Purchases), StartE
 
 fn http_limits(config: &GatewayConfig) -> Limits {
     let own = &config.limits;
-    let mut limits = Limits::default();
-    limits.body_bytes_max = u64::try_from(own.request_body_bytes_max).unwrap_or(u64::MAX);
-    limits.requests_max = own.requests_max;
-    limits.connections_max = own.connections_max;
-    limits.request_timeout = own.request_timeout;
-    limits
+    Limits {
+        body_bytes_max: u64::try_from(own.request_body_bytes_max).unwrap_or(u64::MAX),
+        requests_max: own.requests_max,
+        connections_max: own.connections_max,
+        request_timeout: own.request_timeout,
+        ..Limits::default()
+    }
 }
 
 /// Every ask of every route against what the facilitator says it settles.
-async fn check_support(config: &GatewayConfig, facilitator: &dyn Facilitator) -> Result<(), StartError> {
-    if config.routes.iter().all(|route| matches!(route.price, RoutePrice::Free)) {
+async fn check_support(
+    config: &GatewayConfig,
+    facilitator: &dyn Facilitator,
+) -> Result<(), StartError> {
+    if config
+        .routes
+        .iter()
+        .all(|route| matches!(route.price, RoutePrice::Free))
+    {
         return Ok(());
     }
-    let late = Away { code: Code::FacilitatorUnavailable };
+    let late = Away {
+        code: Code::FacilitatorUnavailable,
+    };
     let answer = timeout(limits::SUPPORTED_TIMEOUT, facilitator.supported()).await;
     let supported = match answer.unwrap_or(Err(late)) {
         Ok(supported) => supported,
@@ -194,8 +216,12 @@ fn check_route(route: &RouteConfig, supported: &SupportedResponse) -> Result<(),
     for ask in &offer.asks {
         let chain = ask.asset.id.chain();
         let network = chain.to_string();
-        let named = |name: &str| name == network || name == "eip155:*" || Some(name) == chain.v1_name();
-        let settled = supported.kinds.iter().any(|kind| kind.scheme == "exact" && named(&kind.network));
+        let named =
+            |name: &str| name == network || name == "eip155:*" || Some(name) == chain.v1_name();
+        let settled = supported
+            .kinds
+            .iter()
+            .any(|kind| kind.scheme == "exact" && named(&kind.network));
         if !settled {
             return Err(StartError::NotSupported {
                 route: route.pattern.text().into(),

@@ -21,7 +21,9 @@ use faregate_ledger::LedgerStore;
 use faregate_store::sqlite::SqliteLedger;
 use faregate_tower::PaywallLayer;
 use faregate_types::x402::exact::Payload;
-use faregate_types::x402::{FacilitatorRequest, SettleResponse, SupportedResponse, header, v1, v2};
+use faregate_types::x402::{
+    FacilitatorRequest, Kind, SettleResponse, SupportedResponse, Version, header, v1, v2,
+};
 use faregate_types::{
     Address, Amount, AssetRegistry, Authorization, B256, ChainId, Code, PaymentId, RailName,
     Refusal, Timestamp, U256,
@@ -56,6 +58,7 @@ pub struct Fake {
     pub resolved: Mutex<End>,
     pub verdict: Mutex<Result<(), Code>>,
     pub away: Mutex<Option<Code>>,
+    pub supported: Mutex<Result<Vec<Kind>, Code>>,
     /// Settlements wait for a permit.
     pub gate: Semaphore,
     spent: Mutex<BTreeSet<PaymentId>>,
@@ -71,6 +74,10 @@ impl Default for Fake {
             resolved: Mutex::new(End::Unknown),
             verdict: Mutex::new(Ok(())),
             away: Mutex::new(None),
+            supported: Mutex::new(Ok(vec![
+                Kind::exact(Version::V2, "eip155:84532"),
+                Kind::exact(Version::V1, "base-sepolia"),
+            ])),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             spent: Mutex::default(),
         }
@@ -98,11 +105,15 @@ fn outcome(end: End) -> SettleOutcome {
 
 impl Facilitator for Fake {
     fn supported(&self) -> BoxFuture<'_, Result<SupportedResponse, Away>> {
-        Box::pin(async {
-            Err(Away {
-                code: Code::FacilitatorUnavailable,
-            })
-        })
+        let answer = self.supported.lock().unwrap().clone();
+        Box::pin(std::future::ready(match answer {
+            Ok(kinds) => Ok(SupportedResponse {
+                kinds,
+                extensions: Vec::new(),
+                signers: std::collections::BTreeMap::new(),
+            }),
+            Err(code) => Err(Away { code }),
+        }))
     }
 
     fn verify<'a>(

@@ -1,0 +1,190 @@
+//! The way of a request through the gate, in order. What comes before it (sizes, times, numbers) is [`crate::http`].
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::response::Response;
+use faregate_core::route::{PathError, normalise_path};
+use faregate_tower::{PaywallFuture, respond};
+use faregate_types::{Code, Problem};
+use futures_util::future::BoxFuture;
+use http::header::{ALLOW, HOST};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use tower::{Service, ServiceExt};
+
+use super::proxy::Proxy;
+use super::table::{Destination, Fare, Table, asked_method};
+use crate::health::{self, Readiness};
+
+/// The gate as a service. Cheap to clone.
+#[derive(Clone)]
+pub struct Gate {
+    table: Arc<Table>,
+    health: axum::Router,
+}
+
+impl Gate {
+    pub(super) fn new(table: Table, readiness: Readiness) -> Self {
+        Self {
+            table: Arc::new(table),
+            health: health::router(readiness),
+        }
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate").finish_non_exhaustive()
+    }
+}
+
+/// The answer of a [`Gate`] on its way.
+#[allow(missing_debug_implementations, reason = "a future has nothing to show")]
+pub struct GateFuture(Way);
+
+enum Way {
+    Ready(Option<Response>),
+    Sold(PaywallFuture<Infallible>),
+    Waiting(BoxFuture<'static, Result<Response, Infallible>>),
+}
+
+impl GateFuture {
+    fn problem(about: &Problem) -> Self {
+        Self(Way::Ready(Some(respond::problem(about))))
+    }
+}
+
+impl Future for GateFuture {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Way::Ready(response) => response
+                .take()
+                .map_or(Poll::Pending, |response| Poll::Ready(Ok(response))),
+            Way::Sold(future) => Pin::new(future).poll(context),
+            Way::Waiting(future) => future.as_mut().poll(context),
+        }
+    }
+}
+
+impl Service<Request<Body>> for Gate {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = GateFuture;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Proxies and paywalls over them are always ready; the number of requests is bounded in front of the gate.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> GateFuture {
+        // 1 Methods that turn a gate into something else are not for it, and a method in small letters is one that some
+        //   programs read as another.
+        let method = request.method();
+        if matches!(*method, Method::CONNECT | Method::TRACE)
+            || method.as_str().contains(|c: char| c.is_ascii_lowercase())
+        {
+            return GateFuture::problem(&Problem::new(Code::MethodNotAllowed));
+        }
+        // 2 One reading of the path, for the price list and for the upstream.
+        let uri = request.uri().clone();
+        let path = match normalise_path(uri.path()) {
+            Ok(path) => path,
+            Err(PathError::TooLong) => return GateFuture::problem(&Problem::new(Code::UriTooLong)),
+            Err(error) => {
+                return GateFuture::problem(
+                    &Problem::new(Code::BadRequest).detail(error.to_string()),
+                );
+            }
+        };
+        // 3 The gate's own health, whatever the routes say.
+        if matches!(path.key(), "/livez" | "/readyz") {
+            return self.health(request);
+        }
+        // 4 The host the payer asked for, to choose between routes and for nothing else.
+        let Some(host) = asked_host(request.headers(), &uri) else {
+            return GateFuture::problem(
+                &Problem::new(Code::BadRequest).detail("expected one Host header"),
+            );
+        };
+        // 5 The first route that matches decides price and upstream.
+        let method = asked_method(request.method(), request.headers());
+        let destination = self.table.find(&method, host.as_deref(), &path);
+        // 6 Upstream and fingerprint see the path as it was compared.
+        let Some(target) = target(&uri, path.wire()) else {
+            return GateFuture::problem(&Problem::new(Code::BadRequest));
+        };
+        *request.uri_mut() = target;
+        // 7 The paywall, and the proxy behind it.
+        match destination {
+            Destination::Fare(Fare::Fixed(paywall)) => {
+                GateFuture(Way::Sold(paywall.clone().call(request)))
+            }
+            Destination::Fare(Fare::PerPath(many)) => {
+                GateFuture(Way::Sold(many.paywall(&path).call(request)))
+            }
+            Destination::Fare(Fare::Free(proxy)) | Destination::Free(proxy) => {
+                straight(proxy, request)
+            }
+            Destination::Nowhere => GateFuture::problem(&Problem::new(Code::NotFound)),
+            Destination::OtherMethods(methods) => other_methods(&methods),
+            Destination::Ambiguous => {
+                let detail = "the path has an encoded slash or a ; parameter that other programs read as another path";
+                GateFuture::problem(&Problem::new(Code::BadRequest).detail(detail))
+            }
+        }
+    }
+}
+
+impl Gate {
+    fn health(&self, request: Request<Body>) -> GateFuture {
+        let router = self.health.clone();
+        GateFuture(Way::Waiting(Box::pin(router.oneshot(request))))
+    }
+}
+
+fn straight(proxy: &Proxy, request: Request<Body>) -> GateFuture {
+    GateFuture(Way::Waiting(proxy.clone().call(request)))
+}
+
+fn other_methods(methods: &[Method]) -> GateFuture {
+    let mut response = respond::problem(&Problem::new(Code::MethodNotAllowed));
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    if let Ok(value) = HeaderValue::from_str(&names.join(", ")) {
+        response.headers_mut().insert(ALLOW, value);
+    }
+    GateFuture(Way::Ready(Some(response)))
+}
+
+/// The host of the request: of the URL when it is absolute, else of the one `Host` header. `None` for several or an
+/// unreadable one; no host at all is `Some(None)`.
+fn asked_host<'r>(headers: &HeaderMap, uri: &'r Uri) -> Option<Option<std::borrow::Cow<'r, str>>> {
+    if let Some(authority) = uri.authority() {
+        return Some(Some(authority.as_str().into()));
+    }
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => Some(None),
+        (Some(host), None) => host.to_str().ok().map(|host| Some(host.to_owned().into())),
+        (Some(_), Some(_)) => None,
+    }
+}
+
+/// The request target with this path and the old query, without host.
+fn target(uri: &Uri, path: &str) -> Option<Uri> {
+    if uri.authority().is_none() && uri.path() == path {
+        return Some(uri.clone());
+    }
+    let target = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    PathAndQuery::try_from(target).ok().map(Uri::from)
+}

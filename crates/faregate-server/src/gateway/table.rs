@@ -1,0 +1,202 @@
+//! From configuration to services: one entry per route, ready to be called.
+
+use std::sync::Arc;
+
+use faregate_core::route::{Lookup, NormalisedPath, RouteTable};
+use faregate_core::{Offer, Resource, Till};
+use faregate_tower::{Paywall, PaywallLayer, Priced, Purchases};
+use http::{HeaderMap, Method};
+use tower::Layer;
+use url::Url;
+
+use super::StartError;
+use super::proxy::{Client, Proxy, Upstream};
+use crate::config::{GatewayConfig, RouteConfig, RouteOffer, RoutePrice, Unmatched};
+
+/// All routes, and what happens to the rest.
+pub(super) struct Table {
+    routes: RouteTable<Fare>,
+    unmatched: Option<Proxy>,
+}
+
+/// What a route's requests go through.
+pub(super) enum Fare {
+    /// Straight to the upstream.
+    Free(Proxy),
+    /// One price, one URL.
+    Fixed(Paywall<Proxy>),
+    /// One price for many paths, each a resource with a URL of its own.
+    PerPath(Box<PerPath>),
+}
+
+/// See [`Fare::PerPath`].
+pub(super) struct PerPath {
+    paywall: Paywall<Proxy>,
+    offer: Arc<Priced>,
+    public_url: Box<str>,
+}
+
+impl PerPath {
+    /// The paywall with the offer for this path.
+    pub(super) fn paywall(&self, path: &NormalisedPath<'_>) -> Paywall<Proxy> {
+        let url = format!("{}{}", self.public_url, path.wire());
+        self.paywall
+            .with_pricing(Priced::new(self.offer.offer().at(url)))
+    }
+}
+
+/// Where a request goes.
+pub(super) enum Destination<'t> {
+    /// A route.
+    Fare(&'t Fare),
+    /// No route, and that is free.
+    Free(&'t Proxy),
+    /// No route.
+    Nowhere,
+    /// Routes for this path, and none for this method.
+    OtherMethods(Vec<Method>),
+    /// Two programs could read the path as two routes.
+    Ambiguous,
+}
+
+impl Table {
+    pub(super) fn new(
+        config: &GatewayConfig,
+        till: &Till,
+        purchases: &Purchases,
+    ) -> Result<Self, StartError> {
+        let client = Client::new(&config.limits);
+        let public_url = config.public_url.as_str().trim_end_matches('/');
+        let maker = Maker {
+            config,
+            till,
+            purchases,
+            client: &client,
+            public_url,
+        };
+        let mut routes = Vec::new();
+        for route in &config.routes {
+            routes.push((route.pattern.clone(), maker.fare(route)?));
+        }
+        let unmatched = match &config.unmatched {
+            Unmatched::Refuse => None,
+            Unmatched::Free(url) => Some(maker.proxy("unmatched", url)?),
+        };
+        Ok(Self {
+            routes: RouteTable::new(routes),
+            unmatched,
+        })
+    }
+
+    pub(super) fn find(
+        &self,
+        method: &Method,
+        host: Option<&str>,
+        path: &NormalisedPath<'_>,
+    ) -> Destination<'_> {
+        match self.routes.find(method, host, path) {
+            Lookup::Route(fare) => Destination::Fare(fare),
+            Lookup::Ambiguous => Destination::Ambiguous,
+            Lookup::Unmatched => match &self.unmatched {
+                Some(proxy) => Destination::Free(proxy),
+                None => self.refusal(host, path),
+            },
+        }
+    }
+
+    fn refusal(&self, host: Option<&str>, path: &NormalisedPath<'_>) -> Destination<'_> {
+        if !self.routes.knows_path(host, path) {
+            return Destination::Nowhere;
+        }
+        let methods = [
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ];
+        let taken =
+            |method: &Method| matches!(self.routes.find(method, host, path), Lookup::Route(_));
+        Destination::OtherMethods(methods.into_iter().filter(taken).collect())
+    }
+}
+
+/// What a request asks for, as far as routes care: a preflight asks for the method that is to follow.
+pub(super) fn asked_method(method: &Method, headers: &HeaderMap) -> Method {
+    let following = headers
+        .get(http::header::ACCESS_CONTROL_REQUEST_METHOD)
+        .filter(|_| *method == Method::OPTIONS)
+        .and_then(|value| Method::from_bytes(value.as_bytes()).ok());
+    following.unwrap_or_else(|| method.clone())
+}
+
+struct Maker<'m> {
+    config: &'m GatewayConfig,
+    till: &'m Till,
+    purchases: &'m Purchases,
+    client: &'m Client,
+    public_url: &'m str,
+}
+
+impl Maker<'_> {
+    fn proxy(&self, route: &str, url: &Url) -> Result<Proxy, StartError> {
+        let upstream = Upstream::new(url, &self.config.public_url);
+        let upstream = upstream.ok_or_else(|| StartError::Upstream {
+            route: route.into(),
+            url: url.as_str().into(),
+        })?;
+        Ok(Proxy::new(self.client.clone(), upstream))
+    }
+
+    fn fare(&self, route: &RouteConfig) -> Result<Fare, StartError> {
+        let name = route.pattern.text();
+        let proxy = self.proxy(name, &route.upstream)?;
+        let RoutePrice::Paid(terms) = &route.price else {
+            return Ok(Fare::Free(proxy));
+        };
+        let fixed = route.pattern.fixed_path();
+        let url = format!("{}{}", self.public_url, fixed.as_deref().unwrap_or("/"));
+        let offer = offer(name, url, terms)?;
+        let many = fixed.is_none().then(|| offer.at(""));
+        let limits = &self.config.limits;
+        let layer = PaywallLayer::new(self.till.clone(), offer)
+            .map_err(|_| StartError::NoRail { route: name.into() })?
+            .cors(self.config.cors.clone())
+            .request_body_bytes_max(limits.paid_body_bytes_max)
+            .response_bytes_max(limits.response_bytes_max)
+            .kept_bytes_max(limits.kept_bytes_max)
+            .counted_by(self.purchases.clone());
+        let paywall = layer.layer(proxy);
+        Ok(match many {
+            None => Fare::Fixed(paywall),
+            Some(offer) => {
+                let public_url = self.public_url.into();
+                Fare::PerPath(Box::new(PerPath {
+                    paywall,
+                    offer: Priced::new(offer),
+                    public_url,
+                }))
+            }
+        })
+    }
+}
+
+fn offer(route: &str, url: String, terms: &RouteOffer) -> Result<Offer, StartError> {
+    let resource = Resource {
+        url: url.into(),
+        description: terms.description.clone(),
+        mime_type: terms.mime_type.clone(),
+    };
+    Offer::new(
+        route,
+        resource,
+        terms.asks.clone(),
+        terms.settle,
+        terms.max_timeout_secs,
+    )
+    .map_err(|source| StartError::Offer {
+        route: route.into(),
+        source,
+    })
+}

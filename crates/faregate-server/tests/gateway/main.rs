@@ -1,0 +1,11 @@
+//! The gate from its port to a real service behind it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may")]
+
+#[path = "../../../faregate-tower/tests/common/mod.rs"]
+mod common;
+mod hostile;
+mod kit;
+mod proxying;
+mod selling;
+mod starting;
