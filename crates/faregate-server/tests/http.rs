@@ -455,3 +455,25 @@ async fn problems_have_the_codes_status() {
     assert_eq!(body["code"], "unsupported_media_type");
     assert_eq!(body["detail"], "say what it is");
 }
+
+#[tokio::test]
+async fn a_service_can_see_who_asks() {
+    let who = get(async |request: axum::extract::Request| {
+        request
+            .extensions()
+            .get::<http::Peer>()
+            .map(|peer| peer.0.to_string())
+            .unwrap_or_default()
+    });
+    let listener = http::listen(SocketAddr::from(([127, 0, 0, 1], 0)))
+        .await
+        .unwrap();
+    let app = Router::new().route("/", who);
+    let running = http::serve(listener, app, Limits::default(), "test").unwrap();
+    let mut stream = connect(running.addr()).await;
+    let own = stream.local_addr().unwrap().to_string();
+    // What a stranger says about itself changes nothing.
+    let request = "GET / HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 192.0.2.1\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    assert!(rest(&mut stream).await.ends_with(&own));
+}
