@@ -473,7 +473,8 @@ async fn a_service_can_see_who_asks() {
     let mut stream = connect(running.addr()).await;
     let own = stream.local_addr().unwrap().to_string();
     // What a stranger says about itself changes nothing.
-    let request = "GET / HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 192.0.2.1\r\nconnection: close\r\n\r\n";
+    let request =
+        "GET / HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 192.0.2.1\r\nconnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     assert!(rest(&mut stream).await.ends_with(&own));
 }
