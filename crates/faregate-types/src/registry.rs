@@ -71,14 +71,16 @@ impl AssetRegistry {
     }
 
     /// The asset of a chain with this symbol, letter case aside. Where two share a symbol, the default wins, then the
-    /// lower address.
+    /// lower address. `USD` is the default where no asset is called so: `1.50 USD` means what `$1.50` does.
     #[must_use]
     pub fn by_symbol(&self, chain: ChainId, symbol: &str) -> Option<&Asset> {
         let fits =
             |asset: &&Asset| asset.id.chain() == chain && asset.symbol.eq_ignore_ascii_case(symbol);
-        self.default_for(chain)
+        let default = self.default_for(chain);
+        default
             .filter(fits)
             .or_else(|| self.iter().find(fits))
+            .or_else(|| default.filter(|_| symbol.eq_ignore_ascii_case("USD")))
     }
 
     /// Every asset, by chain and address.

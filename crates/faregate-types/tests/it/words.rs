@@ -182,6 +182,16 @@ fn the_registry_knows_a_default_for_every_chain_it_lists() {
         "Tether USD"
     );
     assert_eq!(registry.by_symbol(celo, "EURC"), None);
+    // `1.50 USD` is a price in the default asset, unless an asset is called USD.
+    assert_eq!(registry.by_symbol(celo, "USD"), registry.default_for(celo));
+    let mut dollar = registry.by_symbol(celo, "USDT").unwrap().clone();
+    dollar.symbol = Cow::Borrowed("usd");
+    let renamed = registry.clone().with(dollar.clone());
+    assert_eq!(renamed.by_symbol(celo, "USD"), Some(&dollar));
+    assert_eq!(
+        registry.by_symbol(ChainId::new(999_999).unwrap(), "USD"),
+        None
+    );
     assert_eq!(registry.default_for(ChainId::new(999_999).unwrap()), None);
 }
 
