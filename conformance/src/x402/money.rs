@@ -1,11 +1,9 @@
 //! Prices.
 
-use std::sync::Arc;
-
-use faregate_core::{Ask, Offer, Payee, Resource, SettlePolicy};
+use faregate_core::Ask;
+use faregate_server::config::{Config, Env, RoutePrice};
 use faregate_types::{
-    Address, Amount, Asset, AssetId, AssetRegistry, ChainId, MoneyText, RailName, TokenDomain,
-    TransferMethod, U256, hex_text,
+    Asset, AssetId, AssetRegistry, ChainId, MoneyText, TokenDomain, TransferMethod, U256, hex_text,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -87,7 +85,7 @@ pub fn price_v1(case: &Case) -> Result<Heard, String> {
     } else {
         peers_wording(case)?
     };
-    let ours = offered(&price, chain).map_or(REFUSED.to_owned(), |ask| {
+    let ours = offered(&price, &network).map_or(REFUSED.to_owned(), |ask| {
         wording(&ask.amount.value().to_string(), &ask.asset)
     });
     let ruling = if price.contains(',') {
@@ -152,26 +150,28 @@ fn text(price: &Value) -> String {
     }
 }
 
-/// The way from a price text to an offer that can be made; `None` where it ends.
-fn offered(price: &str, chain: ChainId) -> Option<Ask> {
-    let registry = AssetRegistry::builtin();
-    let price = MoneyText::parse(price).ok()?;
-    let asset = match price.currency() {
-        None | Some("USD") => registry.default_for(chain)?,
-        Some(symbol) => registry.by_symbol(chain, symbol)?,
-    };
-    let ask = Ask {
-        rail: RailName::X402,
-        amount: Amount::new(price.to_atomic(asset.decimals).ok()?, asset.id),
-        asset: asset.clone(),
-        payee: Payee::Evm(Address::repeat_byte(1)),
-    };
-    let resource = Resource {
-        url: "https://api.example.com/".into(),
-        description: "".into(),
-        mime_type: "".into(),
-    };
-    let route: Arc<str> = "route".into();
-    let offer = Offer::new(route, resource, vec![ask], SettlePolicy::Before, 60).ok()?;
-    offer.asks().first().cloned()
+/// What the gate asks for when this price stands in its configuration; `None` when the configuration is refused.
+fn offered(price: &str, network: &str) -> Option<Ask> {
+    // What JSON writes as a text, TOML reads as one.
+    let (price, network) = (Value::from(price), Value::from(network));
+    let text = format!(
+        r#"
+        mainnet = true
+        [gate]
+        public_url = "https://api.example.com"
+        upstream = "http://127.0.0.1:8000"
+        pay_to = "0xa0Ee7A142d267C1f36714E4a8F75612F20a79720"
+        facilitator = {{ url = "https://facilitator.example.com" }}
+        network = {network}
+        [[route]]
+        match = "/"
+        price = {price}
+        "#
+    );
+    let config = Config::parse(&text, &Env::new()).ok()?;
+    let route = config.gate?.routes.pop()?;
+    match route.price {
+        RoutePrice::Paid(offer) => offer.asks.into_iter().next(),
+        RoutePrice::Free => None,
+    }
 }
