@@ -23,6 +23,9 @@ pub const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Longest wait for the next piece of a request body.
 pub const BODY_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Longest time for the whole body of a request to the facilitator; it is small.
+pub const FACILITATOR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Longest wait for the head of the answer. Above what the slowest settlement and the slowest paid service may take
 /// together; the services' own deadlines are shorter.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);

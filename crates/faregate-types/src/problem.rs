@@ -7,7 +7,8 @@ use crate::code::{Code, Retry};
 use crate::refusal::{Refusal, one_line};
 
 /// The reference page that explains every code.
-const CODES_PAGE: &str = "https://github.com/faregate/faregate/blob/main/docs/src/reference/codes.md";
+const CODES_PAGE: &str =
+    "https://github.com/faregate/faregate/blob/main/docs/src/reference/codes.md";
 
 /// The body of an error answer: `{type, title, status, code, detail?, hint?, retryAfterSecs?}`.
 ///

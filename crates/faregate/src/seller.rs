@@ -1,9 +1,11 @@
 //! The sample API that `demo` and `dev` put a price on. It knows nothing about money, as any API would.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -20,6 +22,7 @@ pub(crate) const JOKE: &str =
 #[derive(Debug)]
 pub(crate) struct Seller {
     addr: SocketAddr,
+    jokes: Arc<AtomicU64>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -33,10 +36,12 @@ impl Seller {
         let listener = TcpListener::bind((bind, 0)).await?;
         let addr = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
+        let jokes = Arc::new(AtomicU64::new(0));
         let app = Router::new()
             .route("/joke", get(joke))
             .route("/free", get(free))
-            .fallback(nothing);
+            .fallback(nothing)
+            .with_state(Arc::clone(&jokes));
         let task = tokio::spawn(async move {
             let server = axum::serve(listener, app).with_graceful_shutdown(async {
                 // A dropped sender stops it too.
@@ -46,13 +51,24 @@ impl Seller {
                 tracing::error!(%error, "the sample API stopped");
             }
         });
-        Ok(Self { addr, stop, task })
+        Ok(Self {
+            addr,
+            jokes,
+            stop,
+            task,
+        })
     }
 
     /// Where it listens; not meant to be reached but through the gate.
     #[must_use]
     pub(crate) const fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// How many jokes were told: how often the thing that is sold was really run.
+    #[must_use]
+    pub(crate) fn jokes(&self) -> u64 {
+        self.jokes.load(Ordering::SeqCst)
     }
 
     /// Stops it and waits until it has.
@@ -64,7 +80,8 @@ impl Seller {
     }
 }
 
-async fn joke() -> Response {
+async fn joke(State(jokes): State<Arc<AtomicU64>>) -> Response {
+    jokes.fetch_add(1, Ordering::SeqCst);
     axum::Json(json!({"joke": JOKE})).into_response()
 }
 

@@ -153,6 +153,12 @@ impl Stack {
         self.devchain.as_ref()
     }
 
+    /// How often the sample API really ran its `/joke`.
+    #[must_use]
+    pub fn jokes_told(&self) -> u64 {
+        self.seller.jokes()
+    }
+
     /// Addresses and keys as `NAME`, `value`. The keys are the well-known ones of every dev chain.
     #[must_use]
     pub fn env(&self) -> Vec<(&'static str, String)> {

@@ -7,6 +7,9 @@ use faregate_types::{Code, Problem};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time::timeout;
+
+use crate::limits::FACILITATOR_BODY_TIMEOUT;
 
 /// Reads and decodes, or says what is wrong.
 pub(super) async fn read(request: Request<Body>) -> Result<FacilitatorRequest, Problem> {
@@ -17,10 +20,15 @@ pub(super) async fn read(request: Request<Body>) -> Result<FacilitatorRequest, P
     if announced(&head.headers).is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(too_large());
     }
-    let body = match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
-        Err(_) => return Err(Problem::new(Code::BadRequest).detail("the body broke off")),
+    // A deadline for all of it: a body that drips would keep each single wait short.
+    let reading = Limited::new(body, BODY_BYTES_MAX).collect();
+    let body = match timeout(FACILITATOR_BODY_TIMEOUT, reading).await {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
+        Ok(Err(_)) => return Err(Problem::new(Code::BadRequest).detail("the body broke off")),
+        Err(_elapsed) => {
+            return Err(Problem::new(Code::RequestTimeout).detail("the body came too slowly"));
+        }
     };
     FacilitatorRequest::decode(&body).map_err(|error| Problem::from(&error))
 }

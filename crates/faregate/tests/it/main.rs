@@ -1,0 +1,12 @@
+//! The whole program: the stack in one call, and the command as it is typed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may"
+)]
+
+mod cli;
+mod support;
+mod whole;

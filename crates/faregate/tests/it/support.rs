@@ -1,0 +1,93 @@
+//! The whole stack, and payments signed by hand, so that a test decides what is sent and how often.
+
+use std::sync::Once;
+use std::time::SystemTime;
+
+use alloy_primitives::{Address, B256, U256};
+use faregate::stack::{Stack, StackConfig, payee, payer};
+use faregate_evm::{LocalSigner, OsEntropy, random_nonce, sign_authorization};
+use faregate_types::x402::exact::Payload;
+use faregate_types::x402::{VersionTag, header, v2};
+use faregate_types::{Authorization, SecretKey, Timestamp};
+
+static TLS: Once = Once::new();
+
+/// Everything, on free ports.
+pub(crate) async fn stack() -> Stack {
+    Stack::start(StackConfig::default()).await.unwrap()
+}
+
+/// A plain HTTP client, as a stranger would use.
+pub(crate) fn http() -> reqwest::Client {
+    TLS.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+pub(crate) fn payer_key() -> &'static str {
+    payer().unwrap().private_key
+}
+
+pub(crate) fn payee_address() -> Address {
+    payee().unwrap().address
+}
+
+/// What the gate asks for `path`.
+pub(crate) async fn offer(stack: &Stack, path: &str) -> v2::PaymentRequired {
+    let answer = http()
+        .get(format!("{}{path}", stack.gate_url()))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 402);
+    header::decode_payment_required(answer.headers()[header::PAYMENT_REQUIRED].as_bytes()).unwrap()
+}
+
+/// A signed v2 payment for what the gate asks, as the value of `PAYMENT-SIGNATURE`.
+pub(crate) async fn payment(stack: &Stack, path: &str) -> String {
+    let required = offer(stack, path).await;
+    let accepted = required.accepts[0].clone();
+    let nonce = random_nonce(&mut OsEntropy).unwrap();
+    header::encode(&v2::PaymentPayload {
+        x402_version: VersionTag,
+        resource: Some(required.resource),
+        payload: sign(stack, &accepted, nonce).await.to_value(),
+        accepted,
+        extensions: None,
+    })
+}
+
+async fn sign(stack: &Stack, accepted: &v2::PaymentRequirements, nonce: B256) -> Payload {
+    let now = Timestamp::from(SystemTime::now()).as_secs();
+    let authorization = Authorization {
+        from: payer().unwrap().address,
+        to: accepted.pay_to.parse().unwrap(),
+        value: accepted.amount.parse().unwrap(),
+        valid_after: U256::ZERO,
+        valid_before: U256::from(now + accepted.max_timeout_seconds.as_secs()),
+        nonce,
+    };
+    let signer = LocalSigner::new(SecretKey::from_hex(payer_key()).unwrap()).unwrap();
+    let asset = &stack.asset;
+    let signature = sign_authorization(
+        &signer,
+        &asset.domain,
+        stack.chain,
+        asset.id.token(),
+        &authorization,
+    )
+    .unwrap();
+    Payload {
+        authorization,
+        signature,
+    }
+}
+
+/// What the payee holds on the chain.
+pub(crate) async fn received(stack: &Stack) -> U256 {
+    stack
+        .devchain()
+        .unwrap()
+        .usdc_balance(payee_address())
+        .await
+        .unwrap()
+}
