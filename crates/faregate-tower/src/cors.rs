@@ -40,6 +40,11 @@ const METHODS: HeaderValue =
 const ASKED_BYTES_MAX: usize = 1_024;
 
 impl Cors {
+    /// True when the answer's headers differ from page to page.
+    pub(crate) const fn depends_on_request(&self) -> bool {
+        matches!(self, Self::Origins(_))
+    }
+
     /// Adds what a browser needs to hand the answer to the page.
     pub(crate) fn apply(&self, request: &HeaderMap, answer: &mut HeaderMap) {
         let Some(origin) = self.allowed_origin(request, answer) else {

@@ -134,7 +134,7 @@ where
         let cors = &settings.cors;
         Ok(match outcome {
             Outcome::Unpaid { challenge, .. } => {
-                respond::Prepared::new(&challenge).response(cors, &asked)
+                respond::Prepared::new(&challenge, cors).response(&asked)
             }
             Outcome::Refused {
                 challenge, receipt, ..

@@ -58,30 +58,42 @@ const NOT_KEPT: [HeaderName; 6] = [
 pub struct Prepared {
     headers: HeaderMap,
     body: Bytes,
+    cors: Cors,
 }
 
 impl Prepared {
     /// The answer that carries this challenge.
     #[must_use]
-    pub fn new(challenge: &Challenge) -> Self {
+    pub fn new(challenge: &Challenge, cors: &Cors) -> Self {
         let mut headers = HeaderMap::with_capacity(12);
         headers.insert(CONTENT_TYPE, JSON);
         headers.insert(CACHE_CONTROL, NO_STORE);
         headers.insert(VARY, VARY_CREDENTIALS);
         headers.extend(challenge.headers.iter().cloned());
+        if !cors.depends_on_request() {
+            cors.apply(&HeaderMap::new(), &mut headers);
+        }
         Self {
             headers,
             body: challenge.bytes.clone(),
+            cors: cors.clone(),
         }
+    }
+
+    /// True when it was made for pages of these origins.
+    pub(crate) fn is_for(&self, cors: &Cors) -> bool {
+        self.cors == *cors
     }
 
     /// The answer to a request with these headers.
     #[must_use]
-    pub fn response(&self, cors: &Cors, request: &HeaderMap) -> Response {
+    pub fn response(&self, request: &HeaderMap) -> Response {
         let mut response = Response::new(Body::from(self.body.clone()));
         *response.status_mut() = StatusCode::PAYMENT_REQUIRED;
         *response.headers_mut() = self.headers.clone();
-        cors.apply(request, response.headers_mut());
+        if self.cors.depends_on_request() {
+            self.cors.apply(request, response.headers_mut());
+        }
         response
     }
 }
@@ -140,7 +152,7 @@ pub(crate) fn refused(
     cors: &Cors,
     request: &HeaderMap,
 ) -> Response {
-    let mut response = Prepared::new(challenge).response(cors, request);
+    let mut response = Prepared::new(challenge, cors).response(request);
     response.headers_mut().extend(receipt);
     response
 }

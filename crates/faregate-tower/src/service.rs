@@ -13,7 +13,8 @@ use bytes::Bytes;
 use faregate_core::Reading;
 use faregate_types::{Code, Refusal};
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, Method, Request};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, Method, Request};
 use tower::{BoxError, Service};
 
 use crate::layer::{Settings, Shared};
@@ -119,22 +120,19 @@ where
                 return PaywallFuture::waiting(async move { Ok(answer.await?.map(Body::new)) });
             }
         };
-        let settings = Arc::clone(&self.shared.settings);
         if head.method == Method::OPTIONS {
-            // Answered here whoever asks: behind the paywall it could be a way around it.
-            return PaywallFuture::ready(respond::preflight(&settings.cors, &head.headers));
+            return PaywallFuture::ready(self.shared.preflight(&head.headers));
         }
         match self.shared.till.read(&head.headers) {
-            Reading::Nothing => {
-                if let Some(prepared) = priced.prepared.get() {
-                    return PaywallFuture::ready(prepared.response(&settings.cors, &head.headers));
-                }
-                self.challenge(priced, head.headers, Refusal::new(Code::PaymentRequired))
-            }
+            Reading::Nothing => match self.shared.prepared(&priced, &head.headers) {
+                Some(response) => PaywallFuture::ready(response),
+                None => self.challenge(priced, head.headers, Refusal::new(Code::PaymentRequired)),
+            },
             Reading::Malformed(refusal) => self.challenge(priced, head.headers, refusal),
             Reading::Found(credential) => {
                 let inner = self.ready_inner();
-                let till = self.shared.till.clone();
+                let Shared { till, settings, .. } = &self.shared;
+                let (till, settings) = (till.clone(), Arc::clone(settings));
                 let purchase = Purchase {
                     inner,
                     till,
@@ -145,6 +143,45 @@ where
                 PaywallFuture::waiting(purchase.run(head, Body::new(body)))
             }
         }
+    }
+}
+
+impl<S> Paywall<S> {
+    /// The answer that needs neither the service nor any waiting: a preflight's, and the 402 once it was made. `None` means
+    /// that the service has to be called. For routers that want to spare themselves a clone.
+    #[must_use]
+    pub fn at_once(&self, method: &Method, headers: &HeaderMap) -> Option<Response> {
+        if method == Method::OPTIONS {
+            return Some(self.shared.preflight(headers));
+        }
+        // Only a hint, so that a credential is not decoded twice.
+        let maybe_paid = CREDENTIALS.iter().any(|name| headers.contains_key(name));
+        if maybe_paid || !matches!(self.shared.till.read(headers), Reading::Nothing) {
+            return None;
+        }
+        self.shared.prepared(&self.shared.pricing, headers)
+    }
+}
+
+/// Headers that credentials come in.
+const CREDENTIALS: [HeaderName; 3] = [
+    HeaderName::from_static("payment-signature"),
+    HeaderName::from_static("x-payment"),
+    AUTHORIZATION,
+];
+
+impl<P> Shared<P> {
+    /// Answered here whoever asks: behind the paywall it could be a way around it.
+    fn preflight(&self, request: &HeaderMap) -> Response {
+        respond::preflight(&self.settings.cors, request)
+    }
+
+    /// The 402, if it was made already.
+    fn prepared(&self, priced: &Priced, request: &HeaderMap) -> Option<Response> {
+        let prepared = priced.prepared.get()?;
+        prepared
+            .is_for(&self.settings.cors)
+            .then(|| prepared.response(request))
     }
 }
 
@@ -166,8 +203,8 @@ impl<S: Clone, P> Paywall<S, P> {
         PaywallFuture::waiting(async move {
             let response = match till.challenge(priced.offer(), &why).await {
                 Ok(challenge) => {
-                    let prepared = respond::Prepared::new(&challenge);
-                    let response = prepared.response(&settings.cors, &request);
+                    let prepared = respond::Prepared::new(&challenge, &settings.cors);
+                    let response = prepared.response(&request);
                     if why.code == Code::PaymentRequired && challenge.reusable {
                         // A lost race stores the same answer.
                         drop(priced.prepared.set(prepared));
