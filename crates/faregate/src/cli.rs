@@ -98,6 +98,10 @@ pub struct ConfigArgs {
 
 /// `faregate curl`. The short flags mean what they mean to curl.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub struct CurlArgs {
     /// What to fetch.
     pub url: String,

@@ -177,7 +177,7 @@ async fn bad_credentials_get_a_fresh_402_and_change_nothing() {
         payload["payload"]["authorization"]["value"] = json!("1");
         header::encode(&payload)
     };
-    let (cut, long) = (good[..good.len() / 2].to_owned(), "A".repeat(40_000));
+    let (cut, long) = (good[..100].to_owned(), "A".repeat(40_000));
     let before = received(&stack).await;
     for (name, value, error) in [
         ("payment-signature", "", "malformed_credential"),
