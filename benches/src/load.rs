@@ -23,8 +23,13 @@ impl Measured {
     /// Whole answers per second.
     #[must_use]
     pub fn per_second(&self) -> u64 {
-        let micros = u64::try_from(self.elapsed.as_micros()).unwrap_or(u64::MAX).max(1);
-        self.answers.saturating_mul(1_000_000).checked_div(micros).unwrap_or(0)
+        let micros = u64::try_from(self.elapsed.as_micros())
+            .unwrap_or(u64::MAX)
+            .max(1);
+        self.answers
+            .saturating_mul(1_000_000)
+            .checked_div(micros)
+            .unwrap_or(0)
     }
 
     /// The latency that `percent` of the answers stayed below, in microseconds.
@@ -67,7 +72,14 @@ pub async fn run(
     let request: Arc<[u8]> = request.into();
     let started = Instant::now();
     let workers: Vec<_> = (0..connections)
-        .map(|_| tokio::spawn(worker(addr, Arc::clone(&request), status, Arc::clone(&stop))))
+        .map(|_| {
+            tokio::spawn(worker(
+                addr,
+                Arc::clone(&request),
+                status,
+                Arc::clone(&stop),
+            ))
+        })
         .collect();
     tokio::time::sleep(duration).await;
     stop.store(true, Ordering::Relaxed);
@@ -78,7 +90,11 @@ pub async fn run(
     let elapsed = started.elapsed();
     latencies_us.sort_unstable();
     let answers = u64::try_from(latencies_us.len()).unwrap_or(u64::MAX);
-    Ok(Measured { answers, elapsed, latencies_us })
+    Ok(Measured {
+        answers,
+        elapsed,
+        latencies_us,
+    })
 }
 
 async fn worker(
@@ -98,7 +114,10 @@ async fn worker(
         let head = answer(&mut stream, &mut buffer).await?;
         if !head.starts_with(expected.as_bytes()) {
             let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-            return Err(LoadError::Status { expected: status, got: String::from_utf8_lossy(line).into_owned() });
+            return Err(LoadError::Status {
+                expected: status,
+                got: String::from_utf8_lossy(line).into_owned(),
+            });
         }
         latencies.push(u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX));
     }
@@ -127,15 +146,22 @@ async fn answer<'b>(stream: &mut TcpStream, buffer: &'b mut [u8]) -> Result<&'b 
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
 }
 
 fn content_length(head: &[u8]) -> usize {
     const NAME: &[u8] = b"content-length: ";
     let lower = head.to_ascii_lowercase();
-    let digits = find(&lower, NAME).and_then(|at| lower.get(at.saturating_add(NAME.len())..)).unwrap_or_default();
+    let digits = find(&lower, NAME)
+        .and_then(|at| lower.get(at.saturating_add(NAME.len())..))
+        .unwrap_or_default();
     digits
         .iter()
         .take_while(|byte| byte.is_ascii_digit())
-        .fold(0_usize, |sum, digit| sum.saturating_mul(10).saturating_add(usize::from(digit.saturating_sub(b'0'))))
+        .fold(0_usize, |sum, digit| {
+            sum.saturating_mul(10)
+                .saturating_add(usize::from(digit.saturating_sub(b'0')))
+        })
 }

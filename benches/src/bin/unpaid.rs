@@ -28,8 +28,15 @@ const CONNECTIONS: usize = 32;
 
 fn main() -> Result<(), Failed> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    match arguments
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
         ["serve", what] => runtime.block_on(serve(what)),
         [seconds, rounds] => runtime.block_on(measure(seconds.parse()?, rounds.parse()?)),
         _ => runtime.block_on(measure(5, 5)),
@@ -43,7 +50,9 @@ async fn serve(what: &str) -> Result<(), Failed> {
     let joke = get(|| async { "ok" });
     let app = match what {
         "ok" => Router::new().route("/joke", joke),
-        "paywall" => Router::new().route("/joke", joke.layer(PaywallLayer::new(till()?, offer()?)?)),
+        "paywall" => {
+            Router::new().route("/joke", joke.layer(PaywallLayer::new(till()?, offer()?)?))
+        }
         _ => return Err("serve ok | paywall".into()),
     };
     axum::serve(listener, app).await?;
@@ -52,12 +61,19 @@ async fn serve(what: &str) -> Result<(), Failed> {
 
 fn till() -> Result<Till, Failed> {
     let store = Arc::new(SqliteLedger::in_memory()?);
-    Ok(Till::new(store, Arc::new(|| Timestamp::from_secs(0)), vec![Arc::new(X402::new(Arc::new(Silent)))]))
+    Ok(Till::new(
+        store,
+        Arc::new(|| Timestamp::from_secs(0)),
+        vec![Arc::new(X402::new(Arc::new(Silent)))],
+    ))
 }
 
 fn offer() -> Result<Offer, Failed> {
     let registry = AssetRegistry::builtin();
-    let asset = registry.default_for(ChainId::BASE_SEPOLIA).ok_or("no asset")?.clone();
+    let asset = registry
+        .default_for(ChainId::BASE_SEPOLIA)
+        .ok_or("no asset")?
+        .clone();
     let ask = Ask {
         rail: RailName::X402,
         amount: Amount::new(U256::from(1000), asset.id),
@@ -69,7 +85,13 @@ fn offer() -> Result<Offer, Failed> {
         description: "one joke".into(),
         mime_type: "text/plain".into(),
     };
-    Ok(Offer::new("joke", resource, vec![ask], SettlePolicy::After, 60)?)
+    Ok(Offer::new(
+        "joke",
+        resource,
+        vec![ask],
+        SettlePolicy::After,
+        60,
+    )?)
 }
 
 /// Kills its process when dropped.
@@ -80,10 +102,16 @@ struct Server {
 
 impl Server {
     fn start(what: &str) -> Result<Self, Failed> {
-        let mut child = Command::new(std::env::current_exe()?).args(["serve", what]).stdout(Stdio::piped()).spawn()?;
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["serve", what])
+            .stdout(Stdio::piped())
+            .spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-        Ok(Self { addr: line.trim().parse()?, child })
+        Ok(Self {
+            addr: line.trim().parse()?,
+            child,
+        })
     }
 }
 
@@ -96,17 +124,37 @@ impl Drop for Server {
 
 async fn measure(seconds: u64, rounds: usize) -> Result<(), Failed> {
     let (ok, paywall) = (Server::start("ok")?, Server::start("paywall")?);
-    let request = b"GET /joke HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: bench\r\naccept: */*\r\n\r\n";
-    let run = |addr, status| load::run(addr, request, status, CONNECTIONS, Duration::from_secs(seconds));
+    let request =
+        b"GET /joke HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: bench\r\naccept: */*\r\n\r\n";
+    let run = |addr, status| {
+        load::run(
+            addr,
+            request,
+            status,
+            CONNECTIONS,
+            Duration::from_secs(seconds),
+        )
+    };
     // A first round warms everything up and does not count.
     load::run(ok.addr, request, 200, CONNECTIONS, Duration::from_secs(1)).await?;
-    load::run(paywall.addr, request, 402, CONNECTIONS, Duration::from_secs(1)).await?;
+    load::run(
+        paywall.addr,
+        request,
+        402,
+        CONNECTIONS,
+        Duration::from_secs(1),
+    )
+    .await?;
     println!("round   200 ok/s   402/s      ratio   402 p50 us   402 p99 us");
     let mut ratios = Vec::new();
     for round in 1..=rounds {
         let floor = run(ok.addr, 200).await?;
         let ours = run(paywall.addr, 402).await?;
-        let percent = ours.per_second().saturating_mul(100).checked_div(floor.per_second()).unwrap_or(0);
+        let percent = ours
+            .per_second()
+            .saturating_mul(100)
+            .checked_div(floor.per_second())
+            .unwrap_or(0);
         println!(
             "{round:<7} {:<10} {:<10} {percent} %    {:<12} {}",
             floor.per_second(),
@@ -117,7 +165,10 @@ async fn measure(seconds: u64, rounds: usize) -> Result<(), Failed> {
         ratios.push(percent);
     }
     ratios.sort_unstable();
-    let median = ratios.get(ratios.len().checked_div(2).unwrap_or(0)).copied().unwrap_or(0);
+    let median = ratios
+        .get(ratios.len().checked_div(2).unwrap_or(0))
+        .copied()
+        .unwrap_or(0);
     println!("median  {median} % of the floor (goal: 70 %)");
     Ok(())
 }
