@@ -1,5 +1,5 @@
-//! The gate: a reverse proxy with prices. Every request goes through [`stack`]; what it costs and where it goes comes from
-//! one [`table`]; [`proxy`] carries it there.
+//! The gate: a reverse proxy with prices. Every request goes through `stack`; what it costs and where it goes comes from
+//! one `table`; `proxy` carries it there.
 //!
 //! | request | answer |
 //! |---|---|
