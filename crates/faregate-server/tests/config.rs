@@ -12,6 +12,7 @@ use faregate_server::config::{
 };
 use faregate_tower::Cors;
 use faregate_types::{ChainId, U256};
+use proptest::prelude::*;
 
 const KEY: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
@@ -488,4 +489,28 @@ fn a_key_can_be_in_a_file() {
             .load_key(&Env::new())
             .is_err()
     );
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_configuration_or_refused(text in ".{0,200}") {
+        drop(Config::parse(&text, &env()));
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_or_read_and_never_more(
+        name in prop::sample::select(vec!["gate-remote.toml", "gate-embedded.toml", "facilitator.toml"]),
+        at in any::<prop::sample::Index>(),
+        cut in 0_usize..40,
+        instead in "[\\[\\]{}\"'=#a0-9$é\n]{0,4}",
+    ) {
+        let text = example(name);
+        let start = text.floor_char_boundary(at.index(text.len()));
+        let end = text.floor_char_boundary((start + cut).min(text.len()));
+        let damaged = format!("{}{instead}{}", &text[..start], &text[end..]);
+        match Config::parse(&damaged, &env()) {
+            Ok(config) => prop_assert!(config.gate.is_some() || config.facilitator.is_some()),
+            Err(errors) => prop_assert!(errors.iter().next().is_some()),
+        }
+    }
 }
