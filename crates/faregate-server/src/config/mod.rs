@@ -33,6 +33,7 @@ mod gate;
 mod parts;
 mod price;
 mod reader;
+mod route;
 mod secret;
 
 use faregate_types::{Asset, AssetId, AssetRegistry, TokenDomain, TransferMethod};
@@ -42,9 +43,10 @@ use reader::{Reader, Section};
 
 pub use error::{ConfigCode, ConfigError, ConfigErrors};
 pub use facilitator::{EmbeddedConfig, EmbeddedNetwork, FacilitatorConfig, FacilitatorSource};
-pub use gate::{GatewayConfig, RouteConfig, RouteOffer, RoutePrice, Unmatched};
+pub use gate::{GatewayConfig, Unmatched};
 pub use parts::PrivateUrl;
 pub use reader::Env;
+pub use route::{RouteConfig, RouteOffer, RoutePrice};
 pub use secret::{SecretError, SecretSource};
 
 /// A whole file.

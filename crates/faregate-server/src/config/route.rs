@@ -1,0 +1,286 @@
+//! `[[route]]`: what is sold, for what, and where it comes from.
+
+use faregate_core::route::{RoutePattern, RouteTable, Shadow};
+use faregate_core::{Ask, SettlePolicy};
+use faregate_types::{Address, ChainId};
+use http::Method;
+use url::Url;
+
+use super::error::ConfigCode;
+use super::facilitator::Surroundings;
+use super::parts::{self, UrlKind};
+use super::price::{self, PriceText};
+use super::reader::{Inherited, Section};
+use crate::gateway::limits;
+
+/// One route.
+#[derive(Clone, Debug)]
+pub struct RouteConfig {
+    /// Which requests.
+    pub pattern: RoutePattern,
+    /// Where they go.
+    pub upstream: Url,
+    /// What they cost.
+    pub price: RoutePrice,
+}
+
+/// What a route costs.
+#[derive(Clone, Debug)]
+pub enum RoutePrice {
+    /// Nothing, and the file says so.
+    Free,
+    /// This.
+    Paid(RouteOffer),
+}
+
+/// A price with its terms.
+#[derive(Clone, Debug)]
+pub struct RouteOffer {
+    /// Every way to pay.
+    pub asks: Vec<Ask>,
+    /// When the money moves.
+    pub settle: SettlePolicy,
+    /// What it is, for people and agents; may be empty.
+    pub description: Box<str>,
+    /// What comes back; may be empty.
+    pub mime_type: Box<str>,
+    /// How long a signed payment has to stay valid, in seconds.
+    pub max_timeout_secs: u64,
+}
+
+/// What routes inherit.
+pub(super) struct Defaults {
+    pub(super) chain: Inherited<ChainId>,
+    pub(super) pay_to: Inherited<Address>,
+    pub(super) upstream: Inherited<Url>,
+    pub(super) max_timeout_secs: u64,
+}
+
+const KEYS_OF_PAID_ROUTES: [&str; 6] = [
+    "settle",
+    "network",
+    "pay_to",
+    "description",
+    "mime_type",
+    "max_timeout_secs",
+];
+
+pub(super) fn max_timeout_secs(section: &Section<'_, '_>) -> Option<u64> {
+    section.number("max_timeout_secs", 10..=3_600)
+}
+
+/// Reads every `[[route]]`, and looks for routes that hide each other.
+pub(super) fn read_all(
+    gate: &Section<'_, '_>,
+    sections: Vec<Section<'_, '_>>,
+    about: Surroundings<'_>,
+    defaults: &Defaults,
+) -> Option<Vec<RouteConfig>> {
+    if sections.is_empty() {
+        gate.fault(
+            ConfigCode::Missing,
+            "route",
+            "expected at least one [[route]]",
+        );
+        return None;
+    }
+    if sections.len() > limits::ROUTES_MAX {
+        gate.fault(
+            ConfigCode::TooMany,
+            "route",
+            format!("expected at most {} routes", limits::ROUTES_MAX),
+        );
+        return None;
+    }
+    let mut patterns = Vec::new();
+    let mut routes = Vec::new();
+    for section in sections {
+        let pattern = pattern(&section);
+        routes.push(route(&section, pattern.as_ref(), about, defaults));
+        if let Some(pattern) = pattern {
+            let line = section.reader().place(section.span().start).0;
+            let place = RoutePlace {
+                span: section.span().clone(),
+                key: section.key("match"),
+                line,
+            };
+            patterns.push((pattern, place));
+        }
+        section.finish();
+    }
+    name_shadows(gate, &RouteTable::new(patterns));
+    routes.into_iter().collect()
+}
+
+struct RoutePlace {
+    span: std::ops::Range<usize>,
+    key: String,
+    line: usize,
+}
+
+/// A route that never gets a request is a mistake: the price that was meant for it is not the one that is asked.
+fn name_shadows(gate: &Section<'_, '_>, table: &RouteTable<RoutePlace>) {
+    let places: Vec<_> = table.iter().collect();
+    for Shadow { by, route } in table.shadows() {
+        let (Some((first, above)), Some((pattern, place))) = (places.get(by), places.get(route))
+        else {
+            continue;
+        };
+        let (code, message) = if pattern.covers(first) {
+            (
+                ConfigCode::DuplicateRoute,
+                format!("the same route stands in line {}", above.line),
+            )
+        } else {
+            let (text, line) = (first.text(), above.line);
+            let message = format!(
+                "{text} in line {line} takes every request of this route; put this one above it"
+            );
+            (ConfigCode::ShadowedRoute, message)
+        };
+        gate.reader().fault(code, &place.span, &place.key, message);
+    }
+}
+
+fn pattern(section: &Section<'_, '_>) -> Option<RoutePattern> {
+    let host = section.text("host");
+    let text = section.required(
+        "match",
+        "expected a method and a path, such as \"GET /joke\"",
+    )?;
+    let pattern = match RoutePattern::parse(&text.value) {
+        Ok(pattern) => pattern,
+        Err(error) => {
+            section.fault(ConfigCode::Pattern, "match", error.to_string());
+            return None;
+        }
+    };
+    let Some(host) = host else {
+        return Some(pattern);
+    };
+    match pattern.on_host(&host.value) {
+        Ok(pattern) => Some(pattern),
+        Err(error) => {
+            section.fault(ConfigCode::Pattern, "host", error.to_string());
+            None
+        }
+    }
+}
+
+fn route(
+    section: &Section<'_, '_>,
+    pattern: Option<&RoutePattern>,
+    about: Surroundings<'_>,
+    defaults: &Defaults,
+) -> Option<RouteConfig> {
+    let upstream = Inherited::read(section, "upstream", |text| {
+        parts::url(section, text, UrlKind::Upstream)
+    })
+    .or(&defaults.upstream)
+    .expected(
+        section,
+        "upstream",
+        "expected the URL of the service behind, here or as gate.upstream",
+    );
+    let chain = Inherited::read(section, "network", |text| {
+        parts::chain(section, text, about.mainnet)
+    });
+    let chain = chain.or(&defaults.chain);
+    let price = match price::read(section, about.registry, &chain) {
+        None => {
+            // The other keys are known all the same.
+            for key in KEYS_OF_PAID_ROUTES {
+                section.has(key);
+            }
+            None
+        }
+        Some(PriceText::Free) => {
+            for key in KEYS_OF_PAID_ROUTES
+                .into_iter()
+                .filter(|key| section.has(key))
+            {
+                section.fault(
+                    ConfigCode::Contradiction,
+                    key,
+                    "a free route has no terms of payment",
+                );
+            }
+            Some(RoutePrice::Free)
+        }
+        Some(PriceText::Of(asset, value)) => {
+            let pay_to = Inherited::read(section, "pay_to", |text| parts::address(section, text))
+                .or(&defaults.pay_to)
+                .expected(
+                    section,
+                    "pay_to",
+                    "expected the address that is paid, here or as gate.pay_to",
+                );
+            let terms = terms(section, pattern, defaults);
+            let ask = price::ask(section, asset, value, pay_to?);
+            Some(RoutePrice::Paid(RouteOffer {
+                asks: vec![ask?],
+                ..terms?
+            }))
+        }
+    };
+    Some(RouteConfig {
+        pattern: pattern?.clone(),
+        upstream: upstream?,
+        price: price?,
+    })
+}
+
+/// Everything of a paid route but what is asked for.
+fn terms(
+    section: &Section<'_, '_>,
+    pattern: Option<&RoutePattern>,
+    defaults: &Defaults,
+) -> Option<RouteOffer> {
+    let settle = match section
+        .text("settle")
+        .as_ref()
+        .map(|text| text.value.as_str())
+    {
+        Some("before") => Some(SettlePolicy::Before),
+        Some("after") => Some(SettlePolicy::After),
+        Some(_) => {
+            section.fault(
+                ConfigCode::Value,
+                "settle",
+                "expected \"before\" or \"after\"",
+            );
+            None
+        }
+        // Reading costs little to run for nothing; anything else has effects and is paid for first.
+        None => match pattern.and_then(RoutePattern::method) {
+            Some(&Method::GET | &Method::HEAD) => Some(SettlePolicy::After),
+            _ => Some(SettlePolicy::Before),
+        },
+    };
+    let text = |key| {
+        section
+            .text(key)
+            .map_or_else(|| "".into(), |text| text.value.into_boxed_str())
+    };
+    let (description, mime_type) = (text("description"), text("mime_type"));
+    for (key, text, most) in [
+        ("description", &description, limits::DESCRIPTION_CHARS_MAX),
+        ("mime_type", &mime_type, limits::MIME_TYPE_CHARS_MAX),
+    ] {
+        if text.chars().count() > most {
+            section.fault(
+                ConfigCode::Value,
+                key,
+                format!("expected at most {most} characters: it goes into a header"),
+            );
+        }
+    }
+    let max_timeout_secs = max_timeout_secs(section).unwrap_or(defaults.max_timeout_secs);
+    Some(RouteOffer {
+        asks: Vec::new(),
+        settle: settle?,
+        description,
+        mime_type,
+        max_timeout_secs,
+    })
+}
