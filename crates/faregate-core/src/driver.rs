@@ -169,6 +169,8 @@ impl Till {
                 Err(error) => away = Some(error),
             }
         }
+        // An incomplete challenge is better than none, and must not be kept.
+        all.reusable &= away.is_none();
         if all.headers.is_empty() && all.body.is_empty() {
             return Err(away.unwrap_or(Away {
                 code: Code::Internal,
@@ -176,7 +178,7 @@ impl Till {
         }
         all.bytes =
             serde_json::to_vec(&all.body).map_or_else(|_| Bytes::from_static(b"{}"), Bytes::from);
-        if plain && all.reusable && away.is_none() {
+        if plain && all.reusable {
             // A lost race stores the same bytes.
             drop(offer.unpaid.set(all.clone()));
         }
@@ -323,23 +325,16 @@ impl Run<'_> {
         F: FnOnce(Paid) -> BoxFuture<'static, Served<R>> + Send,
         R: Send,
     {
-        if let Some(code) = payment.failure {
-            return self
-                .refused(&SettleOutcome::Failed(Refusal::new(code)))
-                .await;
+        let ended = self.rail.recorded(&payment);
+        if payment.failure.is_some() {
+            return self.refused(&ended).await;
         }
         if payment.answer.is_some() {
             return Outcome::Replay(Box::new(payment));
         }
         // Paid, and whoever served it died before the answer was kept: the payer is owed an answer.
-        let settlement = self.rail.resolve(&payment).await;
-        self.drive(
-            Phase::Serving { settled: true },
-            Some(settlement),
-            guard,
-            serve,
-        )
-        .await
+        self.drive(Phase::Serving { settled: true }, Some(ended), guard, serve)
+            .await
     }
 
     /// A copy of a payment that nobody here is working on: whoever was is gone, so find out what became of it.

@@ -56,6 +56,9 @@ pub trait Rail: Send + Sync + 'static {
     /// Finds out what became of a payment whose end is unknown. Sends nothing.
     fn resolve<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, SettleOutcome>;
 
+    /// How a payment ended that the ledger says has ended. Asks nobody.
+    fn recorded(&self, payment: &Payment) -> SettleOutcome;
+
     /// The headers that tell the payer what became of the payment.
     fn receipt(&self, evidence: &Evidence, outcome: &SettleOutcome) -> Headers;
 }

@@ -125,7 +125,8 @@ pub(crate) fn transfer_of(payment: &ExactPayment) -> Transfer {
     }
 }
 
-fn recorded(known: &Payment, payment: &ExactPayment) -> SettleOutcome {
+/// How a payment ended, as the ledger has it.
+pub(crate) fn recorded(known: &Payment, payment: &ExactPayment) -> SettleOutcome {
     known.failure.map_or_else(
         || {
             SettleOutcome::Settled(Settlement {

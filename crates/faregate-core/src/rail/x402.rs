@@ -22,7 +22,7 @@ use crate::port::{Away, Facilitator, SettleOutcome, Trail, Unknown, Verdict};
 use crate::rail::{
     Challenge, Credential, Evidence, Headers, Presented, Rail, Reading, VerifyError,
 };
-use crate::settler::transfer_of;
+use crate::settler::{recorded, transfer_of};
 
 const PAYMENT_REQUIRED: HeaderName = HeaderName::from_static(header::PAYMENT_REQUIRED);
 const PAYMENT_RESPONSE: HeaderName = HeaderName::from_static(header::PAYMENT_RESPONSE);
@@ -138,6 +138,16 @@ impl Rail for X402 {
                 }),
             }
         })
+    }
+
+    fn recorded(&self, payment: &Payment) -> SettleOutcome {
+        match request_of(&payment.claim.evidence).and_then(|request| request.exact()) {
+            Ok(exact) => recorded(payment, &exact),
+            Err(refusal) => SettleOutcome::Unknown(Unknown {
+                code: refusal.code,
+                transaction: payment.transaction.clone(),
+            }),
+        }
     }
 
     fn receipt(&self, evidence: &Evidence, outcome: &SettleOutcome) -> Headers {

@@ -263,6 +263,13 @@ impl Rail for Scripted {
         ))
     }
 
+    fn recorded(&self, payment: &Payment) -> SettleOutcome {
+        match payment.failure {
+            Some(code) => SettleOutcome::Failed(Refusal::new(code)),
+            None => settled(),
+        }
+    }
+
     fn receipt(&self, _evidence: &Evidence, _outcome: &SettleOutcome) -> Headers {
         Headers::new()
     }
