@@ -447,6 +447,44 @@ fn a_free_rest_and_routes_for_one_host_do_not_go_together() {
 }
 
 #[test]
+fn the_environment_names_a_facilitator_the_way_other_gates_read_it() {
+    let text = r#"
+        [gate]
+        public_url = "https://api.example"
+        upstream = "http://127.0.0.1:8000"
+        network = "base-sepolia"
+        pay_to = "0xa0Ee7A142d267C1f36714E4a8F75612F20a79720"
+        [[route]]
+        match = "GET /joke"
+        price = "$0.001"
+    "#;
+    let with = |url: &str| {
+        let mut env = env();
+        env.insert("FACILITATOR_URL".to_owned(), url.to_owned());
+        Config::parse(text, &env).map(|config| config.gate.unwrap().facilitator)
+    };
+    for url in ["https://facilitator.example/base", "http://127.0.0.1:4022"] {
+        assert!(
+            matches!(with(url), Ok(FacilitatorSource::Remote { token: None, .. })),
+            "{url}"
+        );
+    }
+    for url in [
+        "",
+        "nonsense",
+        "ftp://facilitator.example",
+        "http://facilitator.example",
+    ] {
+        let errors = with(url).unwrap_err();
+        assert_eq!(faults(&errors), [("invalid_url", 2)], "{url}: {errors}");
+    }
+    assert_eq!(
+        faults(&Config::parse(text, &env()).unwrap_err()),
+        [("missing_key", 2)]
+    );
+}
+
+#[test]
 fn mainnet_is_used_once_it_is_named() {
     let text = GATE.replace("eip155:84532", "base");
     let config = Config::parse(&format!("mainnet = true\n{text}"), &env()).unwrap();

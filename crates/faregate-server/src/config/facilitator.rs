@@ -126,6 +126,29 @@ pub(super) fn source(
     })
 }
 
+/// The name other gates read the same thing from, when the file names no facilitator.
+pub(super) const URL_VARIABLE: &str = "FACILITATOR_URL";
+
+/// A facilitator that only the environment names.
+pub(super) fn from_environment(section: &Section<'_, '_>) -> Option<FacilitatorSource> {
+    let text = section.reader().env().get(URL_VARIABLE)?;
+    let safe = |url: &url::Url| {
+        url.scheme() == "https" || (url.scheme() == "http" && is_this_machine(url))
+    };
+    match url::Url::parse(text) {
+        Ok(url) if safe(&url) => Some(FacilitatorSource::Remote {
+            url: PrivateUrl::new(url),
+            token: None,
+            plain_http: false,
+        }),
+        Ok(_) | Err(_) => {
+            let message = format!("{URL_VARIABLE} is no https URL of a facilitator");
+            section.fault(ConfigCode::Url, "facilitator", message);
+            None
+        }
+    }
+}
+
 fn is_this_machine(url: &url::Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",

@@ -11,7 +11,7 @@ use http::HeaderValue;
 use url::Url;
 
 use super::error::ConfigCode;
-use super::facilitator::{FacilitatorSource, Surroundings, source};
+use super::facilitator::{FacilitatorSource, Surroundings, URL_VARIABLE, from_environment, source};
 use super::parts::{self, UrlKind};
 use super::reader::{Inherited, Section};
 use super::route::{self, Defaults, RouteConfig, RoutePrice};
@@ -140,10 +140,13 @@ fn facilitator(
     about: Surroundings<'_>,
     chain: &Inherited<ChainId>,
 ) -> Option<FacilitatorSource> {
+    if !section.has("facilitator") && section.reader().env().contains_key(URL_VARIABLE) {
+        return from_environment(section);
+    }
     if !section.has("facilitator") {
         section.missing(
             "facilitator",
-            "expected [gate.facilitator] with a url, or with rpc_url and signer_key",
+            "expected [gate.facilitator] with a url, or with rpc_url and signer_key (or FACILITATOR_URL in the environment)",
         );
     }
     let table = section.section("facilitator")?;
