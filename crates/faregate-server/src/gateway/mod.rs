@@ -25,7 +25,7 @@ use faregate_core::{Clock, Facilitator, OfferError, Till};
 use faregate_ledger::LedgerStore;
 use faregate_tower::Purchases;
 use faregate_types::Code;
-use faregate_types::x402::SupportedResponse;
+use faregate_types::x402::{Kind, SupportedResponse, Version};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
@@ -209,10 +209,15 @@ async fn check_support(
     Ok(())
 }
 
+/// The official facilitators list every v1 name there ever was, whatever chain they are on. So whoever speaks v2 is believed
+/// for v2 only, which is also what payers choose first.
 fn check_route(route: &RouteConfig, supported: &SupportedResponse) -> Result<(), StartError> {
     let RoutePrice::Paid(offer) = &route.price else {
         return Ok(());
     };
+    let speaks = |version: Version, kind: &Kind| kind.x402_version == u64::from(version.number());
+    let newer = supported.kinds.iter().any(|kind| speaks(Version::V2, kind));
+    let version = if newer { Version::V2 } else { Version::V1 };
     for ask in &offer.asks {
         let chain = ask.asset.id.chain();
         let network = chain.to_string();
@@ -221,6 +226,7 @@ fn check_route(route: &RouteConfig, supported: &SupportedResponse) -> Result<(),
         let settled = supported
             .kinds
             .iter()
+            .filter(|kind| speaks(version, kind))
             .any(|kind| kind.scheme == "exact" && named(&kind.network));
         if !settled {
             return Err(StartError::NotSupported {

@@ -20,6 +20,14 @@ async fn a_route_that_the_facilitator_does_not_settle_does_not_start() {
         (vec![Kind::exact(Version::V2, "eip155:8453")], false),
         (vec![Kind::exact(Version::V2, "eip155:84532")], true),
         (vec![Kind::exact(Version::V1, "base-sepolia")], true),
+        // What the official facilitators say on another chain: every v1 name, and the one network they are on.
+        (
+            vec![
+                Kind::exact(Version::V1, "base-sepolia"),
+                Kind::exact(Version::V2, "eip155:11155111"),
+            ],
+            false,
+        ),
         (
             vec![Kind {
                 scheme: "upto".to_owned(),
