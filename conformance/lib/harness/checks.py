@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 from . import peers, wire
 from .chain import Chain
 from .outcome import equal, require
-from .world import FACILITATOR, NETWORK, NETWORK_V1, PRICE, TOKEN_NAME, TOKEN_VERSION, USDC
+from .world import FACILITATOR, NETWORK, NETWORK_V1, PRICE, TOKEN_NAME, TOKEN_VERSION, USDC, Account
 
+_HEADER_OF = {1: "x-payment", 2: "payment-signature"}
+_NETWORK_OF = {1: NETWORK_V1, 2: NETWORK}
 RESPONSE_HEADERS = ("payment-response", "x-payment-response")
 
 
@@ -28,6 +30,19 @@ def books(chain: Chain, payer: str, payee: str) -> Books:
     """Reads the books from the chain."""
     sent = chain.call("eth_getTransactionCount", FACILITATOR.address, "latest")
     return Books(chain.balance(payer), chain.balance(payee), int(sent, 16))
+
+
+class Shop(NamedTuple):
+    """A priced route of our gate, and who pays whom for it on which chain."""
+
+    url: str
+    chain: Chain
+    payer: Account
+    payee: Account
+
+    def books(self) -> Books:
+        """The books of the two, now."""
+        return books(self.chain, self.payer.address, self.payee.address)
 
 
 def _offer_is_ours(offer: dict[str, Any], amount_name: str, network: str, payee: str) -> None:
@@ -105,3 +120,30 @@ def resend(url: str, paid: peers.Paid, method: str = "GET", body: str | None = N
     if body is not None:
         headers["content-type"] = "text/plain;charset=UTF-8"
     return wire.request(url, method, headers, body.encode() if body is not None else None)
+
+
+def buys(shop: Shop, client: str, version: int, only_v1: bool = False) -> str:
+    """One purchase at our gate: 402, payment, 200, receipt, transfer on chain, and no second charge."""
+    unpaid_both(shop.url, shop.payee.address)
+    before = shop.books()
+    paid = peers.pay(client, shop.url, shop.payer.key, only_v1=only_v1)
+    transaction = bought(paid, shop.chain, shop.payer.address, shop.payee.address)
+    equal((paid.sent or {}).get("name"), _HEADER_OF[version], "the header the client paid with")
+    equal(receipt_in(paid.headers).get("network"), _NETWORK_OF[version], "network in the payment response")
+    require(paid.body, "the paid answer has a body")
+    after = shop.books()
+    equal(after, before.paid_once(), "books (payer, payee, transactions sent) after the purchase")
+    _not_charged_again(shop.url, paid, transaction)
+    equal(shop.books(), after, "books after the same header again")
+    return f"v{version} tx {transaction}"
+
+
+def _not_charged_again(url: str, paid: peers.Paid, transaction: str) -> None:
+    """The same credential for the same request gets the same answer or a clear refusal (DESIGN §4)."""
+    again = resend(url, paid)
+    require(again.status in (200, 402, 409), "the same header again: 200, 402 or 409", again.status)
+    if again.status == 200:
+        equal(again.body.decode(), paid.body, "body of the same header again")
+        equal(receipt_in(again.headers).get("transaction"), transaction, "transaction of the same header again")
+    other = resend(f"{url}?other=1", paid)
+    require(other.status in (402, 409), "the same header for another request is refused", other.status)

@@ -1,4 +1,4 @@
-"""A seller that lies: answers what a test tells it, and remembers who tried to pay."""
+"""A seller that answers what a test tells it, lies included, and remembers who asked and who tried to pay."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ class Reply(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """One request that came: its path and its payment header, if any."""
+    """One request that came: its path, its payment header, if any, and its body."""
 
     path: str
     payment: str | None
+    body: bytes
 
 
 class Seller:
@@ -52,7 +53,7 @@ def seller(answer: Callable[[Seen], Reply]) -> Iterator[Seller]:
 
         def handle_any(self) -> None:
             payment = next((self.headers[name] for name in PAYMENT_HEADERS if name in self.headers), None)
-            request = Seen(self.path, payment)
+            request = Seen(self.path, payment, self.rfile.read(int(self.headers.get("content-length") or 0)))
             seen.append(request)
             reply = answer(request)
             closing.wait(reply.hang)

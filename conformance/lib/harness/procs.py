@@ -69,6 +69,11 @@ class Service:
         """True while the process runs."""
         return self._process.poll() is None
 
+    @property
+    def code(self) -> int | None:
+        """The exit code; None while the process runs."""
+        return self._process.poll()
+
     def tail(self, size: int = 1500) -> str:
         """The end of the log, for a failure message."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -96,6 +101,13 @@ class Service:
 
         self.until(ready, f"200 from {url}", seconds)
         return self
+
+    def kill(self) -> None:
+        """Ends the whole process group at once (kill -9), as a power cut would."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait(STOP_SECONDS)
+        self.stop()
 
     def stop(self) -> None:
         """Ends the whole process group: asks, waits, then kills."""

@@ -8,40 +8,14 @@ from functools import partial
 from .. import checks, peers, stacks, wire
 from ..outcome import equal, require
 from ..table import row
-from ..world import NETWORK, NETWORK_V1
 
 _COPIES = 48
-_HEADER_OF = {1: "x-payment", 2: "payment-signature"}
-_NETWORK_OF = {1: NETWORK_V1, 2: NETWORK}
 
 
 def _buys(client: str, version: int, only_v1: bool = False) -> str:
-    """One purchase at our gate: 402, payment, 200, receipt, transfer on chain, and no second charge."""
     dev = stacks.dev()
-    url = f"{dev.gate}/joke"
-    checks.unpaid_both(url, dev.payee.address)
-    before = checks.books(dev.chain, dev.payer.address, dev.payee.address)
-    paid = peers.pay(client, url, dev.payer.key, only_v1=only_v1)
-    transaction = checks.bought(paid, dev.chain, dev.payer.address, dev.payee.address)
-    equal((paid.sent or {}).get("name"), _HEADER_OF[version], "the header the client paid with")
-    equal(checks.receipt_in(paid.headers).get("network"), _NETWORK_OF[version], "network in the payment response")
-    require(paid.body, "the paid answer has a body")
-    after = checks.books(dev.chain, dev.payer.address, dev.payee.address)
-    equal(after, before.paid_once(), "books (payer, payee, transactions sent) after the purchase")
-    _not_charged_again(url, paid, transaction)
-    equal(checks.books(dev.chain, dev.payer.address, dev.payee.address), after, "books after the same header again")
-    return f"v{version} tx {transaction}"
-
-
-def _not_charged_again(url: str, paid: peers.Paid, transaction: str) -> None:
-    """The same credential for the same request gets the same answer or a clear refusal (DESIGN §4)."""
-    again = checks.resend(url, paid)
-    require(again.status in (200, 402, 409), "the same header again: 200, 402 or 409", again.status)
-    if again.status == 200:
-        equal(again.body.decode(), paid.body, "body of the same header again")
-        equal(checks.receipt_in(again.headers).get("transaction"), transaction, "transaction of the same header again")
-    other = checks.resend(f"{url}?other=1", paid)
-    require(other.status in (402, 409), "the same header for another request is refused", other.status)
+    shop = checks.Shop(f"{dev.gate}/joke", dev.chain, dev.payer, dev.payee)
+    return checks.buys(shop, client, version, only_v1)
 
 
 def _race() -> str:

@@ -1,0 +1,80 @@
+"""`faregate gate` and `faregate facilitator` as their users run them: one process each, one TOML file each."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from .binary import faregate
+from .paths import WORK
+from .procs import Service, free_port
+from .world import FACILITATOR, NETWORK, PAYEE
+
+_KEY_VARIABLE = "CONFORMANCE_GAS_KEY"
+
+
+def folder(name: str) -> Path:
+    """An empty folder for the files of one row: its configurations and its ledgers."""
+    path = WORK / "gates" / name
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path
+
+
+class Program(NamedTuple):
+    """One of our services: its command, the file it reads, where it listens. Start it as often as you like."""
+
+    command: str
+    file: Path
+    url: str
+    env: dict[str, str]
+
+    def launch(self) -> Service:
+        """Starts it and does not wait."""
+        name = f"{self.file.parent.name}-{self.file.stem}"
+        return Service(name, [str(faregate()), self.command, "-c", str(self.file)], self.env)
+
+    def start(self) -> Service:
+        """Starts it and waits until it answers."""
+        return self.launch().until_http(f"{self.url}/livez", 30)
+
+
+def route(match: str, price: str = "$0.001", *lines: str) -> str:
+    """One `[[route]]` of a configuration."""
+    return "\n".join(["[[route]]", f'match = "{match}"', f'price = "{price}"', *lines, ""])
+
+
+def gate(file: Path, facilitator: str, upstream: str, *routes: str, network: str = NETWORK, store: Path | None = None) -> Program:
+    """A gate with a remote facilitator; its ledger is beside its file unless `store` says otherwise."""
+    url = f"http://127.0.0.1:{free_port()}"
+    text = f"""[gate]
+bind = "{url.removeprefix("http://")}"
+public_url = "{url}"
+upstream = "{upstream}"
+network = "{network}"
+pay_to = "{PAYEE.address}"
+store = "{store or file.with_suffix(".db")}"
+
+[gate.facilitator]
+url = "{facilitator}"
+
+"""
+    file.write_text(text + "\n".join(routes))
+    return Program("gate", file, url, {})
+
+
+def facilitator(file: Path, rpc: str) -> Program:
+    """A facilitator on a chain; the key that pays the gas comes by environment."""
+    url = f"http://127.0.0.1:{free_port()}"
+    text = f"""[facilitator]
+bind = "{url.removeprefix("http://")}"
+store = "{file.with_suffix(".db")}"
+signer_key = "env:{_KEY_VARIABLE}"
+
+[[facilitator.network]]
+network = "{NETWORK}"
+rpc_url = "{rpc}"
+"""
+    file.write_text(text)
+    return Program("facilitator", file, url, {_KEY_VARIABLE: FACILITATOR.key})
