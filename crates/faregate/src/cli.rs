@@ -98,6 +98,11 @@ pub struct ConfigArgs {
 
 /// `faregate curl`. The short flags mean what they mean to curl.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 it worked · 1 unexpected · 2 wrong command line or no key · 3 a cap or rule of the wallet \
+forbids it, nothing signed · 4 no offer this wallet can pay, nothing signed · 5 the server refused the payment · 6 sent and \
+unanswered, run the same command again · 7 no connection, or an error with --fail"
+)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a switch of the command line"

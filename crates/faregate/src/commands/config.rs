@@ -74,6 +74,10 @@ pub(crate) fn read(path: &Path, env: &Env) -> Result<Config, Failed> {
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     Config::parse(&text, env).map_err(|errors| {
-        Failed::usage(format!("{shown} cannot be used\n{errors}")).code(Code::ConfigInvalid)
+        Failed::usage(format!(
+            "{shown} cannot be used\n{}",
+            errors.display(&shown.to_string())
+        ))
+        .code(Code::ConfigInvalid)
     })
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faregate_client::{
-    Caps, Client, Kind, Paid, PayError, PayeeChanges, Payment, Period, Quote, Receipt, Worth,
+    Caps, Client, Kind, Paid, PayError, PayeeChanges, Payment, Period, Quote, Receipt, Wallet,
+    Worth,
 };
+use faregate_evm::OsEntropy;
 use faregate_ledger::budget::WORTH_DECIMALS;
 use faregate_server::config::Env;
 use faregate_store::sqlite::SqliteWallet;
@@ -34,24 +36,39 @@ const DAY_SECS: u64 = 24 * 60 * 60;
 pub(crate) async fn run(args: &CurlArgs, env: &Env, printer: Printer) -> Result<(), Failed> {
     let printer = printer.quiet(args.silent);
     let request = request(args)?;
-    let client = client(args, env).await?;
+    let wallet = wallet::find(&args.wallet, env).await?;
+    let has_key = wallet.is_some();
+    let client = client(args, wallet, env).await?;
     if args.dry_run {
         return dry_run(&client, request, printer).await;
     }
-    let paid = client
-        .execute(request)
-        .await
-        .map_err(|error| failed(&error))?;
-    answer(paid, args, printer).await
+    match client.execute(request).await {
+        Ok(paid) => answer(paid, args, printer).await,
+        // What costs nothing needs no key; this does.
+        Err(error) if !has_key && error.kind() == Kind::OverBudget => Err(wallet::no_key()),
+        Err(error) => Err(failed(&error)),
+    }
 }
 
-/// A client over the wallet of these arguments.
-async fn client(args: &CurlArgs, env: &Env) -> Result<Client, Failed> {
-    let wallet = wallet::load(&args.wallet, env).await?;
+/// A client over the wallet of these arguments. Without one it may look and may pay nothing: its key is thrown away and its
+/// cap is zero.
+async fn client(args: &CurlArgs, wallet: Option<Wallet>, env: &Env) -> Result<Client, Failed> {
+    let mut caps = caps(args)?;
+    let wallet = match wallet {
+        Some(wallet) => wallet,
+        None => {
+            if !args.dry_run {
+                caps.per_payment = Worth::ZERO;
+            }
+            let (nobody, _key) = Wallet::generate(&mut OsEntropy)
+                .map_err(|error| Failed::new(Exit::Failure, error.to_string()))?;
+            nobody
+        }
+    };
     let store = books(&args.wallet, env).await?;
     let mut builder = Client::builder()
         .wallet(wallet)
-        .caps(caps(args)?)
+        .caps(caps)
         .store(store)
         .timeout(Duration::from_secs(args.max_time));
     if !args.location {

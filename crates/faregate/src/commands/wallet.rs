@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use faregate_client::wallet::{ScryptCost, keystore};
+use faregate_client::wallet::{ScryptCost, WalletError, keystore};
 use faregate_client::{Wallet, WalletStore as _};
 use faregate_evm::OsEntropy;
 use faregate_server::config::Env;
@@ -35,19 +35,34 @@ pub(crate) async fn run(
 /// The wallet these arguments and the environment name.
 ///
 /// # Errors
-/// When there is none.
+/// When there is none, or it cannot be opened.
 pub(crate) async fn load(args: &WalletArgs, env: &Env) -> Result<Wallet, Failed> {
-    let failed = |error: faregate_client::wallet::WalletError| {
-        Failed::usage(error.to_string())
-            .hint("faregate wallet new makes a key; FAREGATE_PRIVATE_KEY or --keystore names one")
+    find(args, env).await?.ok_or_else(no_key)
+}
+
+/// The same, where having no key at all is an answer.
+///
+/// # Errors
+/// When what is named is no key, or does not open.
+pub(crate) async fn find(args: &WalletArgs, env: &Env) -> Result<Option<Wallet>, Failed> {
+    let found = match &args.keystore {
+        Some(path) => Wallet::from_keystore(path, password(env)?).await,
+        None => Wallet::from_env(env),
     };
-    match &args.keystore {
-        Some(path) => Wallet::from_keystore(path, password(env)?)
-            .await
-            .map_err(failed),
-        None => Wallet::from_env(env).map_err(failed),
+    match found {
+        Ok(wallet) => Ok(Some(wallet)),
+        Err(WalletError::NoKey) => Ok(None),
+        Err(error) => Err(Failed::usage(error.to_string()).hint(KEY_HINT)),
     }
 }
+
+/// Somebody has to pay, and nobody is there.
+pub(crate) fn no_key() -> Failed {
+    Failed::usage(WalletError::NoKey.to_string()).hint(KEY_HINT)
+}
+
+const KEY_HINT: &str =
+    "faregate wallet new makes a key; FAREGATE_PRIVATE_KEY or --keystore names one";
 
 /// Where the wallet's files are unless told otherwise.
 ///

@@ -112,6 +112,34 @@ async fn curl_pays_within_caps_and_says_how_it_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_free_needs_no_key() {
+    let (stack, folder) = (stack().await, tempfile::tempdir().unwrap());
+    for (arguments, path, exit) in [
+        (&["curl"][..], "/free", 0),
+        (&["curl", "--dry-run"], "/joke", 0),
+        (&["curl"], "/joke", 2),
+    ] {
+        let url = format!("{}{path}", stack.gate_url());
+        let output = Command::new(env!("CARGO_BIN_EXE_faregate"))
+            .args(arguments)
+            .arg(url)
+            .env_clear()
+            .env("FAREGATE_HOME", folder.path())
+            .output()
+            .await
+            .unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(exit),
+            "{path}: {}",
+            text(&output.stderr)
+        );
+    }
+    assert_eq!(stack.jokes_told(), 0);
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn decode_explains_what_the_gate_says() {
     let (stack, folder) = (stack().await, tempfile::tempdir().unwrap());
     let header = faregate_types::x402::header::encode(&offer(&stack, "/joke").await);
