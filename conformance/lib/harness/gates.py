@@ -45,7 +45,9 @@ def route(match: str, price: str = "$0.001", *lines: str) -> str:
     return "\n".join(["[[route]]", f'match = "{match}"', f'price = "{price}"', *lines, ""])
 
 
-def gate(file: Path, facilitator: str, upstream: str, *routes: str, network: str = NETWORK, store: Path | None = None) -> Program:
+def gate(
+    file: Path, facilitator: str, upstream: str, *routes: str, network: str = NETWORK, store: Path | None = None
+) -> Program:
     """A gate with a remote facilitator; its ledger is beside its file unless `store` says otherwise."""
     url = f"http://127.0.0.1:{free_port()}"
     text = f"""[gate]

@@ -115,7 +115,8 @@ def _survives(shop: checks.Shop, upstream: Seller, facilitator: gates.Program, s
     equal((shop.books(), _runs(upstream, "/joke")), (before, runs), "books and runs while the facilitator is dead")
     services[0] = facilitator.start()
     answers = [wire.request(shop.url, headers=payment) for _ in range(3)]
-    equal([answer.status for answer in answers], [200] * 3, "statuses of the same header, three times, with the facilitator back")
+    statuses = [answer.status for answer in answers]
+    equal(statuses, [200] * 3, "statuses of the same header, three times, with the facilitator back")
     equal(len({answer.body for answer in answers}), 1, "different bodies among them")
     equal(shop.books(), before.paid_once(), "books after the facilitator is back")
     equal(_runs(upstream, "/joke"), runs + 1, "runs after the facilitator is back")
@@ -262,6 +263,8 @@ for _kind, _buyers in {"py": (("httpx", 2), ("fetch-v1", 1)), "ts": (("fetch", 2
     row(f"gate/remote+{_kind}", f"faregate gate with the {_kind} facilitator elsewhere, paid by {_names}")(
         partial(_remote, _kind, _buyers)
     )
-row("gate/remote+faregate", "faregate gate and faregate facilitator as two processes; each is killed and comes back")(_remote_ours)
+row("gate/remote+faregate", "faregate gate and faregate facilitator, two processes; each is killed and comes back")(
+    _remote_ours
+)
 row("gate/settle-before", "faregate gate takes the money first: copies, other bodies, a service that fails")(_settle_before)
 row("gate/misconfigured", "a faregate gate that could not be paid refuses to start and says why")(_misconfigured)
