@@ -18,6 +18,8 @@ use faregate_benches::load;
 use faregate_benches::silent::Silent;
 use faregate_core::rail::x402::X402;
 use faregate_core::{Ask, Offer, Payee, Resource, SettlePolicy, Till};
+use faregate_server::config::{Config, Env};
+use faregate_server::gateway::{Deps, Gateway};
 use faregate_store::sqlite::SqliteLedger;
 use faregate_tower::PaywallLayer;
 use faregate_types::{Address, Amount, AssetRegistry, ChainId, RailName, Timestamp, U256};
@@ -46,16 +48,48 @@ fn main() -> Result<(), Failed> {
 /// A server process; says where it listens on its first line.
 async fn serve(what: &str) -> Result<(), Failed> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    println!("{}", listener.local_addr()?);
+    let addr = listener.local_addr()?;
+    println!("{addr}");
     let joke = get(|| async { "ok" });
     let app = match what {
         "ok" => Router::new().route("/joke", joke),
         "paywall" => {
             Router::new().route("/joke", joke.layer(PaywallLayer::new(till()?, offer()?)?))
         }
-        _ => return Err("serve ok | paywall".into()),
+        "gate" => return gate(listener, addr).await,
+        _ => return Err("serve ok | paywall | gate".into()),
     };
     axum::serve(listener, app).await?;
+    Ok(())
+}
+
+/// The whole gate, with its limits, its routes and its configuration.
+async fn gate(listener: tokio::net::TcpListener, addr: SocketAddr) -> Result<(), Failed> {
+    let text = format!(
+        r#"
+        [gate]
+        public_url = "http://{addr}"
+        upstream = "http://127.0.0.1:1"
+        network = "base-sepolia"
+        pay_to = "0xa0Ee7A142d267C1f36714E4a8F75612F20a79720"
+        [gate.facilitator]
+        url = "http://127.0.0.1:1"
+        [[route]]
+        match = "GET /joke"
+        price = "$0.001"
+        description = "one joke"
+        mime_type = "text/plain"
+        "#
+    );
+    let config = Config::parse(&text, &Env::new()).map_err(|errors| errors.to_string())?;
+    let deps = Deps {
+        facilitator: Arc::new(Silent),
+        store: Arc::new(SqliteLedger::in_memory()?),
+        clock: Arc::new(|| Timestamp::from_secs(0)),
+    };
+    let running = Gateway::start_on(listener, config.gate.ok_or("no gate")?, deps).await?;
+    std::future::pending::<()>().await;
+    drop(running);
     Ok(())
 }
 
@@ -115,6 +149,24 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Processor time used so far, in microseconds; the load generator shares the cores, so this is the fairer number.
+    fn cpu_micros(&self) -> u64 {
+        const TICK_MICROS: u64 = 10_000;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let ticks: u64 = stat
+            .unwrap_or_default()
+            .rsplit_once(')')
+            .map_or("", |(_, rest)| rest)
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse::<u64>().ok())
+            .sum();
+        ticks.saturating_mul(TICK_MICROS)
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.child.kill());
@@ -123,52 +175,59 @@ impl Drop for Server {
 }
 
 async fn measure(seconds: u64, rounds: usize) -> Result<(), Failed> {
-    let (ok, paywall) = (Server::start("ok")?, Server::start("paywall")?);
+    let servers = [
+        ("200 ok", 200, Server::start("ok")?),
+        ("402 paywall", 402, Server::start("paywall")?),
+        ("402 gate", 402, Server::start("gate")?),
+    ];
     let request =
         b"GET /joke HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: bench\r\naccept: */*\r\n\r\n";
-    let run = |addr, status| {
-        load::run(
-            addr,
-            request,
-            status,
-            CONNECTIONS,
-            Duration::from_secs(seconds),
-        )
-    };
     // A first round warms everything up and does not count.
-    load::run(ok.addr, request, 200, CONNECTIONS, Duration::from_secs(1)).await?;
-    load::run(
-        paywall.addr,
-        request,
-        402,
-        CONNECTIONS,
-        Duration::from_secs(1),
-    )
-    .await?;
-    println!("round   200 ok/s   402/s      ratio   402 p50 us   402 p99 us");
-    let mut ratios = Vec::new();
-    for round in 1..=rounds {
-        let floor = run(ok.addr, 200).await?;
-        let ours = run(paywall.addr, 402).await?;
-        let percent = ours
-            .per_second()
-            .saturating_mul(100)
-            .checked_div(floor.per_second())
-            .unwrap_or(0);
-        println!(
-            "{round:<7} {:<10} {:<10} {percent} %    {:<12} {}",
-            floor.per_second(),
-            ours.per_second(),
-            ours.percentile_us(50),
-            ours.percentile_us(99)
-        );
-        ratios.push(percent);
+    for (_, status, server) in &servers {
+        load::run(
+            server.addr,
+            request,
+            *status,
+            CONNECTIONS,
+            Duration::from_secs(1),
+        )
+        .await?;
     }
-    ratios.sort_unstable();
-    let median = ratios
-        .get(ratios.len().checked_div(2).unwrap_or(0))
-        .copied()
-        .unwrap_or(0);
-    println!("median  {median} % of the floor (goal: 70 %)");
+    println!("round  what          per second  of the floor  p50 us   p99 us   server ns each");
+    let mut ratios = [Vec::new(), Vec::new(), Vec::new()];
+    for round in 1..=rounds {
+        let mut floor = 0;
+        for ((what, status, server), ratios) in servers.iter().zip(&mut ratios) {
+            let (time, cpu) = (Duration::from_secs(seconds), server.cpu_micros());
+            let seen = load::run(server.addr, request, *status, CONNECTIONS, time).await?;
+            let cpu = server
+                .cpu_micros()
+                .saturating_sub(cpu)
+                .saturating_mul(1_000);
+            if *status == 200 {
+                floor = seen.per_second();
+            }
+            let percent = seen
+                .per_second()
+                .saturating_mul(100)
+                .checked_div(floor)
+                .unwrap_or(0);
+            println!(
+                "{round:<6} {what:<13} {:<11} {:<13} {:<8} {:<8} {}",
+                seen.per_second(),
+                format!("{percent} %"),
+                seen.percentile_us(50),
+                seen.percentile_us(99),
+                cpu.checked_div(seen.answers).unwrap_or(0)
+            );
+            ratios.push(percent);
+        }
+    }
+    for ((what, ..), ratios) in servers.iter().zip(&mut ratios).skip(1) {
+        ratios.sort_unstable();
+        let middle = ratios.len().checked_div(2).unwrap_or(0);
+        let median = ratios.get(middle).copied().unwrap_or(0);
+        println!("median {what:<13} {median} % of the floor (goal: 70 %)");
+    }
     Ok(())
 }
