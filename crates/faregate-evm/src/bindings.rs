@@ -1,6 +1,8 @@
 //! The contracts we talk to, as far as we talk to them: ABI written as Solidity text.
 //!
-//! - [`Token`]: ERC-20 with EIP-3009, in the `v, r, s` form that 65-byte signatures use.
+//! - [`Token`]: ERC-20 with EIP-3009, in the `v, r, s` form that 65-byte signatures of keys use, and in the `bytes` form
+//!   for the signatures of contract wallets (FiatToken 2.2).
+//! - [`Wallet`][]: EIP-1271.
 //! - [`Multicall3`]: many reads in one `eth_call`.
 
 use alloy_primitives::{Address, address};
@@ -27,11 +29,25 @@ sol! {
             bytes32 r,
             bytes32 s
         ) external;
+        function transferWithAuthorization(
+            address from,
+            address to,
+            uint256 value,
+            uint256 validAfter,
+            uint256 validBefore,
+            bytes32 nonce,
+            bytes signature
+        ) external;
         function authorizationState(address authorizer, bytes32 nonce) external view returns (bool used);
         function balanceOf(address account) external view returns (uint256 balance);
         function name() external view returns (string memory name);
         function version() external view returns (string memory version);
         function DOMAIN_SEPARATOR() external view returns (bytes32 separator);
+    }
+
+    #[derive(Debug)]
+    interface Wallet {
+        function isValidSignature(bytes32 hash, bytes signature) external view returns (bytes4 magic);
     }
 
     #[derive(Debug)]
@@ -61,8 +77,16 @@ mod tests {
     #[test]
     fn selectors_and_topics_are_those_of_the_specification() {
         assert_eq!(
-            Token::transferWithAuthorizationCall::SELECTOR,
+            Token::transferWithAuthorization_0Call::SELECTOR,
             [0xe3, 0xee, 0x16, 0x0e]
+        );
+        assert_eq!(
+            Token::transferWithAuthorization_1Call::SELECTOR,
+            [0xcf, 0x09, 0x29, 0x95]
+        );
+        assert_eq!(
+            Wallet::isValidSignatureCall::SELECTOR,
+            [0x16, 0x26, 0xba, 0x7e]
         );
         assert_eq!(
             Token::authorizationStateCall::SELECTOR,

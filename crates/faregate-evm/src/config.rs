@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use alloy_primitives::Address;
 use faregate_types::{Asset, AssetId, ChainId};
 use url::Url;
 
@@ -17,6 +18,10 @@ pub struct NetworkConfig {
     pub rpc_url: Url,
     /// The allow-list of assets; payments in anything else are refused. Each must be on `chain` and speak EIP-3009.
     pub assets: Vec<Asset>,
+    /// Factories whose ERC-6492 wrappers are looked into when the wallet is not deployed yet. Empty, the default: none.
+    /// Wallets are not deployed at settlement yet, so a wrapper of an allowed factory is refused as well, with
+    /// `invalid_exact_evm_payload_undeployed_smart_wallet`, until its wallet is deployed.
+    pub wallet_factories: Vec<Address>,
     /// Time for one call of the node.
     pub rpc_timeout: Duration,
     /// How long a settlement waits for its receipt before it answers "unknown".
@@ -63,6 +68,7 @@ impl NetworkConfig {
             chain,
             rpc_url,
             assets,
+            wallet_factories: Vec::new(),
             rpc_timeout: Duration::from_secs(10),
             receipt_wait: Duration::from_secs(60),
             trail_timeout: Duration::from_secs(10),

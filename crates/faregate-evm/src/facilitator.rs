@@ -177,7 +177,7 @@ impl Inner {
             Ok(()) => Ok(Verdict::Valid {
                 payer: payment.payer(),
             }),
-            Err(Stop::Refused(refusal)) => Ok(Verdict::Invalid(refusal)),
+            Err(Stop::Refused(refusal) | Stop::Disowned(refusal)) => Ok(Verdict::Invalid(refusal)),
             Err(Stop::Away(away)) => Err(away),
         }
     }

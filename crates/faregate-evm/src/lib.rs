@@ -20,6 +20,7 @@
 //! |---|---|
 //! | `facilitator` | the port `faregate_core::port::Facilitator` |
 //! | `verify`, `diagnose` | is it a payment? and if not, why |
+//! | `wallet` | payers with code |
 //! | `settle`, `lane`, `pending` | sending a transaction exactly once |
 //! | `receipt`, `trace` | what happened, by events |
 //! | `network`, `config` | what is checked at start |
@@ -59,6 +60,7 @@ mod trace;
 mod transaction;
 mod typed;
 mod verify;
+mod wallet;
 
 pub use config::{ConnectError, FeeStyle, NetworkConfig};
 pub use facilitator::{Builder, ExactFacilitator};

@@ -11,6 +11,9 @@ pub(crate) const NODE_TEXT_BYTES_MAX: usize = 200;
 /// Connecting to a node takes at most this long, within the configured time for a whole call.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Bytes of a payer's signature; wallets with many owners and passkeys stay far below. Longer ones are refused unseen.
+pub(crate) const SIGNATURE_BYTES_MAX: usize = 4 << 10;
+
 /// Seconds an authorization must still be valid for when it is verified (specs/x402.md §2.2 step 5).
 pub(crate) const VALIDITY_LEFT_SECS: u64 = 6;
 

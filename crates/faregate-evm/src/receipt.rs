@@ -79,16 +79,38 @@ pub(crate) fn is_deep(block: U64, head: Head, confirmations: u64) -> bool {
 /// True when a transaction is a call of the token with this payment's authorization.
 pub(crate) fn carries(transaction: &Transaction, payment: &ExactPayment) -> bool {
     let authorization = &payment.payload.authorization;
-    transaction.to == Some(payment.terms.asset.token())
-        && Token::transferWithAuthorizationCall::abi_decode(&transaction.input).is_ok_and(|call| {
-            (call.from, call.to, call.value, call.nonce)
-                == (
-                    authorization.from,
-                    authorization.to,
-                    authorization.value,
-                    authorization.nonce,
-                )
-        })
+    let expected = (
+        authorization.from,
+        authorization.to,
+        authorization.value,
+        authorization.nonce,
+    );
+    let input = &transaction.input;
+    let by_key = || {
+        Token::transferWithAuthorization_0Call::abi_decode(input)
+            .is_ok_and(|call| (call.from, call.to, call.value, call.nonce) == expected)
+    };
+    let by_wallet = || {
+        Token::transferWithAuthorization_1Call::abi_decode(input)
+            .is_ok_and(|call| (call.from, call.to, call.value, call.nonce) == expected)
+    };
+    transaction.to == Some(payment.terms.asset.token()) && (by_key() || by_wallet())
+}
+
+/// True when a transaction holds these bytes, in whatever form: who asks about a payment with a signature that the
+/// chain has seen knows no more and no less than the one who paid.
+pub(crate) fn shows(transaction: &Transaction, signature: &[u8]) -> bool {
+    // In the `v, r, s` form the last byte stands elsewhere.
+    let part = match signature.split_first_chunk::<64>() {
+        Some((first, [_])) => first,
+        Some(_) | None => signature,
+    };
+    // Some wallets confirm in advance and take an empty signature.
+    part.is_empty()
+        || transaction
+            .input
+            .windows(part.len())
+            .any(|window| window == part)
 }
 
 /// What a receipt says about a payment.

@@ -153,13 +153,18 @@ impl Rpc {
         })
     }
 
-    /// Runs a transaction without sending it.
-    pub(crate) async fn simulate(&self, call: &Simulation) -> Result<Called<()>, NodeError> {
+    /// Runs a transaction without sending it, and tells what it returned.
+    pub(crate) async fn run(&self, call: &Simulation) -> Result<Called<Bytes>, NodeError> {
         let answer = self
             .0
             .call::<Bytes, _>("eth_call", json!([call.to_json(), "latest"]))
             .await;
-        Ok(match called(answer)? {
+        called(answer)
+    }
+
+    /// Runs a transaction without sending it.
+    pub(crate) async fn simulate(&self, call: &Simulation) -> Result<Called<()>, NodeError> {
+        Ok(match self.run(call).await? {
             Called::Returned(_) => Called::Returned(()),
             Called::Reverted(reason) => Called::Reverted(reason),
         })
@@ -243,10 +248,31 @@ fn called<T>(answer: Result<T, NodeError>) -> Result<Called<T>, NodeError> {
 
 /// Code 3 is the usual one; some nodes use others and say so in words.
 fn is_revert(answer: &Answered) -> bool {
-    answer.code == 3
-        || answer.data.is_some()
-        || answer.message.to_ascii_lowercase().contains("revert")
+    answer.code == 3 || answer.data.is_some() || {
+        let words = answer.message.to_ascii_lowercase();
+        words.contains("revert") || HALTS.iter().any(|halt| words.contains(halt))
+    }
 }
+
+/// How nodes say that a contract broke down instead of reverting. It is the contract's doing, not the node's: whoever
+/// sent the transaction would see it fail.
+const HALTS: [&str; 15] = [
+    "out of gas",
+    "outofgas",
+    "gas required exceeds allowance",
+    "gas uint64 overflow",
+    "invalid opcode",
+    "invalidfeopcode",
+    "opcodenotfound",
+    "invalid jump",
+    "invalidjump",
+    "stack underflow",
+    "stackunderflow",
+    "stack limit reached",
+    "stackoverflow",
+    "write protection",
+    "return data out of bounds",
+];
 
 fn reason(answer: &Answered) -> Option<Box<str>> {
     if let Some(data) = &answer.data
@@ -291,6 +317,14 @@ mod tests {
                 None,
             ),
             (answered(-32000, "Execution Reverted", None), true, None),
+            (answered(-32000, "out of gas", None), true, None),
+            (answered(-32603, "EVM error OutOfGas", None), true, None),
+            (
+                answered(-32000, "invalid opcode: INVALID", None),
+                true,
+                None,
+            ),
+            (answered(-32000, "header not found", None), false, None),
             (
                 answered(-32000, "insufficient funds for gas * price + value", None),
                 false,

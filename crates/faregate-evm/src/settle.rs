@@ -19,7 +19,8 @@ use crate::receipt::{self, Finding, Patience, Sender};
 use crate::recover::Recovery;
 use crate::rpc::{CHAIN_AWAY, Called, Receipt, Simulation};
 use crate::trace::{self, Trace};
-use crate::verify::{self, Stop};
+use crate::verify::{self, Proof, Stop};
+use crate::wallet;
 
 /// One settlement.
 pub(crate) struct Settling<'a> {
@@ -70,25 +71,27 @@ impl Settling<'_> {
         if let Err(refusal) = verify::parties(payment) {
             return SettleOutcome::Failed(refusal);
         }
-        let checked = async {
-            let signature = verify::signature(network, self.recovery, payment).await?;
-            verify::asset(network, payment).await?;
-            Ok(signature)
+        let proof = match verify::proof(network, self.recovery, payment).await {
+            Ok(proof) => proof,
+            Err(refusal) => return SettleOutcome::Failed(refusal),
         };
-        let signature = match checked.await {
-            Ok(signature) => signature,
-            Err(Stop::Refused(refusal)) => return SettleOutcome::Failed(refusal),
-            Err(Stop::Away(away)) => return nothing_sent(away.code),
-        };
+        // Who knows only a payment's public parts is not told what became of it.
+        if proof.key.is_none()
+            && let Err(stop) = verify::call(network, payment, &proof).await
+        {
+            return self.stopped(stop).await;
+        }
+        if let Err(stop) = verify::asset(network, payment).await {
+            return self.stopped(stop).await;
+        }
         if let Some(hash) = self.pending.sent(payment.id()) {
             return self.outcome(hash, None).await;
         }
         if let Err(refusal) = verify::window(payment, self.now) {
             return self.refused(refusal).await;
         }
-        let call = verify::transfer(network, payment, &signature);
         for _ in 0..SUBMISSIONS_MAX {
-            match Box::pin(self.submit(&call, trail)).await {
+            match Box::pin(self.submit(&proof, trail)).await {
                 Submitted::End(outcome) => return outcome,
                 Submitted::Again => self.pending.decided(payment.id()),
             }
@@ -97,12 +100,12 @@ impl Settling<'_> {
     }
 
     /// Simulates, waits for a turn, records, sends, waits for the end.
-    async fn submit(&self, call: &Simulation, trail: &dyn Trail) -> Submitted {
-        let gas_limit = match self.gas_limit(call).await {
-            Ok(gas_limit) => gas_limit,
+    async fn submit(&self, proof: &Proof, trail: &dyn Trail) -> Submitted {
+        let (call, gas_limit) = match self.call(proof).await {
+            Ok(prepared) => prepared,
             Err(outcome) => return Submitted::End(outcome),
         };
-        let turn = match self.turn(call, gas_limit).await {
+        let turn = match self.turn(&call, gas_limit).await {
             Ok(turn) => turn,
             Err(outcome) => return Submitted::End(outcome),
         };
@@ -143,17 +146,45 @@ impl Settling<'_> {
         }
     }
 
-    /// Runs the transfer without sending it, which also tells how much gas it needs; a quarter is added, because other
-    /// transactions may come between.
-    async fn gas_limit(&self, call: &Simulation) -> Result<u64, SettleOutcome> {
+    /// Looks again how the payer signs, runs the transfer without sending it, and tells it with its gas limit: a quarter
+    /// more than it needed, because other transactions may come between.
+    async fn call(&self, proof: &Proof) -> Result<(Simulation, u64), SettleOutcome> {
         let (network, payment) = (self.network, self.payment);
-        let (payer_has_code, gas) = tokio::join!(
-            network.rpc.has_code(payment.payer()),
-            network.rpc.estimate_gas(call)
-        );
-        let (Ok(payer_has_code), Ok(gas)) = (payer_has_code, gas) else {
+        let (call, gas) = if let Some(signature) = &proof.key {
+            let call = verify::transfer(network, payment, signature);
+            let (has_code, gas) = tokio::join!(
+                network.rpc.has_code(payment.payer()),
+                network.rpc.estimate_gas(&call)
+            );
+            match has_code {
+                Ok(false) => (call, gas),
+                Ok(true) => match verify::wallet_call(network, payment, proof).await {
+                    Ok(call) => {
+                        let gas = network.rpc.estimate_gas(&call).await;
+                        (call, gas)
+                    }
+                    Err(stop) => return Err(self.stopped(stop).await),
+                },
+                Err(_) => return Err(nothing_sent(CHAIN_AWAY.code)),
+            }
+        } else {
+            match verify::call(network, payment, proof).await {
+                Ok(call) => {
+                    let gas = network.rpc.estimate_gas(&call).await;
+                    (call, gas)
+                }
+                Err(stop) => return Err(self.stopped(stop).await),
+            }
+        };
+        let Ok(gas) = gas else {
             return Err(nothing_sent(CHAIN_AWAY.code));
         };
+        let gas_limit = self.gas_limit(gas).await?;
+        Ok((call, gas_limit))
+    }
+
+    async fn gas_limit(&self, gas: Called<u64>) -> Result<u64, SettleOutcome> {
+        let (network, payment) = (self.network, self.payment);
         let gas = match gas {
             Called::Returned(gas) => gas,
             // Before anything else: it may be refused because it already happened.
@@ -162,7 +193,6 @@ impl Settling<'_> {
                 return Err(self.refused(refusal).await);
             }
         };
-        verify::plain_account(payment, payer_has_code).map_err(SettleOutcome::Failed)?;
         if gas > network.config.gas_limit_max {
             let refusal = self.no(Code::InvalidExactEvmTransactionSimulationFailed);
             let refusal = refusal.detail("the transfer needs more gas than allowed");
@@ -237,6 +267,32 @@ impl Settling<'_> {
             }
             Ok(Trace::Dead(_) | Trace::Unused) => SettleOutcome::Failed(refusal),
             Ok(Trace::Lost) => nothing_sent(Code::PaymentUnknown),
+            Err(error) => self.away(&error, None),
+        }
+    }
+
+    /// Verification stopped.
+    async fn stopped(&self, stop: Stop) -> SettleOutcome {
+        match stop {
+            Stop::Refused(refusal) => SettleOutcome::Failed(refusal),
+            Stop::Disowned(refusal) => self.disowned(refusal).await,
+            Stop::Away(away) => nothing_sent(away.code),
+        }
+    }
+
+    /// The payer's code says no now. If it moved the money with this very signature before, the money has moved.
+    async fn disowned(&self, refusal: Refusal) -> SettleOutcome {
+        let hash = match trace::look(self.network, self.payment, None).await {
+            Ok(Trace::Moved(hash)) => hash,
+            Ok(Trace::Dead(_) | Trace::Unused) => return SettleOutcome::Failed(refusal),
+            Ok(Trace::Lost) => return nothing_sent(Code::PaymentUnknown),
+            Err(error) => return self.away(&error, None),
+        };
+        let signature = wallet::shown(&self.payment.payload.signature);
+        match self.network.rpc.transaction(hash).await {
+            Ok(Some(tx)) if receipt::shows(&tx, &signature) => self.settled(hash),
+            Ok(Some(_)) => SettleOutcome::Failed(refusal),
+            Ok(None) => nothing_sent(Code::PaymentUnknown),
             Err(error) => self.away(&error, None),
         }
     }

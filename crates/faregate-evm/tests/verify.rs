@@ -81,7 +81,7 @@ async fn rows(world: &World) -> Vec<Row> {
         ("two bytes", bent(&|p| p.signature = Some(Bytes::from([0x12, 0x34]))), Some(Code::InvalidExactEvmPayloadUndeployedSmartWallet)),
         ("64 bytes", bent(&|p| p.signature = Some(p.signature().slice(..64))), Some(Code::InvalidExactEvmPayloadUndeployedSmartWallet)),
         ("66 bytes", bent(&|p| p.signature = Some([p.signature().as_ref(), &[0]].concat().into())), Some(Code::InvalidExactEvmPayloadUndeployedSmartWallet)),
-        ("ERC-6492 wrapper", bent(&|p| p.signature = Some(wrapped(p))), Some(Code::Eip6492FactoryNotAllowed)),
+        ("ERC-6492 suffix without a wrapper", bent(&|p| p.signature = Some(wrapped(p))), Some(Code::InvalidExactEvmPayloadSignature)),
         ("no contract at the asset", bent(&|p| { p.asset = NO_CONTRACT; p.signed_token = NO_CONTRACT; }), Some(Code::AssetNotDeployedContract)),
         ("an asset that is not allowed", bent(&|p| { p.asset = common::MULTICALL3; p.signed_token = common::MULTICALL3; }), Some(Code::AssetNotAllowed)),
         ("no money", world.payment(&poor), Some(Code::InvalidExactEvmInsufficientBalance)),
@@ -226,29 +226,6 @@ async fn spent_and_cancelled_authorizations() {
     for payment in [spent, cancelled] {
         let code = verdict(&facilitator, &payment.v2()).await;
         assert_eq!(code, Some(Code::InvalidExactEvmNonceAlreadyUsed));
-    }
-}
-
-/// Contract wallets and EIP-7702 delegations are refused for now, whatever they sign.
-#[tokio::test]
-async fn payers_with_code_are_refused_with_the_signature_code() {
-    let world = World::start().await;
-    let facilitator = world.facilitator().await;
-    let (wallet, delegated) = (world.payer().await, world.payer().await);
-    world
-        .place(wallet.address(), Bytes::from_static(&[0x00]))
-        .await;
-    let delegation = [&[0xef, 0x01, 0x00], common::MULTICALL3.as_slice()].concat();
-    world.place(delegated.address(), delegation.into()).await;
-    for payer in [wallet, delegated] {
-        let payment = world.payment(&payer);
-        let short = payment
-            .clone()
-            .with(|p| p.signature = Some(Bytes::from([1; 70])));
-        for payment in [payment, short] {
-            let code = verdict(&facilitator, &payment.v2()).await;
-            assert_eq!(code, Some(Code::InvalidExactEvmPayloadSignature));
-        }
     }
 }
 
