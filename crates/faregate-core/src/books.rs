@@ -6,6 +6,7 @@ use faregate_ledger::{Claim, Claimed, LedgerStore, Payment, Step, StoreError};
 use faregate_types::{Code, Fingerprint, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
+use crate::crash;
 use crate::port::{Away, Clock, SettleOutcome, Trail};
 
 /// How often a step is repeated when the store is busy. Every step may be repeated.
@@ -28,7 +29,11 @@ impl Books {
     }
 
     pub(crate) async fn claim(&self, claim: Claim) -> Result<Claimed, Away> {
-        self.store.claim(claim).await.map_err(away)
+        let claimed = self.store.claim(claim).await.map_err(away)?;
+        if claimed == Claimed::Won {
+            crash::point("claimed");
+        }
+        Ok(claimed)
     }
 
     /// What a claim with this fingerprint would meet, without claiming.
@@ -37,15 +42,30 @@ impl Books {
         id: PaymentId,
         fingerprint: &Fingerprint,
     ) -> Result<Option<Claimed>, Away> {
-        let payment: Option<Payment> = self.store.payment(id).await.map_err(away)?;
+        let payment = self.payment(id).await?;
         Ok(payment.and_then(|payment| payment.verdict(fingerprint)))
+    }
+
+    /// The payment, if it was ever claimed.
+    pub(crate) async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, Away> {
+        self.store.payment(id).await.map_err(away)
+    }
+
+    /// Payments whose end is not known, oldest change first.
+    pub(crate) async fn open(&self, limit: u32) -> Result<Vec<Payment>, Away> {
+        self.store.open_payments(limit).await.map_err(away)
     }
 
     pub(crate) async fn advance(&self, id: PaymentId, step: Step) -> Result<(), Away> {
         let mut last = StoreError::Unavailable;
         for _ in 0..STEP_TRIES {
             match self.store.advance(id, step.clone(), self.now()).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    if matches!(step, Step::Keep { .. }) {
+                        crash::point("kept");
+                    }
+                    return Ok(());
+                }
                 Err(StoreError::Unavailable) => {}
                 Err(error) => {
                     tracing::error!(payment = %id, %error, "the ledger refused a step");
@@ -77,9 +97,11 @@ impl Books {
     /// Records an outcome of money that has already moved or not: a ledger that is away cannot change that, so the
     /// failure is logged and the next copy of the request finds out by asking the rail.
     pub(crate) async fn record_or_log(&self, id: PaymentId, outcome: &SettleOutcome) {
+        crash::point("sent");
         if let Err(away) = self.record(id, outcome).await {
             tracing::error!(payment = %id, %away, "a settlement could not be recorded");
         }
+        crash::point("outcome_recorded");
     }
 
     /// The trail of one payment.
@@ -99,7 +121,12 @@ impl Trail for BooksTrail<'_> {
         let step = Step::Broadcast {
             transaction: transaction.into(),
         };
-        Box::pin(self.books.advance(self.id, step))
+        Box::pin(async move {
+            crash::point("before_broadcast_recorded");
+            self.books.advance(self.id, step).await?;
+            crash::point("broadcast_recorded");
+            Ok(())
+        })
     }
 }
 

@@ -15,6 +15,7 @@ use futures_util::future::BoxFuture;
 use http::HeaderMap;
 
 use crate::books::Books;
+use crate::crash;
 use crate::live::{Live, LiveGuard};
 use crate::machine::{Event, Finish, Phase};
 use crate::offer::Offer;
@@ -24,9 +25,9 @@ use crate::rail::{Challenge, Credential, Headers, Presented, Rail, Reading, Veri
 /// Sells offers over every rail it was given, with one ledger behind all of them.
 #[derive(Clone)]
 pub struct Till {
-    books: Books,
-    rails: Arc<[Arc<dyn Rail>]>,
-    live: Live,
+    pub(crate) books: Books,
+    pub(crate) rails: Arc<[Arc<dyn Rail>]>,
+    pub(crate) live: Live,
 }
 
 impl fmt::Debug for Till {
@@ -379,6 +380,7 @@ impl Run<'_> {
                             Served::Badly(answer) => (Event::ServedBadly, answer),
                         };
                         response = Some(answer);
+                        crash::point("served");
                         event
                     }
                     None => return bug(),

@@ -5,6 +5,7 @@
 //! | which route is this, what does it cost | [`route`], [`offer`] |
 //! | how does one rail read, challenge, verify, settle | [`rail`], one file per rail below it |
 //! | what happens after each event | [`machine`], pure |
+//! | what becomes of payments whose end is unknown | [`recovery`] |
 //! | who does it | [`driver`], over the traits in [`port`] |
 //!
 //! *Architecture invariant:* nothing here opens a socket, reads a clock or draws randomness; the outside comes in through
@@ -18,12 +19,14 @@
 )]
 
 mod books;
+pub mod crash;
 pub mod driver;
 mod live;
 pub mod machine;
 pub mod offer;
 pub mod port;
 pub mod rail;
+pub mod recovery;
 pub mod route;
 pub mod settler;
 
@@ -32,4 +35,5 @@ pub use machine::SettlePolicy;
 pub use offer::{Ask, Offer, OfferError, Payee, Resource};
 pub use port::{Away, Clock, Facilitator, SettleOutcome, Settlement, Trail, Unknown, Verdict};
 pub use rail::{Challenge, Credential, Evidence, Headers, Presented, Rail, Reading, VerifyError};
+pub use recovery::{Recovery, SweepReport};
 pub use settler::Settler;

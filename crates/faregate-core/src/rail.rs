@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use faregate_ledger::{Payment, Transfer};
-use faregate_types::{PaymentId, RailName, Refusal};
+use faregate_types::{PaymentId, RailName, Refusal, Timestamp};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
@@ -55,6 +55,12 @@ pub trait Rail: Send + Sync + 'static {
 
     /// Finds out what became of a payment whose end is unknown. Sends nothing.
     fn resolve<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, SettleOutcome>;
+
+    /// From when on the credential of a claimed payment moves no money any more, by its own words. `None` when it never
+    /// ends or nobody can say: such a payment is left to its copies until something is known to have been sent.
+    fn expires(&self, _payment: &Payment) -> Option<Timestamp> {
+        None
+    }
 
     /// How a payment ended that the ledger says has ended. Asks nobody.
     fn recorded(&self, payment: &Payment) -> SettleOutcome;

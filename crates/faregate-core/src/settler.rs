@@ -16,9 +16,9 @@ use crate::port::{Away, Clock, Facilitator, SettleOutcome, Settlement, Unknown, 
 /// Settles requests of other people's gates, once each.
 #[derive(Clone)]
 pub struct Settler {
-    facilitator: Arc<dyn Facilitator>,
-    books: Books,
-    live: Live,
+    pub(crate) facilitator: Arc<dyn Facilitator>,
+    pub(crate) books: Books,
+    pub(crate) live: Live,
 }
 
 impl fmt::Debug for Settler {

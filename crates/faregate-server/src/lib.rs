@@ -6,6 +6,7 @@
 //! | what every request meets first: sizes, times, numbers | [`http`], [`limits`] |
 //! | which route, which price, which upstream | [`gateway`] |
 //! | verifying and settling for gates elsewhere | [`facilitator`] |
+//! | what becomes of payments that nobody asks about | `recovery` |
 //! | is it alive, can it work | [`health`] |
 
 pub mod config;
@@ -14,3 +15,4 @@ pub mod gateway;
 pub mod health;
 pub mod http;
 pub mod limits;
+mod recovery;

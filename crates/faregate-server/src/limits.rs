@@ -45,6 +45,16 @@ pub const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// Settlements that a facilitator works on at once, whether or not somebody still waits for the answer.
 pub const SETTLES_MAX: u32 = 1_024;
 
+/// How often payments whose end is unknown are looked at again.
+pub const RECOVERY_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Most payments that are looked at each time. Behind each may be several questions to a node, or one to a facilitator
+/// elsewhere.
+pub const RECOVERY_MAX: u32 = 50;
+
+/// Seconds that a payment has to be unchanged before it is looked at: another process on the same ledger may be on it.
+pub const RECOVERY_AGE_SECS: u64 = 30;
+
 /// Longest wait for a part that is asked whether it is ready.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(5);
 

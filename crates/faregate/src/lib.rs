@@ -39,6 +39,10 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
     let env = wire::env();
+    #[cfg(feature = "crash-points")]
+    if let Some(point) = env.get("FAREGATE_CRASH_AT") {
+        faregate_core::crash::arm(point);
+    }
     match &cli.command {
         Command::Decode(args) => return commands::decode::run(args, printer),
         Command::Config(command) => return commands::config::run(command, &env, printer),

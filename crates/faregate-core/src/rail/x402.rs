@@ -12,7 +12,7 @@ use faregate_types::x402::{
     FacilitatorRequest, MaxTimeout, SCHEME_EXACT, SettleResponse, VersionTag, header, matches, v1,
     v2,
 };
-use faregate_types::{Code, RailName, Refusal, TransferMethod};
+use faregate_types::{Code, RailName, Refusal, Timestamp, TransferMethod};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
@@ -138,6 +138,12 @@ impl Rail for X402 {
                 }),
             }
         })
+    }
+
+    fn expires(&self, payment: &Payment) -> Option<Timestamp> {
+        let exact = request_of(&payment.claim.evidence).and_then(|request| request.exact());
+        let valid_before = exact.ok()?.payload.authorization.valid_before;
+        u64::try_from(valid_before).ok().map(Timestamp::from_secs)
     }
 
     fn recorded(&self, payment: &Payment) -> SettleOutcome {

@@ -18,6 +18,7 @@ use faregate_types::{
 };
 use futures_util::future::{BoxFuture, ready};
 use http::HeaderMap;
+use tokio::sync::Semaphore;
 
 /// What happened, in order.
 pub type Log = Arc<Mutex<Vec<String>>>;
@@ -119,8 +120,18 @@ impl LedgerStore for Memory {
         ))
     }
 
-    fn open_payments(&self, _limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
-        Box::pin(ready(Ok(Vec::new())))
+    fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        Box::pin(ready(self.up().map(|()| {
+            let rows = self.rows.lock().unwrap();
+            let mut open: Vec<Payment> = rows
+                .values()
+                .filter(|row| row.state.is_open())
+                .cloned()
+                .collect();
+            open.sort_by_key(|row| row.changed_at);
+            open.truncate(limit.try_into().unwrap());
+            open
+        })))
     }
 
     fn recent_payments(&self, _limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
@@ -147,6 +158,9 @@ pub struct Scripted {
     pub verify: Mutex<VecDeque<Result<(), VerifyError>>>,
     pub settle: Mutex<VecDeque<SettleOutcome>>,
     pub resolve: Mutex<VecDeque<SettleOutcome>>,
+    pub expires: Mutex<Option<Timestamp>>,
+    /// A resolution waits for a permit when there is one of these.
+    pub hold: Option<Semaphore>,
 }
 
 pub type Sent = (u8, &'static str);
@@ -254,13 +268,17 @@ impl Rail for Scripted {
 
     fn resolve<'a>(&'a self, _payment: &'a Payment) -> BoxFuture<'a, SettleOutcome> {
         self.log.lock().unwrap().push("resolve".into());
-        Box::pin(ready(
-            self.resolve
-                .lock()
-                .unwrap()
-                .pop_front()
-                .unwrap_or_else(unknown),
-        ))
+        Box::pin(async {
+            if let Some(hold) = &self.hold {
+                hold.acquire().await.unwrap().forget();
+            }
+            let told = self.resolve.lock().unwrap().pop_front();
+            told.unwrap_or_else(unknown)
+        })
+    }
+
+    fn expires(&self, _payment: &Payment) -> Option<Timestamp> {
+        *self.expires.lock().unwrap()
     }
 
     fn recorded(&self, payment: &Payment) -> SettleOutcome {

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use faregate_core::rail::x402::response_of;
-use faregate_core::{Away, Clock, Facilitator, Settler, Verdict};
+use faregate_core::{Away, Clock, Facilitator, Recovery, Settler, Verdict};
 use faregate_ledger::LedgerStore;
 use faregate_types::Code;
 use faregate_types::x402::VerifyResponse;
@@ -64,6 +64,10 @@ impl Desk {
 
     pub(super) fn settles(&self) -> Settles {
         self.settles.clone()
+    }
+
+    pub(super) fn recovery(&self) -> Recovery {
+        self.settler.recovery()
     }
 
     pub(super) fn store(&self) -> Arc<dyn LedgerStore> {

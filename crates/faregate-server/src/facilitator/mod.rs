@@ -26,6 +26,7 @@ use faregate_ledger::LedgerStore;
 
 use crate::health::{self, Readiness};
 use crate::http::{self, Limits, Running, StartError};
+use crate::recovery::Worker;
 use desk::Desk;
 
 /// The service on a port of its own.
@@ -34,7 +35,8 @@ use desk::Desk;
 pub struct FacilitatorServer;
 
 impl FacilitatorServer {
-    /// Starts it with the default limits. It answers when this returns; stopping it waits for settlements in progress.
+    /// Starts it with the default limits. It answers when this returns; stopping it waits for settlements in progress. While
+    /// it runs, settlements whose end is unknown are resolved in the background.
     ///
     /// # Errors
     /// [`StartError`] when the address cannot be bound.
@@ -45,15 +47,18 @@ impl FacilitatorServer {
         clock: Arc<dyn Clock>,
     ) -> Result<Running, StartError> {
         let listener = http::listen(bind).await?;
-        let desk = Desk::new(facilitator, store, clock);
-        let settles = desk.settles();
+        let desk = Desk::new(facilitator, store, Arc::clone(&clock));
+        let (settles, recovery) = (desk.settles(), desk.recovery());
         let limits = Limits {
             // The service bounds its bodies itself, far below the default, and says so in the protocol's shape.
             body_bytes_max: u64::MAX,
             ..Limits::default()
         };
         let running = http::serve(listener, routes(desk), limits, "facilitator")?;
-        Ok(running.drain_also(async move { settles.ended().await }))
+        let worker = Worker::start(recovery, clock, "facilitator");
+        Ok(running
+            .drain_also(async move { settles.ended().await })
+            .drain_also(worker.stop()))
     }
 }
 

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use faregate_core::port::Away;
 use faregate_core::rail::x402::X402;
-use faregate_core::{Clock, Facilitator, OfferError, Till};
+use faregate_core::{Clock, Facilitator, OfferError, Recovery, Till};
 use faregate_ledger::LedgerStore;
 use faregate_tower::Purchases;
 use faregate_types::Code;
@@ -32,6 +32,7 @@ use tokio::time::timeout;
 use crate::config::{GatewayConfig, RouteConfig, RoutePrice};
 use crate::health::Readiness;
 use crate::http::{self, Limits, Running};
+use crate::recovery::Worker;
 use table::Table;
 
 pub use stack::{Gate, GateFuture};
@@ -121,7 +122,8 @@ pub struct Gateway;
 
 impl Gateway {
     /// Asks the facilitator what it settles, compares that with the routes, and starts. It answers when this returns;
-    /// stopping it waits for purchases in progress, also for those whose payer hung up.
+    /// stopping it waits for purchases in progress, also for those whose payer hung up. While it runs, payments whose end
+    /// is unknown are resolved in the background.
     ///
     /// # Errors
     /// [`StartError`].
@@ -140,22 +142,36 @@ impl Gateway {
         deps: Deps,
     ) -> Result<Running, StartError> {
         check_support(&config, deps.facilitator.as_ref()).await?;
-        let (gate, purchases) = build(&config, deps)?;
+        let clock = Arc::clone(&deps.clock);
+        let Built {
+            gate,
+            purchases,
+            recovery,
+        } = build(&config, deps)?;
         let running = http::serve(listener, gate, http_limits(&config), "gate")?;
-        Ok(running.drain_also(async move { purchases.ended().await }))
+        let worker = Worker::start(recovery, clock, "gate");
+        Ok(running
+            .drain_also(async move { purchases.ended().await })
+            .drain_also(worker.stop()))
     }
 }
 
-/// The gate without a port and without asking the facilitator first, for tests and for a server of your own. The bounds of
+/// The gate without a port, without the recovery of open payments and without asking the facilitator first, for tests and for a server of your own. The bounds of
 /// [`http`] are not around it.
 ///
 /// # Errors
 /// [`StartError`] for routes that cannot be served.
 pub fn router(config: &GatewayConfig, deps: Deps) -> Result<Gate, StartError> {
-    build(config, deps).map(|(gate, _)| gate)
+    build(config, deps).map(|built| built.gate)
 }
 
-fn build(config: &GatewayConfig, deps: Deps) -> Result<(Gate, Purchases), StartError> {
+struct Built {
+    gate: Gate,
+    purchases: Purchases,
+    recovery: Recovery,
+}
+
+fn build(config: &GatewayConfig, deps: Deps) -> Result<Built, StartError> {
     let Deps {
         facilitator,
         store,
@@ -165,7 +181,11 @@ fn build(config: &GatewayConfig, deps: Deps) -> Result<(Gate, Purchases), StartE
     let till = Till::new(store, clock, vec![Arc::new(X402::new(facilitator))]);
     let purchases = Purchases::default();
     let table = Table::new(config, &till, &purchases)?;
-    Ok((Gate::new(table, readiness), purchases))
+    Ok(Built {
+        gate: Gate::new(table, readiness),
+        purchases,
+        recovery: till.recovery(),
+    })
 }
 
 fn http_limits(config: &GatewayConfig) -> Limits {

@@ -26,6 +26,8 @@ pub(crate) enum Settles {
     Badly(Code),
     Unknown(Option<&'static str>),
     Panic,
+    /// A resolution never ends.
+    Never,
 }
 
 /// A facilitator that does what it is told and counts.
@@ -88,7 +90,7 @@ impl Fake {
                 code: Code::ChainUnavailable,
                 transaction: transaction.map(Into::into),
             }),
-            Settles::Panic => panic!("on purpose"),
+            Settles::Panic | Settles::Never => panic!("on purpose"),
         }
     }
 }
@@ -153,7 +155,13 @@ impl Facilitator for Fake {
         _transaction: Option<&'a str>,
     ) -> BoxFuture<'a, SettleOutcome> {
         self.resolved.fetch_add(1, Ordering::SeqCst);
-        Box::pin(async move { self.outcome(request) })
+        Box::pin(async move {
+            let never = matches!(*self.settle.lock().unwrap(), Settles::Never);
+            if never {
+                std::future::pending::<()>().await;
+            }
+            self.outcome(request)
+        })
     }
 }
 

@@ -13,3 +13,4 @@ mod copies;
 mod health;
 mod kit;
 mod payment;
+mod recovery;

@@ -122,6 +122,7 @@ async fn answer(State(upstream): State<Upstream>, request: Request) -> Response 
 pub(crate) struct House {
     pub(crate) world: World,
     pub(crate) upstream: Upstream,
+    pub(crate) upstream_addr: SocketAddr,
     pub(crate) gate: Running,
     pub(crate) client: Client<hyper_util::client::legacy::connect::HttpConnector, Body>,
 }
@@ -158,6 +159,7 @@ impl House {
         Self {
             world,
             upstream,
+            upstream_addr: addr,
             gate,
             client,
         }

@@ -7,5 +7,6 @@ mod common;
 mod hostile;
 mod kit;
 mod proxying;
+mod recovery;
 mod selling;
 mod starting;

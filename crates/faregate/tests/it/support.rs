@@ -33,18 +33,28 @@ pub(crate) fn payee_address() -> Address {
 
 /// What the gate asks for `path`.
 pub(crate) async fn offer(stack: &Stack, path: &str) -> v2::PaymentRequired {
-    let answer = http()
-        .get(format!("{}{path}", stack.gate_url()))
-        .send()
-        .await
-        .unwrap();
+    offer_at(&stack.gate_url(), path).await
+}
+
+/// What a gate at `url` asks for `path`.
+async fn offer_at(url: &str, path: &str) -> v2::PaymentRequired {
+    let answer = http().get(format!("{url}{path}")).send().await.unwrap();
     assert_eq!(answer.status(), 402);
     header::decode_payment_required(answer.headers()[header::PAYMENT_REQUIRED].as_bytes()).unwrap()
 }
 
 /// A signed v2 payment for what the gate asks, as the value of `PAYMENT-SIGNATURE`.
 pub(crate) async fn payment(stack: &Stack, path: &str) -> String {
-    let required = offer(stack, path).await;
+    pay(stack, offer(stack, path).await).await
+}
+
+/// The same for a gate at `url` that settles on the stack's chain.
+#[allow(dead_code, reason = "for tests/crash.rs")]
+pub(crate) async fn payment_at(stack: &Stack, url: &str, path: &str) -> String {
+    pay(stack, offer_at(url, path).await).await
+}
+
+async fn pay(stack: &Stack, required: v2::PaymentRequired) -> String {
     let accepted = required.accepts[0].clone();
     let nonce = random_nonce(&mut OsEntropy).unwrap();
     header::encode(&v2::PaymentPayload {
