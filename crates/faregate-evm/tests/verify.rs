@@ -229,16 +229,16 @@ async fn spent_and_cancelled_authorizations() {
     }
 }
 
-/// A verdict costs two questions, a refusal for what the payer said none.
+/// A verdict costs two questions. A signature that is not the payer's costs one: whether the payer has code.
 #[tokio::test]
-async fn bad_signatures_cost_the_node_nothing() {
+async fn bad_signatures_cost_the_node_one_question() {
     let world = World::start().await;
     let proxy = Proxy::start(&world.url).await;
     let facilitator = world
         .connect(world.config_at(&proxy.url), world.gas_payer().await)
         .await;
     let payment = world.payment(&world.payer().await);
-    let before = proxy.calls("eth_call");
+    let (before, codes) = (proxy.calls("eth_call"), proxy.calls("eth_getCode"));
     let bad = payment.clone().with(|p| p.key = common::new_key());
     assert_eq!(
         verdict(&facilitator, &bad.v2()).await,
@@ -247,9 +247,10 @@ async fn bad_signatures_cost_the_node_nothing() {
     assert_eq!(
         (
             proxy.calls("eth_call") - before,
+            proxy.calls("eth_getCode") - codes,
             proxy.calls("eth_sendRawTransaction")
         ),
-        (0, 0)
+        (0, 1, 0)
     );
     assert_eq!(verdict(&facilitator, &payment.v2()).await, None);
     assert_eq!(proxy.calls("eth_call") - before, 1);
