@@ -6,12 +6,14 @@
 //! an end that is not known is neither served nor given back.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use faregate_ledger::{Answer, Claim, Claimed, LedgerStore, Payment, PaymentState, Step, Transfer};
 use faregate_types::{Code, Fingerprint, PaymentId, RailName, Refusal};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either, select};
 use http::HeaderMap;
 
 use crate::books::Books;
@@ -189,13 +191,14 @@ impl Till {
     /// Takes a credential through verification, claim, settlement and service.
     ///
     /// `fingerprint` stands for the request that the credential is used for. `serve` runs at most once, when the machine
-    /// says so. Run this in a task of its own: dropping it between two effects leaves the payment to
-    /// [`Rail::resolve`].
+    /// says so. A copy of a request in progress waits for its result until `patience` ends. Run this in a task of its own:
+    /// dropping it between two effects leaves the payment to [`Rail::resolve`].
     pub async fn run<R, F>(
         &self,
         offer: &Offer,
         credential: &Credential,
         fingerprint: Fingerprint,
+        patience: impl Future<Output = ()> + Send,
         serve: F,
     ) -> Outcome<R>
     where
@@ -213,9 +216,7 @@ impl Till {
             Ok(presented) => presented,
             Err(refusal) => return self.unpaid(offer, refusal).await,
         };
-        let Some(guard) = self.live.enter(presented.id) else {
-            return Outcome::InFlight;
-        };
+        let entered = self.live.enter(presented.id);
         let run = Run {
             till: self,
             rail: rail.as_ref(),
@@ -224,7 +225,16 @@ impl Till {
             fingerprint: Fingerprint::of(&[fingerprint.as_bytes(), &presented.evidence.0]),
             presented,
         };
-        run.go(guard, serve).await
+        match entered {
+            Ok(guard) => run.go(guard, serve).await,
+            Err(waiting) => {
+                let (waiting, patience) = (pin!(waiting), pin!(patience));
+                match select(waiting, patience).await {
+                    Either::Left(((), _)) => run.share().await,
+                    Either::Right(((), _)) => Outcome::InFlight,
+                }
+            }
+        }
     }
 
     async fn unpaid<R>(&self, offer: &Offer, refusal: Refusal) -> Outcome<R> {
@@ -318,6 +328,35 @@ impl Run<'_> {
             at: self.till.books.now(),
         };
         self.till.books.claim(claim).await
+    }
+
+    /// A copy that waited for the first: whatever that one came to, nothing is done again.
+    async fn share<R>(self) -> Outcome<R> {
+        match self
+            .till
+            .books
+            .known(self.presented.id, &self.fingerprint)
+            .await
+        {
+            Ok(Some(Claimed::Conflict)) => Outcome::Conflict,
+            Ok(Some(Claimed::Same(payment))) if payment.failure.is_some() => {
+                self.refused(&self.rail.recorded(&payment)).await
+            }
+            Ok(Some(Claimed::Same(payment))) if payment.answer.is_some() => {
+                Outcome::Replay(payment)
+            }
+            Ok(Some(Claimed::InFlight(payment))) if payment.state == PaymentState::Broadcast => {
+                self.pending(SettleOutcome::Unknown(Unknown {
+                    code: Code::SettlementPending,
+                    transaction: payment.transaction,
+                }))
+            }
+            // The first one sent nothing, bought nothing, or its answer was not kept: the copy may be sent again.
+            Ok(Some(Claimed::InFlight(_) | Claimed::Same(_) | Claimed::Won) | None) => {
+                Outcome::InFlight
+            }
+            Err(away) => Outcome::Unavailable(away),
+        }
     }
 
     /// A copy of a payment that has ended.

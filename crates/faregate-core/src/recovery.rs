@@ -145,7 +145,7 @@ impl Recovery {
         if !self.may_ask(rail.as_ref(), listed) || !self.is_due(id) {
             return None;
         }
-        let _guard = self.live.enter(id)?;
+        let _guard = self.live.enter(id).ok()?;
         // It may have ended between the list and the guard.
         let payment = match self.books.payment(id).await {
             Ok(payment) => payment.filter(|payment| self.may_ask(rail.as_ref(), payment))?,

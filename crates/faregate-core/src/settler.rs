@@ -2,12 +2,16 @@
 //! request get the recorded result and make one transaction.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
 use faregate_ledger::{AccountId, Claim, Claimed, LedgerStore, Payment, PaymentState, Transfer};
 use faregate_types::x402::FacilitatorRequest;
 use faregate_types::x402::exact::ExactPayment;
 use faregate_types::{Amount, Code, Fingerprint, PaymentId, RailName, Refusal};
+
+use futures_util::future::select;
 
 use crate::books::Books;
 use crate::live::Live;
@@ -45,21 +49,30 @@ impl Settler {
         }
     }
 
-    /// Settles once. A copy gets the recorded result; a copy while the first is in progress gets
-    /// [`Code::SettlementPending`].
+    /// Settles once. A copy gets the recorded result; a copy while the first is in progress waits for that until
+    /// `patience` ends, then gets [`Code::SettlementPending`].
     ///
     /// # Errors
     /// [`Away`] when nothing was sent because the ledger, the chain or the facilitator did not answer.
-    pub async fn settle(&self, request: &FacilitatorRequest) -> Result<SettleOutcome, Away> {
+    pub async fn settle(
+        &self,
+        request: &FacilitatorRequest,
+        patience: impl Future<Output = ()> + Send,
+    ) -> Result<SettleOutcome, Away> {
         let payment = match request.exact() {
             Ok(payment) => payment,
             Err(refusal) => return Ok(SettleOutcome::Failed(refusal)),
         };
         let id = payment.id();
-        let Some(_guard) = self.live.enter(id) else {
-            return Ok(pending(None));
-        };
         let claim = self.claim_of(id, &payment, request);
+        let _guard = match self.live.enter(id) {
+            Ok(guard) => guard,
+            Err(waiting) => {
+                select(pin!(waiting), pin!(patience)).await;
+                let known = self.books.known(id, &claim.fingerprint).await?;
+                return Ok(known.map_or_else(|| pending(None), |known| copy(known, &payment)));
+            }
+        };
         let claimed = match self.facilitator.verify(request).await? {
             Verdict::Valid { .. } => self.books.claim(claim).await?,
             // A settled authorisation no longer verifies; its copies get the recorded result.
@@ -81,10 +94,7 @@ impl Settler {
                 self.books.record(id, &outcome).await?;
                 Ok(outcome)
             }
-            Claimed::Same(known) => Ok(recorded(&known, &payment)),
-            Claimed::Conflict => Ok(SettleOutcome::Failed(
-                Refusal::new(Code::PaymentConflict).payer(payment.payload.authorization.from),
-            )),
+            ended @ (Claimed::Same(_) | Claimed::Conflict) => Ok(copy(ended, &payment)),
         }
     }
 
@@ -137,6 +147,18 @@ pub(crate) fn recorded(known: &Payment, payment: &ExactPayment) -> SettleOutcome
         },
         |code| SettleOutcome::Failed(Refusal::new(code).payer(payment.payload.authorization.from)),
     )
+}
+
+/// What a copy hears that does nothing itself.
+fn copy(known: Claimed, payment: &ExactPayment) -> SettleOutcome {
+    match known {
+        Claimed::Same(known) => recorded(&known, payment),
+        Claimed::InFlight(known) => pending(known.transaction),
+        Claimed::Conflict => SettleOutcome::Failed(
+            Refusal::new(Code::PaymentConflict).payer(payment.payload.authorization.from),
+        ),
+        Claimed::Won => pending(None),
+    }
 }
 
 const fn pending(transaction: Option<Box<str>>) -> SettleOutcome {

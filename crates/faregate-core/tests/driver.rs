@@ -74,6 +74,7 @@ impl World {
                 &self.offer,
                 &credential(1, signature),
                 print,
+                std::future::ready(()),
                 move |_paid| {
                     Box::pin(async move {
                         log.lock().unwrap().push("serve".into());
@@ -333,10 +334,16 @@ async fn a_claim_whose_owner_died_before_sending_is_taken_over() {
     let world = world(SettlePolicy::After);
     let print = Fingerprint::of(&[b"/joke"]);
     let (log, mine) = (Arc::clone(&world.log), credential(1, "sig"));
-    let mut first = Box::pin(world.till.run(&world.offer, &mine, print, move |_paid| {
-        log.lock().unwrap().push("serve".into());
-        Box::pin(std::future::pending::<Served<&'static str>>())
-    }));
+    let mut first = Box::pin(world.till.run(
+        &world.offer,
+        &mine,
+        print,
+        std::future::pending(),
+        move |_paid| {
+            log.lock().unwrap().push("serve".into());
+            Box::pin(std::future::pending::<Served<&'static str>>())
+        },
+    ));
     assert!(futures_util::poll!(first.as_mut()).is_pending());
     assert!(matches!(world.send("/joke", true).await, Outcome::InFlight));
     drop(first);
@@ -346,4 +353,65 @@ async fn a_claim_whose_owner_died_before_sending_is_taken_over() {
         world.effects(),
         "verify claim serve verify claim serve broadcast send post keep"
     );
+}
+
+#[tokio::test]
+async fn copies_wait_for_the_first_and_get_its_answer() {
+    let world = world(SettlePolicy::Before);
+    let Outcome::Sold { sale, .. } = world.send("/joke", true).await else {
+        panic!("not sold")
+    };
+    let print = Fingerprint::of(&[b"/joke"]);
+    let serve = |_paid| -> futures_util::future::BoxFuture<'static, Served<&'static str>> {
+        panic!("a copy is not served")
+    };
+    let same = credential(1, "sig");
+    let copy = world
+        .till
+        .run(&world.offer, &same, print, std::future::pending(), serve);
+    let forged = credential(1, "forged");
+    let other = world
+        .till
+        .run(&world.offer, &forged, print, std::future::pending(), serve);
+    let (mut copy, mut other) = (Box::pin(copy), Box::pin(other));
+    assert!(futures_util::poll!(copy.as_mut()).is_pending());
+    assert!(futures_util::poll!(other.as_mut()).is_pending());
+    sale.keep(answer()).await.unwrap();
+    match copy.await {
+        Outcome::Replay(payment) => assert_eq!(payment.answer, Some(answer())),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(other.await, Outcome::Conflict));
+}
+
+#[tokio::test]
+async fn copies_of_one_that_gave_up_may_be_sent_again() {
+    let world = world(SettlePolicy::Before);
+    let print = Fingerprint::of(&[b"/joke"]);
+    let log = Arc::clone(&world.log);
+    // The first is stuck in the service of a route that settles afterwards; its copy waits, then the first gives up.
+    let after = offer(SettlePolicy::After);
+    let (mine, same) = (credential(1, "sig"), credential(1, "sig"));
+    let mut first =
+        Box::pin(
+            world
+                .till
+                .run(&after, &mine, print, std::future::pending(), move |_paid| {
+                    log.lock().unwrap().push("serve".into());
+                    Box::pin(std::future::pending::<Served<&'static str>>())
+                }),
+        );
+    assert!(futures_util::poll!(first.as_mut()).is_pending());
+    let serve = |_paid| -> futures_util::future::BoxFuture<'static, Served<&'static str>> {
+        panic!("a copy is not served")
+    };
+    let mut copy = Box::pin(
+        world
+            .till
+            .run(&after, &same, print, std::future::pending(), serve),
+    );
+    assert!(futures_util::poll!(copy.as_mut()).is_pending());
+    drop(first);
+    assert!(matches!(copy.await, Outcome::InFlight));
+    assert_eq!(world.state(), Some(PaymentState::Reserved));
 }

@@ -123,7 +123,9 @@ impl World {
         let serve = |_paid| -> futures_util::future::BoxFuture<'static, Served<&'static str>> {
             Box::pin(async { Served::Well("joke") })
         };
-        self.till.run(&offer, &mine, print, serve).await
+        self.till
+            .run(&offer, &mine, print, std::future::ready(()), serve)
+            .await
     }
 }
 
@@ -246,7 +248,11 @@ async fn a_payment_in_progress_here_is_left_alone() {
         Box::pin(std::future::pending())
     };
     *world.rail.expires.lock().unwrap() = Some(Timestamp::from_secs(1));
-    let mut first = Box::pin(world.till.run(&offer, &mine, print, serve));
+    let mut first = Box::pin(
+        world
+            .till
+            .run(&offer, &mine, print, std::future::pending(), serve),
+    );
     assert!(poll!(first.as_mut()).is_pending());
     assert_eq!(world.state(1), PaymentState::Reserved);
     assert_eq!(counts(world.sweep(10).await), [0; 4]);

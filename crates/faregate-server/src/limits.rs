@@ -23,6 +23,9 @@ pub const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Longest wait for the next piece of a request body.
 pub const BODY_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a copy of a settlement in progress waits for its result. Shorter than any client's patience.
+pub const COPY_WAIT: Duration = Duration::from_secs(20);
+
 /// Longest time for the whole body of a request to the facilitator; it is small.
 pub const FACILITATOR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -34,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) response_bytes_max: usize,
     pub(crate) kept_bytes_max: usize,
     pub(crate) serve_timeout: Duration,
+    pub(crate) copy_wait: Duration,
     pub(crate) purchases: Purchases,
 }
 
@@ -84,6 +85,7 @@ impl<P: Pricing> PaywallLayer<P> {
             response_bytes_max: limits::RESPONSE_BYTES_MAX,
             kept_bytes_max: limits::KEPT_BYTES_MAX,
             serve_timeout: limits::SERVE_TIMEOUT,
+            copy_wait: limits::COPY_WAIT,
             purchases: Purchases::default(),
         };
         Self {
@@ -135,6 +137,13 @@ impl<P: Pricing> PaywallLayer<P> {
     #[must_use]
     pub fn purchases(&self) -> Purchases {
         self.shared.settings.purchases.clone()
+    }
+
+    /// How long a copy of a request in progress waits for the first one's answer before it hears
+    /// `payment_in_flight`. Default: [`limits::COPY_WAIT`].
+    #[must_use]
+    pub fn copy_wait(self, wait: Duration) -> Self {
+        self.with(|settings| settings.copy_wait = wait)
     }
 
     fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {

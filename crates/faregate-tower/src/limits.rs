@@ -23,3 +23,6 @@ pub const STREAM_FRAMES_MAX: usize = 4;
 
 /// How long browsers may remember a preflight answer, in seconds.
 pub const PREFLIGHT_MAX_AGE_SECS: &str = "600";
+
+/// How long a copy of a request in progress waits for the first one's answer.
+pub const COPY_WAIT: Duration = Duration::from_secs(10);

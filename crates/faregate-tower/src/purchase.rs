@@ -14,7 +14,7 @@ use http::request::Parts;
 use http::{HeaderMap, Request, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tower::{BoxError, Service};
 use tracing::Instrument;
 
@@ -129,7 +129,13 @@ where
             .boxed()
         };
         let outcome = till
-            .run(priced.offer(), &credential, fingerprint, serve)
+            .run(
+                priced.offer(),
+                &credential,
+                fingerprint,
+                sleep(settings.copy_wait),
+                serve,
+            )
             .await;
         let cors = &settings.cors;
         Ok(match outcome {

@@ -13,6 +13,7 @@ use faregate_types::Code;
 use faregate_types::x402::VerifyResponse;
 use http::Request;
 use tokio::sync::Semaphore;
+use tokio::time::sleep;
 use tracing::Instrument;
 
 use super::answer::{self, Endpoint};
@@ -112,7 +113,10 @@ pub(super) async fn settle(State(desk): State<Desk>, request: Request<Body>) -> 
         });
     };
     let settling = async move {
-        let outcome = desk.settler.settle(&request).await;
+        let outcome = desk
+            .settler
+            .settle(&request, sleep(limits::COPY_WAIT))
+            .await;
         drop(place);
         outcome.map(|outcome| response_of(&request, &outcome))
     };
