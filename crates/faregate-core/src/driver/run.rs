@@ -31,21 +31,14 @@ impl Run<'_> {
             Ok(()) => self.claim().await,
             Err(VerifyError::Away(away)) => return Outcome::Unavailable(away),
             // A spent authorisation no longer verifies, but its copies deserve what was sold.
-            Err(VerifyError::Refused(refusal)) => {
-                match self
-                    .till
-                    .books
-                    .known(self.presented.id, &self.fingerprint)
-                    .await
-                {
-                    Ok(Some(Claimed::InFlight(payment))) => {
-                        return self.resume(&payment, guard, serve).await;
-                    }
-                    Ok(Some(claimed)) => Ok(claimed),
-                    Ok(None) => return self.till.unpaid(self.offer, refusal).await,
-                    Err(away) => Err(away),
+            Err(VerifyError::Refused(refusal)) => match self.known().await {
+                Ok(Some(Claimed::InFlight(payment))) => {
+                    return self.resume(&payment, guard, serve).await;
                 }
-            }
+                Ok(Some(claimed)) => Ok(claimed),
+                Ok(None) => return self.till.unpaid(self.offer, refusal).await,
+                Err(away) => Err(away),
+            },
         };
         let start = Phase::start(self.offer.policy());
         match claimed {
@@ -55,7 +48,7 @@ impl Run<'_> {
                 self.drive(start, None, guard, serve).await
             }
             Ok(Claimed::InFlight(payment)) => self.resume(&payment, guard, serve).await,
-            Ok(Claimed::Same(payment)) => self.again(*payment, guard, serve).await,
+            Ok(Claimed::Same(payment)) => self.again(payment, guard, serve).await,
             Ok(Claimed::Conflict) => Outcome::Conflict,
             Err(away) => Outcome::Unavailable(away),
         }
@@ -76,18 +69,11 @@ impl Run<'_> {
 
     /// A copy that waited for the first: whatever that one came to, nothing is done again.
     pub(super) async fn share<R>(self) -> Outcome<R> {
-        match self
-            .till
-            .books
-            .known(self.presented.id, &self.fingerprint)
-            .await
-        {
+        match self.known().await {
             Ok(Some(Claimed::Conflict)) => Outcome::Conflict,
-            Ok(Some(Claimed::Same(payment))) if payment.failure.is_some() => {
-                self.refused(&self.rail.recorded(&payment)).await
-            }
-            Ok(Some(Claimed::Same(payment))) if payment.answer.is_some() => {
-                Outcome::Replay(payment)
+            // Without a kept answer the copy may be sent again.
+            Ok(Some(Claimed::Same(payment))) => {
+                self.ended(payment).await.unwrap_or(Outcome::InFlight)
             }
             Ok(Some(Claimed::InFlight(payment))) if payment.state == PaymentState::Broadcast => {
                 self.pending(SettleOutcome::Unknown(Unknown {
@@ -95,30 +81,46 @@ impl Run<'_> {
                     transaction: payment.transaction,
                 }))
             }
-            // The first one sent nothing, bought nothing, or its answer was not kept: the copy may be sent again.
-            Ok(Some(Claimed::InFlight(_) | Claimed::Same(_) | Claimed::Won) | None) => {
-                Outcome::InFlight
-            }
+            // The first one sent nothing or bought nothing: the copy may be sent again.
+            Ok(Some(Claimed::InFlight(_) | Claimed::Won) | None) => Outcome::InFlight,
             Err(away) => Outcome::Unavailable(away),
         }
     }
 
-    /// A copy of a payment that has ended.
-    async fn again<R, F>(self, payment: Payment, guard: LiveGuard, serve: F) -> Outcome<R>
+    /// What the ledger says about this credential, without claiming it.
+    async fn known(&self) -> Result<Option<Claimed>, Away> {
+        self.till
+            .books
+            .known(self.presented.id, &self.fingerprint)
+            .await
+    }
+
+    /// What a copy of an ended payment hears; how it ended, when it was paid and no answer was kept.
+    async fn ended<R>(&self, payment: Box<Payment>) -> Result<Outcome<R>, SettleOutcome> {
+        let ended = self.rail.recorded(&payment);
+        if payment.failure.is_some() {
+            return Ok(self.refused(&ended).await);
+        }
+        if payment.answer.is_some() {
+            return Ok(Outcome::Replay(payment));
+        }
+        Err(ended)
+    }
+
+    /// A copy of a payment that has ended, with nobody else on it.
+    async fn again<R, F>(self, payment: Box<Payment>, guard: LiveGuard, serve: F) -> Outcome<R>
     where
         F: FnOnce(Paid) -> BoxFuture<'static, Served<R>> + Send,
         R: Send,
     {
-        let ended = self.rail.recorded(&payment);
-        if payment.failure.is_some() {
-            return self.refused(&ended).await;
+        match self.ended(payment).await {
+            Ok(outcome) => outcome,
+            // Whoever served it died before the answer was kept: the payer is owed an answer.
+            Err(settled) => {
+                let phase = Phase::Serving { settled: true };
+                self.drive(phase, Some(settled), guard, serve).await
+            }
         }
-        if payment.answer.is_some() {
-            return Outcome::Replay(Box::new(payment));
-        }
-        // Paid, and whoever served it died before the answer was kept: the payer is owed an answer.
-        self.drive(Phase::Serving { settled: true }, Some(ended), guard, serve)
-            .await
     }
 
     /// A copy of a payment that nobody here is working on: whoever was is gone, so find out what became of it.
