@@ -17,7 +17,7 @@ contract BatchSettler is IBatchSettler {
     uint256 public constant MAX_SIGNATURE_BYTES = 8192;
 
     /// @inheritdoc IBatchSettler
-    uint256 public constant ITEM_OVERHEAD = 15_000;
+    uint256 public constant ITEM_OVERHEAD = 22_000;
 
     bytes4 private constant BY_VRS = 0xe3ee160e;
     bytes4 private constant BY_BYTES = 0xcf092995;

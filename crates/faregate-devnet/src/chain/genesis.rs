@@ -1,4 +1,4 @@
-//! What stands on the chain before its first block: money, test USDC and two helper contracts.
+//! What stands on the chain before its first block: money, test USDC and helper contracts.
 
 use alloy_primitives::{Address, Bytes, TxKind, U256, address};
 use alloy_sol_types::{SolCall, SolValue, sol};
@@ -18,6 +18,8 @@ use super::{
 pub const MULTICALL3: Address = address!("0xcA11bde05977b3631167028862bE2a173976CA11");
 /// Address of the deterministic deployment proxy on every chain.
 pub const CREATE2_DEPLOYER: Address = address!("0x4e59b44847b379578588920cA78FbF26c0B4956C");
+/// Address of our `BatchSettler` on every chain where it was deployed through the proxy above (`contracts/README.md`).
+pub const BATCH_SETTLER: Address = address!("0xC544eF3F48DFF0Fa2A948e5F4811BAe36C653EF7");
 /// Who pays the gas of `faregate_mint`. Nobody has its key; only the chain itself sends from it.
 pub(crate) const FAUCET: Address = address!("0xfa0ce70000000000000000000000000000000402");
 
@@ -45,6 +47,8 @@ pub(crate) fn fill(
     place(view, MULTICALL3, multicall.deployed_bytecode);
     let deployer: Artifact = read("Create2Deployer", CREATE2_DEPLOYER_JSON)?;
     place(view, CREATE2_DEPLOYER, deployer.deployed_bytecode);
+    let settler: Artifact = read("BatchSettler", BATCH_SETTLER_JSON)?;
+    place(view, BATCH_SETTLER, settler.deployed_bytecode);
     for asset in assets {
         place_token(view, block, asset)?;
         fund(view, block, asset)?;
@@ -149,6 +153,7 @@ fn read(name: &'static str, json: &str) -> Result<Artifact, DevchainError> {
 
 const TEST_USDC_JSON: &str = include_str!("../../../../contracts/artifacts/TestUsdc.json");
 const MULTICALL3_JSON: &str = include_str!("../../../../contracts/artifacts/Multicall3.json");
+const BATCH_SETTLER_JSON: &str = include_str!("../../../../contracts/artifacts/BatchSettler.json");
 const CREATE2_DEPLOYER_JSON: &str =
     include_str!("../../../../contracts/artifacts/Create2Deployer.json");
 

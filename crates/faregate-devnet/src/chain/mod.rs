@@ -65,5 +65,5 @@ pub use self::{
     config::ChainConfig,
     devchain::Devchain,
     error::{CallError, ControlError, DevchainError, LogError, TxRejection},
-    genesis::{CREATE2_DEPLOYER, DEV_BALANCE_WEI, DEV_USDC, MULTICALL3},
+    genesis::{BATCH_SETTLER, CREATE2_DEPLOYER, DEV_BALANCE_WEI, DEV_USDC, MULTICALL3},
 };

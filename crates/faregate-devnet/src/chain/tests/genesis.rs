@@ -8,7 +8,7 @@ use faregate_types::{
 
 use super::{account, call_to, chain};
 use crate::chain::{
-    CREATE2_DEPLOYER, ChainConfig, DEV_BALANCE_WEI, DevchainError, MULTICALL3,
+    BATCH_SETTLER, CREATE2_DEPLOYER, ChainConfig, DEV_BALANCE_WEI, DevchainError, MULTICALL3,
     engine::{BlockRef, Chain},
 };
 
@@ -127,6 +127,21 @@ fn helper_contracts_are_at_their_addresses() {
         "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf3"
     );
     assert_eq!(chain.latest().code(CREATE2_DEPLOYER), proxy[..]);
+}
+
+/// Configuration for a test chain holds on a real one: the address is the one a deployment there gets.
+#[test]
+fn the_batch_settler_stands_where_it_would_be_deployed() {
+    let text = include_str!("../../../../../contracts/artifacts/BatchSettler.json");
+    let artifact: serde_json::Value = serde_json::from_str(text).unwrap();
+    let code = |field: &str| hex::decode(artifact[field].as_str().unwrap()).unwrap();
+    let expected = CREATE2_DEPLOYER.create2_from_code([0; 32], code("bytecode"));
+    assert_eq!(BATCH_SETTLER, expected);
+    let (chain, _) = chain();
+    assert_eq!(
+        chain.latest().code(BATCH_SETTLER),
+        code("deployedBytecode")[..]
+    );
 }
 
 #[test]
