@@ -90,10 +90,16 @@ const fn away(code: Code) -> Away {
 /// `/livez`, `/health` and `/readyz`.
 pub fn router(readiness: Readiness) -> Router {
     Router::new()
-        .route("/livez", get(live))
-        .route("/health", get(live))
         .route("/readyz", get(ready))
         .with_state(readiness)
+        .merge(live_router())
+}
+
+/// `/livez` and `/health`.
+pub(crate) fn live_router() -> Router {
+    Router::new()
+        .route("/livez", get(live))
+        .route("/health", get(live))
 }
 
 /// The answer of a process that is alive.
@@ -105,7 +111,7 @@ async fn live() -> Response {
     (headers, r#"{"status":"ok"}"#).into_response()
 }
 
-async fn ready(State(readiness): State<Readiness>) -> Response {
+pub(crate) async fn ready(State(readiness): State<Readiness>) -> Response {
     match readiness.check().await {
         Ok(()) => live().await,
         Err(away) => respond::problem(&Problem::new(away.code).status(503)),

@@ -8,7 +8,9 @@
 //! | verifying and settling for gates elsewhere | [`facilitator`] |
 //! | what becomes of payments that nobody asks about | `recovery` |
 //! | is it alive, can it work | [`health`] |
+//! | what the operator sees: metrics and health on an address of their own | [`admin`] |
 
+pub mod admin;
 pub mod config;
 pub mod facilitator;
 pub mod gateway;

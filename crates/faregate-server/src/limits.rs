@@ -64,6 +64,18 @@ pub const READY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer about readiness is repeated without asking again.
 pub const READY_KEPT: Duration = Duration::from_secs(1);
 
+/// Connections to the admin address at once, and requests.
+pub const ADMIN_CONNECTIONS_MAX: usize = 32;
+
+/// Longest wait for an answer at the admin address.
+pub const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the admin address takes to stop.
+pub const ADMIN_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often measured times move from their queues into buckets when nobody asks for them.
+pub const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Bounds of one server. `Default` is the numbers of this module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

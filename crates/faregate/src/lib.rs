@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 pub mod cli;
 mod commands;
 pub mod exit;
+pub mod metrics;
 mod printer;
 mod seller;
 mod signals;

@@ -27,6 +27,7 @@
 //! assert_eq!(found, [("missing_key", 9), ("unknown_key", 11)]);
 //! ```
 
+mod admin;
 mod error;
 mod facilitator;
 mod gate;
@@ -41,6 +42,7 @@ use faregate_types::{Asset, AssetId, AssetRegistry, TokenDomain, TransferMethod}
 use facilitator::Surroundings;
 use reader::{Reader, Section};
 
+pub use admin::AdminConfig;
 pub use error::{ConfigCode, ConfigError, ConfigErrors};
 pub use facilitator::{EmbeddedConfig, EmbeddedNetwork, FacilitatorConfig, FacilitatorSource};
 pub use gate::{GatewayConfig, Unmatched};
@@ -57,6 +59,8 @@ pub struct Config {
     pub gate: Option<GatewayConfig>,
     /// `[facilitator]`.
     pub facilitator: Option<FacilitatorConfig>,
+    /// `[admin]`: where the operator looks, of whichever of the two runs.
+    pub admin: Option<AdminConfig>,
 }
 
 impl Config {
@@ -109,8 +113,32 @@ impl Config {
             section.finish();
             reader.explained(service, &span, "facilitator")
         });
+        let admin = admin::read(&root);
+        together(&root, admin.as_ref(), gate.as_ref(), facilitator.as_ref());
         root.finish();
-        Self { gate, facilitator }
+        Self {
+            gate,
+            facilitator,
+            admin,
+        }
+    }
+}
+
+/// What no section can see alone.
+fn together(
+    root: &Section<'_, '_>,
+    admin: Option<&AdminConfig>,
+    gate: Option<&GatewayConfig>,
+    facilitator: Option<&FacilitatorConfig>,
+) {
+    let public = [
+        gate.map(|gate| gate.bind),
+        facilitator.map(|service| service.bind),
+    ];
+    let Some(admin) = admin else { return };
+    if admin.bind.port() != 0 && public.contains(&Some(admin.bind)) {
+        let message = "the admin address has to be another one than those that strangers reach";
+        root.fault(ConfigCode::Contradiction, "admin", message);
     }
 }
 

@@ -17,6 +17,16 @@ pub(super) enum Endpoint {
     Settle,
 }
 
+impl Endpoint {
+    /// The name in metrics.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+            Self::Settle => "settle",
+        }
+    }
+}
+
 /// 200 with a JSON body.
 pub(super) fn ok(body: &impl Serialize) -> Response {
     json(StatusCode::OK, body)

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -17,6 +18,7 @@ use tokio::time::sleep;
 use tracing::Instrument;
 
 use super::answer::{self, Endpoint};
+use super::meter::{self, Outcome};
 use super::read::read;
 use crate::limits;
 
@@ -90,44 +92,70 @@ pub(super) async fn supported(State(desk): State<Desk>) -> Response {
 
 /// `POST /verify`.
 pub(super) async fn verify(State(desk): State<Desk>, request: Request<Body>) -> Response {
-    let request = match read(request).await {
-        Ok(request) => request,
-        Err(about) => return answer::refuse(Endpoint::Verify, &about),
-    };
-    match desk.facilitator.verify(&request).await {
-        Ok(Verdict::Valid { payer }) => answer::ok(&VerifyResponse::valid(payer)),
-        Ok(Verdict::Invalid(refusal)) => answer::ok(&VerifyResponse::invalid(&refusal)),
-        Err(away) => answer::away(away),
-    }
+    let begun = Instant::now();
+    let (outcome, response) = desk.verify(request).await;
+    meter::answered(Endpoint::Verify, outcome, begun.elapsed());
+    response
 }
 
 /// `POST /settle`.
 pub(super) async fn settle(State(desk): State<Desk>, request: Request<Body>) -> Response {
-    let request = match read(request).await {
-        Ok(request) => request,
-        Err(about) => return answer::refuse(Endpoint::Settle, &about),
-    };
-    let Ok(place) = Arc::clone(&desk.settles.0).try_acquire_owned() else {
-        return answer::away(Away {
-            code: Code::Overloaded,
-        });
-    };
-    let settling = async move {
-        let outcome = desk
-            .settler
-            .settle(&request, sleep(limits::COPY_WAIT))
-            .await;
-        drop(place);
-        outcome.map(|outcome| response_of(&request, &outcome))
-    };
-    match tokio::spawn(settling.in_current_span()).await {
-        Ok(Ok(response)) => answer::ok(&response),
-        Ok(Err(away)) => answer::away(away),
-        Err(error) => {
-            tracing::error!(%error, "a settlement ended in a panic; a copy of the request finds out how it ended");
-            answer::away(Away {
-                code: Code::Internal,
-            })
+    let begun = Instant::now();
+    let (outcome, response) = desk.settle(request).await;
+    meter::answered(Endpoint::Settle, outcome, begun.elapsed());
+    response
+}
+
+impl Desk {
+    async fn verify(&self, request: Request<Body>) -> (Outcome, Response) {
+        let request = match read(request).await {
+            Ok(request) => request,
+            Err(about) => {
+                return (
+                    Outcome::BadRequest,
+                    answer::refuse(Endpoint::Verify, &about),
+                );
+            }
+        };
+        match self.facilitator.verify(&request).await {
+            Ok(Verdict::Valid { payer }) => {
+                (Outcome::Valid, answer::ok(&VerifyResponse::valid(payer)))
+            }
+            Ok(Verdict::Invalid(refusal)) => (
+                Outcome::Invalid,
+                answer::ok(&VerifyResponse::invalid(&refusal)),
+            ),
+            Err(away) => (Outcome::Away, answer::away(away)),
+        }
+    }
+
+    async fn settle(&self, request: Request<Body>) -> (Outcome, Response) {
+        let request = match read(request).await {
+            Ok(request) => request,
+            Err(about) => {
+                return (
+                    Outcome::BadRequest,
+                    answer::refuse(Endpoint::Settle, &about),
+                );
+            }
+        };
+        let away = |code| (Outcome::Away, answer::away(Away { code }));
+        let Ok(place) = Arc::clone(&self.settles.0).try_acquire_owned() else {
+            return away(Code::Overloaded);
+        };
+        let settler = self.settler.clone();
+        let settling = async move {
+            let outcome = settler.settle(&request, sleep(limits::COPY_WAIT)).await?;
+            drop(place);
+            Ok((Outcome::from(&outcome), response_of(&request, &outcome)))
+        };
+        match tokio::spawn(settling.in_current_span()).await {
+            Ok(Ok((outcome, response))) => (outcome, answer::ok(&response)),
+            Ok(Err(Away { code })) => away(code),
+            Err(error) => {
+                tracing::error!(%error, "a settlement ended in a panic; a copy of the request finds out how it ended");
+                away(Code::Internal)
+            }
         }
     }
 }

@@ -14,6 +14,7 @@
 
 mod answer;
 mod desk;
+mod meter;
 mod read;
 
 use std::net::SocketAddr;
@@ -28,6 +29,8 @@ use crate::health::{self, Readiness};
 use crate::http::{self, Limits, Running, StartError};
 use crate::recovery::Worker;
 use desk::Desk;
+
+pub use meter::describe_metrics;
 
 /// The service on a port of its own.
 #[derive(Debug)]

@@ -8,6 +8,9 @@ pub const GATE_PORT: u16 = 4021;
 /// Default port of the facilitator, which the same file may configure.
 pub const FACILITATOR_PORT: u16 = 4022;
 
+/// Default port of the admin address, when there is one.
+pub const ADMIN_PORT: u16 = 4023;
+
 /// How long a signed payment has to stay valid unless a route says otherwise, in seconds. Long enough for a slow chain.
 pub const PAYMENT_TIMEOUT_SECS: u64 = 60;
 

@@ -7,19 +7,21 @@ use faregate_server::gateway::{Deps, Gateway};
 use serde_json::json;
 
 use crate::cli::ConfigArgs;
-use crate::commands::config;
+use crate::commands::{admin, config};
 use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
-use crate::{signals, wire};
+use crate::wire;
 
 /// Runs until it is told to stop.
 ///
 /// # Errors
 /// A wrong configuration, a route nobody could pay, a facilitator that does not answer, a port or a ledger that is taken.
 pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Result<(), Failed> {
-    let settings = config::read(&args.config, env)?
+    let file = config::read(&args.config, env)?;
+    let settings = file
         .gate
         .ok_or_else(|| Failed::usage(format!("{} has no [gate]", args.config.display())))?;
+    let admin = admin::prepare(file.admin)?;
     let ledger = wire::ledger(&settings.store).await?;
     let facilitator = wire::facilitator(&settings.facilitator, env).await?;
     let priced = settings
@@ -29,20 +31,27 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         .count();
     let (all, public) = (settings.routes.len(), settings.public_url.clone());
     let deps = Deps {
-        facilitator,
+        facilitator: Arc::clone(&facilitator),
         store: Arc::clone(&ledger.store) as _,
         clock: wire::clock(),
     };
     let running = Gateway::start(settings, deps)
         .await
         .map_err(|error| Failed::new(Exit::Failure, error.to_string()).code(error.code()))?;
+    let admin = admin
+        .start(Arc::clone(&ledger.store) as _, facilitator)
+        .await?;
+    let admin_url = admin
+        .as_ref()
+        .map(|admin| format!("http://{}", admin.addr()));
     printer.line(&format!(
         "gate  http://{}  for {public}\n      {priced} of {all} routes have a price",
         running.addr()
     ));
-    printer.data(&json!({"gate": format!("http://{}", running.addr()), "publicUrl": public.as_str(), "routes": all, "priced": priced}));
-    signals::stop().await;
-    printer.note("finishing what was claimed");
-    running.shutdown().await;
+    if let Some(url) = &admin_url {
+        printer.line(&format!("admin {url}"));
+    }
+    printer.data(&json!({"gate": format!("http://{}", running.addr()), "publicUrl": public.as_str(), "routes": all, "priced": priced, "admin": admin_url}));
+    admin::until_stopped(running, admin, printer).await;
     Ok(())
 }

@@ -8,5 +8,6 @@
 )]
 
 mod cli;
+mod metrics;
 mod support;
 mod whole;

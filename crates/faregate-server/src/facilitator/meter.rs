@@ -1,0 +1,70 @@
+//! What the service says about its work in metrics.
+
+use std::time::Duration;
+
+use faregate_core::port::SettleOutcome;
+use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+
+use super::answer::Endpoint;
+
+const REQUESTS: &str = "faregate_facilitator_requests_total";
+const SECONDS: &str = "faregate_facilitator_request_seconds";
+
+/// Registers what the metrics of the facilitator service mean.
+pub fn describe_metrics() {
+    describe_counter!(
+        REQUESTS,
+        "Answered requests by `call` (verify, settle) and `outcome` (valid, invalid, settled, failed, pending, bad_request, away)"
+    );
+    describe_histogram!(
+        SECONDS,
+        Unit::Seconds,
+        "Time from the head of a request to its answer, by `call` (verify, settle)"
+    );
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Valid,
+    Invalid,
+    Settled,
+    Failed,
+    /// The end of the settlement is not known.
+    Pending,
+    /// Not a request of the protocol.
+    BadRequest,
+    /// A part this service needs did not answer, or there is too much to do.
+    Away,
+}
+
+impl Outcome {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Invalid => "invalid",
+            Self::Settled => "settled",
+            Self::Failed => "failed",
+            Self::Pending => "pending",
+            Self::BadRequest => "bad_request",
+            Self::Away => "away",
+        }
+    }
+}
+
+impl From<&SettleOutcome> for Outcome {
+    fn from(outcome: &SettleOutcome) -> Self {
+        match outcome {
+            SettleOutcome::Settled(_) => Self::Settled,
+            SettleOutcome::Failed(_) => Self::Failed,
+            SettleOutcome::Unknown(_) => Self::Pending,
+        }
+    }
+}
+
+/// Counts one answered request.
+pub(super) fn answered(endpoint: Endpoint, outcome: Outcome, took: Duration) {
+    let call = endpoint.label();
+    counter!(REQUESTS, "call" => call, "outcome" => outcome.label()).increment(1);
+    histogram!(SECONDS, "call" => call).record(took);
+}

@@ -1,0 +1,9 @@
+//! Every metric of the program: what each crate registers about its own.
+
+/// Registers what every metric means. A crate that measures something has a `describe_metrics` that is called here.
+/// `docs/src/reference/metrics.md` has the same, and a
+/// test compares them.
+pub fn describe() {
+    faregate_server::admin::describe();
+    faregate_server::facilitator::describe_metrics();
+}
