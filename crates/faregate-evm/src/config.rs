@@ -1,12 +1,13 @@
 //! What an operator says about a network, and what can be wrong with it at start.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::Address;
 use faregate_types::{Asset, AssetId, ChainId};
 use url::Url;
 
-use crate::node::RedactedUrl;
+use crate::transport::{Endpoint, Transport};
 
 /// One network the facilitator verifies and settles on. Start from [`NetworkConfig::new`] and change what differs.
 #[derive(Clone)]
@@ -14,8 +15,8 @@ use crate::node::RedactedUrl;
 pub struct NetworkConfig {
     /// The chain. At start the node is asked whether it agrees.
     pub chain: ChainId,
-    /// The node's JSON-RPC endpoint over HTTP. May hold an API key: never shown whole.
-    pub rpc_url: Url,
+    /// Where its node is.
+    pub endpoint: Endpoint,
     /// The allow-list of assets; payments in anything else are refused. Each must be on `chain` and speak EIP-3009.
     pub assets: Vec<Asset>,
     /// Factories whose ERC-6492 wrappers are looked into when the wallet is not deployed yet. Empty, the default: none.
@@ -61,12 +62,12 @@ pub enum FeeStyle {
 }
 
 impl NetworkConfig {
-    /// A network with the defaults of every limit.
+    /// A network with the defaults of every limit, whose node answers JSON-RPC over HTTP at `rpc_url`.
     #[must_use]
     pub const fn new(chain: ChainId, rpc_url: Url, assets: Vec<Asset>) -> Self {
         Self {
             chain,
-            rpc_url,
+            endpoint: Endpoint::Http(rpc_url),
             assets,
             wallet_factories: Vec::new(),
             rpc_timeout: Duration::from_secs(10),
@@ -83,13 +84,20 @@ impl NetworkConfig {
             expiry_margin_secs: 60,
         }
     }
+
+    /// Asks this node instead of the one at the URL: a chain in this process, or a model of one.
+    #[must_use]
+    pub fn with_transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.endpoint = Endpoint::InProcess(transport);
+        self
+    }
 }
 
 impl std::fmt::Debug for NetworkConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NetworkConfig")
             .field("chain", &self.chain)
-            .field("rpc_url", &RedactedUrl(&self.rpc_url))
+            .field("endpoint", &self.endpoint)
             .field("assets", &self.assets.len())
             .finish_non_exhaustive()
     }

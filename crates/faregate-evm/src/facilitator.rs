@@ -17,7 +17,6 @@ use tokio::time::timeout;
 use crate::config::{ConnectError, NetworkConfig};
 use crate::network::Network;
 use crate::pending::{Entry, Pending};
-use crate::recover::Recovery;
 use crate::settle::{Settling, fingerprint, nothing_sent};
 use crate::signer::Signer;
 use crate::verify::{self, Stop};
@@ -38,7 +37,6 @@ pub struct ExactFacilitator(Arc<Inner>);
 struct Inner {
     networks: BTreeMap<ChainId, Network>,
     signers: Vec<Address>,
-    recovery: Recovery,
     pending: Pending,
     clock: Arc<dyn Clock>,
 }
@@ -147,7 +145,6 @@ impl Builder {
         let inner = Inner {
             networks,
             signers,
-            recovery: Recovery::new(),
             pending,
             clock: self.clock,
         };
@@ -173,7 +170,7 @@ impl Inner {
             Ok(found) => found,
             Err(refusal) => return Ok(Verdict::Invalid(refusal)),
         };
-        match verify::verify(network, &self.recovery, &payment, self.clock.now()).await {
+        match verify::verify(network, &payment, self.clock.now()).await {
             Ok(()) => Ok(Verdict::Valid {
                 payer: payment.payer(),
             }),
@@ -238,7 +235,6 @@ impl Inner {
     fn settling<'a>(&'a self, network: &'a Network, payment: &'a ExactPayment) -> Settling<'a> {
         Settling {
             network,
-            recovery: &self.recovery,
             pending: &self.pending,
             payment,
             now: self.clock.now(),

@@ -24,7 +24,7 @@
 //! | `settle`, `lane`, `pending` | sending a transaction exactly once |
 //! | `receipt`, `trace` | what happened, by events |
 //! | `network`, `config` | what is checked at start |
-//! | `rpc`, `node` | asking a node, in bounded time |
+//! | `rpc`, `node`, `transport` | asking a node, in bounded time |
 //! | `signer`, `recover`, `typed`, `transaction`, `fees` | keys, signatures, transactions |
 //! | `bindings`, `limits` | contracts, and every bound by name |
 //!
@@ -58,6 +58,7 @@ mod settle;
 mod signer;
 mod trace;
 mod transaction;
+mod transport;
 mod typed;
 mod verify;
 mod wallet;
@@ -66,4 +67,5 @@ pub use config::{ConnectError, FeeStyle, NetworkConfig};
 pub use facilitator::{Builder, ExactFacilitator};
 pub use recover::recover;
 pub use signer::{LocalSigner, SignError, Signer};
+pub use transport::{Endpoint, RpcRefusal, Transport, TransportError};
 pub use typed::{Entropy, EntropyError, OsEntropy, random_nonce, sign_authorization};

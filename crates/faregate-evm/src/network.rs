@@ -11,7 +11,7 @@ use crate::bindings::Token;
 use crate::config::{ConnectError, NetworkConfig};
 use crate::fees::Fees;
 use crate::lane::Lane;
-use crate::node::{Node, NodeError, http_client};
+use crate::node::{Node, NodeError};
 use crate::pending::Pending;
 use crate::rpc::{Called, Rpc};
 use crate::signer::Signer;
@@ -44,12 +44,8 @@ impl Network {
         pending: &Pending,
     ) -> Result<Self, ConnectError> {
         let chain = config.chain;
-        let http = http_client(&config.rpc_url).map_err(|_| ConnectError::HttpClient)?;
-        let rpc = Arc::new(Rpc::new(Node::new(
-            http,
-            config.rpc_url.clone(),
-            config.rpc_timeout,
-        )));
+        let node = Node::new(&config.endpoint, config.rpc_timeout);
+        let rpc = Arc::new(Rpc::new(node.map_err(|_| ConnectError::HttpClient)?));
         let unreachable = |error: NodeError| {
             tracing::warn!(%chain, %error, "a node did not answer at start");
             ConnectError::Unreachable { chain }

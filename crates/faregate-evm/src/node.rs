@@ -1,6 +1,8 @@
-//! JSON-RPC over HTTP to one node: bounded in time and size, and silent about the URL, which may hold an API key.
+//! JSON-RPC to one node, over HTTP or in process: bounded in time and size, and silent about the URL, which may hold an
+//! API key.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,20 +13,41 @@ use serde_json::Value;
 use url::Url;
 
 use crate::limits::{CONNECT_TIMEOUT, NODE_TEXT_BYTES_MAX, RPC_ANSWER_BYTES_MAX};
+use crate::transport::{Endpoint, RpcRefusal, Transport, TransportError};
 
 /// A node we ask.
 pub(crate) struct Node {
-    http: reqwest::Client,
-    url: Url,
+    way: Way,
     timeout: Duration,
+}
+
+/// The way to a node.
+enum Way {
+    Http(Http),
+    InProcess(Arc<dyn Transport>),
+}
+
+/// A node's HTTP endpoint.
+struct Http {
+    client: reqwest::Client,
+    url: Url,
     calls: AtomicU64,
 }
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node")
-            .field("url", &RedactedUrl(&self.url))
+            .field("way", &self.way)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(http) => RedactedUrl(&http.url).fmt(f),
+            Self::InProcess(_) => f.write_str("in process"),
+        }
     }
 }
 
@@ -71,11 +94,11 @@ impl fmt::Display for NodeError {
 }
 
 #[derive(Serialize)]
-struct Call<P> {
+struct Call {
     jsonrpc: &'static str,
     id: u64,
     method: &'static str,
-    params: P,
+    params: Value,
 }
 
 #[derive(Deserialize)]
@@ -95,35 +118,63 @@ struct ReplyError {
     data: Option<Value>,
 }
 
-impl Node {
-    pub(crate) const fn new(http: reqwest::Client, url: Url, timeout: Duration) -> Self {
+impl From<ReplyError> for RpcRefusal {
+    fn from(error: ReplyError) -> Self {
         Self {
-            http,
-            url,
-            timeout,
-            calls: AtomicU64::new(1),
+            code: error.code,
+            message: error.message,
+            data: error.data,
         }
+    }
+}
+
+impl Node {
+    /// The node at an endpoint; each call of it takes at most `timeout`.
+    ///
+    /// # Errors
+    /// No HTTP client could be made.
+    pub(crate) fn new(endpoint: &Endpoint, timeout: Duration) -> Result<Self, reqwest::Error> {
+        let way = match endpoint {
+            Endpoint::Http(url) => Way::Http(Http {
+                client: http_client(url)?,
+                url: url.clone(),
+                calls: AtomicU64::new(1),
+            }),
+            Endpoint::InProcess(transport) => Way::InProcess(Arc::clone(transport)),
+        };
+        Ok(Self { way, timeout })
     }
 
     /// One call. `params` is the JSON array of the method's parameters.
-    pub(crate) async fn call<R, P>(&self, method: &'static str, params: P) -> Result<R, NodeError>
-    where
-        R: DeserializeOwned,
-        P: Serialize + Send + Sync,
-    {
-        let answer = tokio::time::timeout(self.timeout, self.exchange(method, params)).await;
+    pub(crate) async fn call<R: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: Value,
+    ) -> Result<R, NodeError> {
+        let answer = tokio::time::timeout(self.timeout, self.way.exchange(method, params)).await;
         let answer = answer.unwrap_or(Err(NodeError::Away(Silence::Timeout)));
         if let Err(NodeError::Away(silence)) = &answer {
-            tracing::debug!(node = %RedactedUrl(&self.url), method, ?silence, "a node gave no answer");
+            tracing::debug!(node = ?self.way, method, ?silence, "a node gave no answer");
         }
         serde_json::from_value(answer?).map_err(|_| NodeError::Away(Silence::Unreadable))
     }
+}
 
-    async fn exchange<P: Serialize + Send + Sync>(
-        &self,
-        method: &'static str,
-        params: P,
-    ) -> Result<Value, NodeError> {
+impl Way {
+    async fn exchange(&self, method: &'static str, params: Value) -> Result<Value, NodeError> {
+        match self {
+            Self::Http(http) => http.exchange(method, params).await,
+            Self::InProcess(transport) => match transport.call(method, params).await {
+                Ok(value) => Ok(value),
+                Err(TransportError::NoAnswer) => Err(NodeError::Away(Silence::Broken)),
+                Err(TransportError::Refused(refusal)) => Err(refused(&refusal)),
+            },
+        }
+    }
+}
+
+impl Http {
+    async fn exchange(&self, method: &'static str, params: Value) -> Result<Value, NodeError> {
         let id = self.calls.fetch_add(1, Ordering::Relaxed);
         let call = Call {
             jsonrpc: "2.0",
@@ -132,7 +183,7 @@ impl Node {
             params,
         };
         let response = self
-            .http
+            .client
             .post(self.url.clone())
             .json(&call)
             .send()
@@ -143,7 +194,7 @@ impl Node {
         match serde_json::from_slice::<Reply>(&body) {
             Ok(Reply {
                 error: Some(error), ..
-            }) => Err(refused(&error)),
+            }) => Err(refused(&error.into())),
             Ok(Reply { result, .. }) if status.is_success() => Ok(result.unwrap_or(Value::Null)),
             Ok(_) | Err(_) if !status.is_success() => {
                 Err(NodeError::Away(Silence::Status(status.as_u16())))
@@ -175,7 +226,7 @@ fn silence(error: &reqwest::Error) -> NodeError {
     })
 }
 
-fn refused(error: &ReplyError) -> NodeError {
+fn refused(error: &RpcRefusal) -> NodeError {
     let busy = matches!(error.code, 429 | -32005 | -32097)
         || ["rate limit", "too many requests", "request limit"]
             .iter()
@@ -233,7 +284,7 @@ impl fmt::Debug for RedactedUrl<'_> {
 }
 
 /// The HTTP client for nodes. Follows no redirect, which would carry the key in the URL's path elsewhere.
-pub(crate) fn http_client(url: &Url) -> Result<reqwest::Client, reqwest::Error> {
+fn http_client(url: &Url) -> Result<reqwest::Client, reqwest::Error> {
     // reqwest comes without a TLS provider of its own. Whoever installed one for the process keeps it.
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         drop(rustls::crypto::ring::default_provider().install_default());
@@ -272,10 +323,10 @@ mod tests {
             .parse()
             .unwrap();
         assert_eq!(RedactedUrl(&url).to_string(), "https://node.example:8443");
-        let node = Node::new(http_client(&url).unwrap(), url, Duration::from_secs(1));
+        let node = Node::new(&Endpoint::Http(url), Duration::from_secs(1)).unwrap();
         assert_eq!(
             format!("{node:?}"),
-            "Node { url: https://node.example:8443, .. }"
+            "Node { way: https://node.example:8443, .. }"
         );
     }
 
@@ -317,7 +368,7 @@ mod tests {
     #[test]
     fn a_busy_node_is_away_and_a_refusing_one_is_not() {
         let error = |code, message: &str| {
-            refused(&ReplyError {
+            refused(&RpcRefusal {
                 code,
                 message: message.into(),
                 data: None,

@@ -101,7 +101,7 @@ impl Rpc {
 
     pub(crate) async fn chain_id(&self) -> Result<u64, NodeError> {
         self.0
-            .call::<U64, _>("eth_chainId", json!([]))
+            .call::<U64>("eth_chainId", json!([]))
             .await
             .map(|id| id.to())
     }
@@ -125,7 +125,7 @@ impl Rpc {
     /// The next nonce of an account, transactions in the node's pool included.
     pub(crate) async fn pending_nonce(&self, account: Address) -> Result<u64, NodeError> {
         self.0
-            .call::<U64, _>("eth_getTransactionCount", json!([account, "pending"]))
+            .call::<U64>("eth_getTransactionCount", json!([account, "pending"]))
             .await
             .map(|nonce| nonce.to())
     }
@@ -141,7 +141,7 @@ impl Rpc {
         let block = block.map_or_else(|| json!("latest"), |number| json!(U64::from(number)));
         let answer = self
             .0
-            .call::<Bytes, _>("eth_call", json!([{ "to": contract, "data": data }, block]))
+            .call::<Bytes>("eth_call", json!([{ "to": contract, "data": data }, block]))
             .await;
         Ok(match called(answer)? {
             Called::Returned(data) => match C::abi_decode_returns(&data) {
@@ -157,7 +157,7 @@ impl Rpc {
     pub(crate) async fn run(&self, call: &Simulation) -> Result<Called<Bytes>, NodeError> {
         let answer = self
             .0
-            .call::<Bytes, _>("eth_call", json!([call.to_json(), "latest"]))
+            .call::<Bytes>("eth_call", json!([call.to_json(), "latest"]))
             .await;
         called(answer)
     }
@@ -174,7 +174,7 @@ impl Rpc {
     pub(crate) async fn estimate_gas(&self, call: &Simulation) -> Result<Called<u64>, NodeError> {
         let answer = self
             .0
-            .call::<U64, _>("eth_estimateGas", json!([call.to_json()]))
+            .call::<U64>("eth_estimateGas", json!([call.to_json()]))
             .await;
         called(answer.map(|gas| gas.to()))
     }
@@ -194,7 +194,7 @@ impl Rpc {
     pub(crate) async fn send(&self, raw: &Bytes) -> Result<(), NodeError> {
         // The hash in the answer is not looked at: it is a function of the bytes, and we computed it.
         self.0
-            .call::<Value, _>("eth_sendRawTransaction", json!([raw]))
+            .call::<Value>("eth_sendRawTransaction", json!([raw]))
             .await
             .map(drop)
     }

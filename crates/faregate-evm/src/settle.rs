@@ -16,7 +16,6 @@ use crate::network::Network;
 use crate::node::NodeError;
 use crate::pending::Pending;
 use crate::receipt::{self, Finding, Patience, Sender};
-use crate::recover::Recovery;
 use crate::rpc::{CHAIN_AWAY, Called, Receipt, Simulation};
 use crate::trace::{self, Trace};
 use crate::verify::{self, Proof, Stop};
@@ -25,7 +24,6 @@ use crate::wallet;
 /// One settlement.
 pub(crate) struct Settling<'a> {
     pub(crate) network: &'a Network,
-    pub(crate) recovery: &'a Recovery,
     pub(crate) pending: &'a Pending,
     pub(crate) payment: &'a ExactPayment,
     pub(crate) now: Timestamp,
@@ -71,7 +69,7 @@ impl Settling<'_> {
         if let Err(refusal) = verify::parties(payment) {
             return SettleOutcome::Failed(refusal);
         }
-        let proof = match verify::proof(network, self.recovery, payment).await {
+        let proof = match verify::proof(network, payment) {
             Ok(proof) => proof,
             Err(refusal) => return SettleOutcome::Failed(refusal),
         };

@@ -15,7 +15,7 @@ use crate::diagnose::diagnose;
 use crate::limits::{SIGNATURE_BYTES_MAX, VALIDITY_LEFT_SECS};
 use crate::network::Network;
 use crate::node::NodeError;
-use crate::recover::Recovery;
+use crate::recover::recover;
 use crate::rpc::{CHAIN_AWAY, Called, Simulation};
 use crate::wallet;
 
@@ -44,13 +44,12 @@ impl From<NodeError> for Stop {
 /// All steps after the second.
 pub(crate) async fn verify(
     network: &Network,
-    recovery: &Recovery,
     payment: &ExactPayment,
     now: Timestamp,
 ) -> Result<(), Stop> {
     parties(payment)?;
     window(payment, now)?;
-    let proof = proof(network, recovery, payment).await?;
+    let proof = proof(network, payment)?;
     let call = if let Some(signature) = &proof.key {
         asset(network, payment).await?;
         let call = transfer(network, payment, signature);
@@ -134,11 +133,7 @@ pub(crate) struct Proof {
 }
 
 /// Step 6, without the question whether the payer has code. Asks nobody.
-pub(crate) async fn proof(
-    network: &Network,
-    recovery: &Recovery,
-    payment: &ExactPayment,
-) -> Result<Proof, Refusal> {
+pub(crate) fn proof(network: &Network, payment: &ExactPayment) -> Result<Proof, Refusal> {
     let bytes = &payment.payload.signature;
     let wrong = || no(payment, Code::InvalidExactEvmPayloadSignature);
     if bytes.len() > SIGNATURE_BYTES_MAX {
@@ -170,7 +165,7 @@ pub(crate) async fn proof(
     }
     match Signature65::parse(bytes) {
         Ok(signature) => {
-            if recovery.recover(proof.digest, signature).await == Some(payment.payer()) {
+            if recover(proof.digest, &signature) == Some(payment.payer()) {
                 if proof.foreign {
                     return Err(foreign_domain(payment));
                 }

@@ -13,6 +13,7 @@
     reason = "helpers of tests; each test file uses some of them"
 )]
 
+pub mod local;
 pub mod payment;
 pub mod proxy;
 
