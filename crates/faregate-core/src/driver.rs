@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use faregate_ledger::{Answer, LedgerStore, Payment, Step, Transfer};
-use faregate_types::{Code, Fingerprint, PaymentId, RailName, Refusal};
+use faregate_types::{Code, Fingerprint, IdempotencyKey, PaymentId, RailName, Refusal};
 use futures_util::future::{BoxFuture, Either, select};
 use http::HeaderMap;
 
@@ -192,7 +192,8 @@ impl Till {
 
     /// Takes a credential through verification, claim, settlement and service.
     ///
-    /// `fingerprint` stands for the request that the credential is used for. `serve` runs at most once, when the machine
+    /// `fingerprint` stands for the request that the credential is used for, without the credential; `idempotency` is the
+    /// payer's own name for the purchase. `serve` runs at most once, when the machine
     /// says so. A copy of a request in progress waits for its result until `patience` ends. Run this in a task of its own:
     /// dropping it between two effects leaves the payment to [`Rail::resolve`].
     pub async fn run<R, F>(
@@ -200,6 +201,7 @@ impl Till {
         offer: &Offer,
         credential: &Credential,
         fingerprint: Fingerprint,
+        idempotency: Option<IdempotencyKey>,
         patience: impl Future<Output = ()> + Send,
         serve: F,
     ) -> Outcome<R>
@@ -223,6 +225,7 @@ impl Till {
             till: self,
             rail: rail.as_ref(),
             offer,
+            idempotency,
             // A copy with other bytes is another credential, whatever payment it names.
             fingerprint: Fingerprint::of(&[fingerprint.as_bytes(), &presented.evidence.0]),
             presented,

@@ -33,7 +33,9 @@ pub mod settler;
 pub use driver::{Outcome, Paid, Sale, Served, Till};
 pub use machine::SettlePolicy;
 pub use offer::{Ask, Offer, OfferError, Payee, Resource};
-pub use port::{Away, Clock, Facilitator, SettleOutcome, Settlement, Trail, Unknown, Verdict};
+pub use port::{
+    Away, Clock, Facilitator, Finality, SettleOutcome, Settlement, Trail, Unknown, Verdict,
+};
 pub use rail::{Challenge, Credential, Evidence, Headers, Presented, Rail, Reading, VerifyError};
 pub use recovery::{Recovery, SweepReport};
 pub use settler::Settler;

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use crate::offer::Offer;
-use crate::port::{Away, SettleOutcome, Trail};
+use crate::port::{Away, Finality, SettleOutcome, Trail};
 
 pub mod x402;
 
@@ -55,6 +55,11 @@ pub trait Rail: Send + Sync + 'static {
 
     /// Finds out what became of a payment whose end is unknown. Sends nothing.
     fn resolve<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, SettleOutcome>;
+
+    /// Whether a settled payment can still be undone. Sends nothing. Rails that undo nothing are final at once.
+    fn confirm<'a>(&'a self, _payment: &'a Payment) -> BoxFuture<'a, Finality> {
+        Box::pin(std::future::ready(Finality::Final))
+    }
 
     /// From when on the credential of a claimed payment moves no money any more, by its own words. `None` when it never
     /// ends or nobody can say: such a payment is left to its copies until something is known to have been sent.

@@ -74,6 +74,7 @@ impl World {
                 &self.offer,
                 &credential(1, signature),
                 print,
+                None,
                 std::future::ready(()),
                 move |_paid| {
                     Box::pin(async move {
@@ -338,6 +339,7 @@ async fn a_claim_whose_owner_died_before_sending_is_taken_over() {
         &world.offer,
         &mine,
         print,
+        None,
         std::future::pending(),
         move |_paid| {
             log.lock().unwrap().push("serve".into());
@@ -366,13 +368,23 @@ async fn copies_wait_for_the_first_and_get_its_answer() {
         panic!("a copy is not served")
     };
     let same = credential(1, "sig");
-    let copy = world
-        .till
-        .run(&world.offer, &same, print, std::future::pending(), serve);
+    let copy = world.till.run(
+        &world.offer,
+        &same,
+        print,
+        None,
+        std::future::pending(),
+        serve,
+    );
     let forged = credential(1, "forged");
-    let other = world
-        .till
-        .run(&world.offer, &forged, print, std::future::pending(), serve);
+    let other = world.till.run(
+        &world.offer,
+        &forged,
+        print,
+        None,
+        std::future::pending(),
+        serve,
+    );
     let (mut copy, mut other) = (Box::pin(copy), Box::pin(other));
     assert!(futures_util::poll!(copy.as_mut()).is_pending());
     assert!(futures_util::poll!(other.as_mut()).is_pending());
@@ -392,24 +404,27 @@ async fn copies_of_one_that_gave_up_may_be_sent_again() {
     // The first is stuck in the service of a route that settles afterwards; its copy waits, then the first gives up.
     let after = offer(SettlePolicy::After);
     let (mine, same) = (credential(1, "sig"), credential(1, "sig"));
-    let mut first =
-        Box::pin(
-            world
-                .till
-                .run(&after, &mine, print, std::future::pending(), move |_paid| {
-                    log.lock().unwrap().push("serve".into());
-                    Box::pin(std::future::pending::<Served<&'static str>>())
-                }),
-        );
+    let mut first = Box::pin(world.till.run(
+        &after,
+        &mine,
+        print,
+        None,
+        std::future::pending(),
+        move |_paid| {
+            log.lock().unwrap().push("serve".into());
+            Box::pin(std::future::pending::<Served<&'static str>>())
+        },
+    ));
     assert!(futures_util::poll!(first.as_mut()).is_pending());
     let serve = |_paid| -> futures_util::future::BoxFuture<'static, Served<&'static str>> {
         panic!("a copy is not served")
     };
-    let mut copy = Box::pin(
-        world
-            .till
-            .run(&after, &same, print, std::future::pending(), serve),
-    );
+    let mut copy =
+        Box::pin(
+            world
+                .till
+                .run(&after, &same, print, None, std::future::pending(), serve),
+        );
     assert!(futures_util::poll!(copy.as_mut()).is_pending());
     drop(first);
     assert!(matches!(copy.await, Outcome::InFlight));

@@ -124,7 +124,7 @@ impl World {
             Box::pin(async { Served::Well("joke") })
         };
         self.till
-            .run(&offer, &mine, print, std::future::ready(()), serve)
+            .run(&offer, &mine, print, None, std::future::ready(()), serve)
             .await
     }
 }
@@ -248,11 +248,12 @@ async fn a_payment_in_progress_here_is_left_alone() {
         Box::pin(std::future::pending())
     };
     *world.rail.expires.lock().unwrap() = Some(Timestamp::from_secs(1));
-    let mut first = Box::pin(
-        world
-            .till
-            .run(&offer, &mine, print, std::future::pending(), serve),
-    );
+    let mut first =
+        Box::pin(
+            world
+                .till
+                .run(&offer, &mine, print, None, std::future::pending(), serve),
+        );
     assert!(poll!(first.as_mut()).is_pending());
     assert_eq!(world.state(1), PaymentState::Reserved);
     assert_eq!(counts(world.sweep(10).await), [0; 4]);

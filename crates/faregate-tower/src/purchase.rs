@@ -133,6 +133,7 @@ where
                 priced.offer(),
                 &credential,
                 fingerprint,
+                None,
                 sleep(settings.copy_wait),
                 serve,
             )

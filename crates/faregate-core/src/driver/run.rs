@@ -1,7 +1,7 @@
 //! One credential from verification to its end: does what the [`machine`](crate::machine) says.
 
 use faregate_ledger::{Claim, Claimed, Payment, PaymentState, Step};
-use faregate_types::{Code, Fingerprint};
+use faregate_types::{Code, Fingerprint, IdempotencyKey};
 use futures_util::future::BoxFuture;
 
 use super::{Outcome, Paid, Sale, Served, Till};
@@ -18,6 +18,11 @@ pub(super) struct Run<'a> {
     pub(super) rail: &'a dyn Rail,
     pub(super) offer: &'a Offer,
     pub(super) fingerprint: Fingerprint,
+    #[expect(
+        dead_code,
+        reason = "looked up in the claim, which the ledger learns next"
+    )]
+    pub(super) idempotency: Option<IdempotencyKey>,
     pub(super) presented: Presented,
 }
 

@@ -48,6 +48,20 @@ pub struct Unknown {
     pub transaction: Option<Box<str>>,
 }
 
+/// Whether a settlement can still be undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Finality {
+    /// It stays: deep enough in the chain, or a rail that undoes nothing.
+    Final,
+    /// The transfer is there, not yet deep enough.
+    Waiting,
+    /// Positive proof that the transfer is not on the chain any more, and that no other transfer used this
+    /// authorisation: it may be settled again.
+    Gone,
+    /// Nobody could say.
+    Unknown,
+}
+
 /// A dependency that did not answer. The caller says 503 and tries again; it never serves and never charges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", code.as_str())]
@@ -100,4 +114,14 @@ pub trait Facilitator: Send + Sync + 'static {
         request: &'a FacilitatorRequest,
         transaction: Option<&'a str>,
     ) -> BoxFuture<'a, SettleOutcome>;
+
+    /// Tells whether a settlement can still be undone by the chain it happened on. Sends nothing. A facilitator behind
+    /// HTTP has no word for this, so by default a settlement is final when it is told.
+    fn confirm<'a>(
+        &'a self,
+        _request: &'a FacilitatorRequest,
+        _transaction: &'a str,
+    ) -> BoxFuture<'a, Finality> {
+        Box::pin(std::future::ready(Finality::Final))
+    }
 }

@@ -5,5 +5,5 @@ mod facilitator;
 
 pub use clock::Clock;
 pub use facilitator::{
-    Away, Facilitator, NoTrail, SettleOutcome, Settlement, Trail, Unknown, Verdict,
+    Away, Facilitator, Finality, NoTrail, SettleOutcome, Settlement, Trail, Unknown, Verdict,
 };

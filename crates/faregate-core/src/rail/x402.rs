@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use crate::offer::{Ask, Offer, Payee};
-use crate::port::{Away, Facilitator, SettleOutcome, Trail, Unknown, Verdict};
+use crate::port::{Away, Facilitator, Finality, SettleOutcome, Trail, Unknown, Verdict};
 use crate::rail::{
     Challenge, Credential, Evidence, Headers, Presented, Rail, Reading, VerifyError,
 };
@@ -136,6 +136,19 @@ impl Rail for X402 {
                     code: refusal.code,
                     transaction: payment.transaction.clone(),
                 }),
+            }
+        })
+    }
+
+    fn confirm<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Finality> {
+        Box::pin(async move {
+            match (&payment.transaction, request_of(&payment.claim.evidence)) {
+                (Some(transaction), Ok(request)) => {
+                    self.facilitator.confirm(&request, transaction).await
+                }
+                // Without a transaction there is nothing that could be looked up, now or later.
+                (None, Ok(_)) => Finality::Final,
+                (_, Err(_)) => Finality::Unknown,
             }
         })
     }
