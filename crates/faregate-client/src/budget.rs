@@ -28,12 +28,21 @@ pub(crate) struct Books {
 
 impl Books {
     /// Refuses a payee that is not the one this origin named first, for this asset.
-    pub(crate) async fn check_payee(&self, origin: &str, price: &Price) -> Result<(), PayError> {
+    pub(crate) async fn check_payee(
+        &self,
+        origin: &str,
+        path: &str,
+        price: &Price,
+    ) -> Result<(), PayError> {
         if self.payee_changes == PayeeChanges::Allow {
             return Ok(());
         }
         let asset: AssetId = price.amount.asset();
-        match self.store.known_payee(origin.into(), asset).await? {
+        let asked = price.payee.to_string().into();
+        let known = self
+            .store
+            .known_terms(origin.into(), path.into(), asset, asked);
+        match known.await?.payee {
             Some(known) if *known != *price.payee.to_string() => {
                 Err(PayError::PayeeChanged(Box::new(PayeeChanged {
                     origin: origin.into(),

@@ -204,19 +204,23 @@ impl Inner {
             return Err(PayError::NoUsableOffer(considered));
         };
         let entry = offers.entries.get(index).ok_or_else(internal)?;
-        self.books.check_payee(&origin, price).await?;
+        self.books
+            .check_payee(&origin, request.url().path(), price)
+            .await?;
         let signer = self.wallet.signer();
         let signed = x402::sign(offers, entry, price, signer, self.nonce()?, now)?;
         let spend = Spend {
             id: signed.id,
             origin,
             resource,
+            path: request.url().path().into(),
             payee: price.payee.to_string().into(),
             amount: price.amount,
             worth: price.worth,
             at: now,
             valid_until: signed.valid_until,
             credential: signed.credential.to_bytes(),
+            request: vec![],
         };
         self.books.reserve(&spend).await?;
         Ok(Ready {
@@ -268,7 +272,9 @@ impl Inner {
         let Some((index, price)) = select::first(considered) else {
             return Err(PayError::NoUsableOffer(considered.to_vec()));
         };
-        self.books.check_payee(&origin, price).await?;
+        self.books
+            .check_payee(&origin, request.url().path(), price)
+            .await?;
         self.books
             .check_caps(&origin, price.worth, self.now())
             .await?;

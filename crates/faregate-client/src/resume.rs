@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use faregate_ledger::{Spend, SpendState, StoreError, WalletStore};
+use faregate_ledger::{Spend, StoreError, WalletStore};
 use faregate_types::{Fingerprint, Timestamp};
 use reqwest::Request;
 use tokio::sync::OnceCell;
@@ -47,8 +47,8 @@ impl OpenSpends {
             if resume == Resume::Own {
                 return Ok(());
             }
-            for record in store.recent_spends(OPEN_LOOKBACK).await? {
-                if record.state == SpendState::Open && record.spend.valid_until > now {
+            for record in store.open_spends(OPEN_LOOKBACK).await? {
+                if record.spend.valid_until > now {
                     self.put(record.spend);
                 }
             }

@@ -20,7 +20,7 @@ use common::{
 use faregate_client::{
     Caps, Client, Kind, PayError, PayeeChanges, Period, Quote, SpendState, WalletStore, Worth,
 };
-use faregate_ledger::{CapRefusal, Spend, SpendEnd, SpendRecord, StoreError, Usage};
+use faregate_ledger::{CapRefusal, KnownTerms, Spend, SpendEnd, SpendRecord, StoreError, Usage};
 use faregate_store::sqlite::SqliteWallet;
 use faregate_types::{AssetId, Code, PaymentId, Timestamp};
 use futures_util::future::{BoxFuture, join_all};
@@ -255,12 +255,22 @@ impl WalletStore for Watched {
         self.inner.recent_spends(limit)
     }
 
-    fn known_payee(
+    fn open_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
+        self.inner.open_spends(limit)
+    }
+
+    fn spend(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<SpendRecord>, StoreError>> {
+        self.inner.spend(id)
+    }
+
+    fn known_terms(
         &self,
         origin: Box<str>,
+        path: Box<str>,
         asset: AssetId,
-    ) -> BoxFuture<'_, Result<Option<Box<str>>, StoreError>> {
-        self.inner.known_payee(origin, asset)
+        payee: Box<str>,
+    ) -> BoxFuture<'_, Result<KnownTerms, StoreError>> {
+        self.inner.known_terms(origin, path, asset, payee)
     }
 }
 
@@ -334,12 +344,22 @@ async fn an_answer_is_not_thrown_away_when_its_end_cannot_be_written() {
         fn recent_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
             self.0.recent_spends(limit)
         }
-        fn known_payee(
+        fn open_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
+            self.0.open_spends(limit)
+        }
+
+        fn spend(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<SpendRecord>, StoreError>> {
+            self.0.spend(id)
+        }
+
+        fn known_terms(
             &self,
             origin: Box<str>,
+            path: Box<str>,
             asset: AssetId,
-        ) -> BoxFuture<'_, Result<Option<Box<str>>, StoreError>> {
-            self.0.known_payee(origin, asset)
+            payee: Box<str>,
+        ) -> BoxFuture<'_, Result<KnownTerms, StoreError>> {
+            self.0.known_terms(origin, path, asset, payee)
         }
     }
     let seller = honest().await;

@@ -142,8 +142,10 @@ pub struct Spend {
     pub id: PaymentId,
     /// Scheme, host and port of the seller, e.g. `https://api.example.com`.
     pub origin: Box<str>,
-    /// What is bought.
+    /// What is bought, in full: two requests with the same resource are the same purchase.
     pub resource: Box<str>,
+    /// The path of the request, without its query: where the same terms are expected next time.
+    pub path: Box<str>,
     /// Who gets it.
     pub payee: Box<str>,
     /// How much.
@@ -156,6 +158,60 @@ pub struct Spend {
     pub valid_until: Timestamp,
     /// The signed credential, to be sent again after a crash instead of a second signature. Never logged.
     pub credential: Vec<u8>,
+    /// The request, to be sent again by a process that does not know it any more; empty if it is not to be kept. It may hold
+    /// secrets: kept only as long as the end is unknown, left out of lists, and not compared when a spend is repeated.
+    pub request: Vec<u8>,
+}
+
+impl Spend {
+    /// Whether this is the same spend, whatever is still known of its request.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let Self {
+            id,
+            origin,
+            resource,
+            path,
+            payee,
+            amount,
+            worth,
+            at,
+            valid_until,
+            credential,
+            request: _,
+        } = self;
+        *id == other.id
+            && *origin == other.origin
+            && *resource == other.resource
+            && *path == other.path
+            && *payee == other.payee
+            && *amount == other.amount
+            && *worth == other.worth
+            && *at == other.at
+            && *valid_until == other.valid_until
+            && *credential == other.credential
+    }
+}
+
+/// What was signed at a place before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Who got it.
+    pub payee: Box<str>,
+    /// How much, of what.
+    pub amount: Amount,
+    /// The same in dollars.
+    pub worth: Worth,
+}
+
+/// What is known about a place where a payment is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownTerms {
+    /// The newest terms at this origin and path, in any asset.
+    pub last: Option<Terms>,
+    /// The payee that is expected for the asset: the newest one at this path; at a path that is new, whoever is asked for if
+    /// the origin was paid that way before, else the first payee of the origin. `None` when the origin is new.
+    pub payee: Option<Box<str>>,
 }
 
 /// How a spend ended, as far as the payer knows.
@@ -171,6 +227,9 @@ pub enum SpendEnd {
         /// The seller's reason, if it is one we know.
         code: Code,
     },
+    /// It was never used and cannot be any more: the authorisation has expired, and the chain says so. It still counts
+    /// against the caps.
+    Unused,
 }
 
 /// Where a spend stands.
@@ -182,6 +241,8 @@ pub enum SpendState {
     Paid,
     /// Refused by the seller.
     Refused,
+    /// Expired, and proven not to have been used.
+    Unused,
 }
 
 impl SpendState {
@@ -192,24 +253,25 @@ impl SpendState {
             Self::Open => "open",
             Self::Paid => "paid",
             Self::Refused => "refused",
+            Self::Unused => "unused",
         }
     }
 
     /// Reads the stored text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Open, Self::Paid, Self::Refused]
+        [Self::Open, Self::Paid, Self::Refused, Self::Unused]
             .into_iter()
             .find(|state| state.as_str() == text)
     }
 
-    /// The state after the seller's word. A receipt is never taken back: a refusal after it changes nothing, a receipt
-    /// after a refusal counts.
+    /// The state after news. A receipt is never taken back: nothing after it changes the state, and it counts after
+    /// anything. A proof that nothing was used counts more than the seller's refusal.
     #[must_use]
     pub const fn after(self, end: &SpendEnd) -> Self {
         match (self, end) {
-            (Self::Open | Self::Paid | Self::Refused, SpendEnd::Paid { .. })
-            | (Self::Paid, SpendEnd::Refused { .. }) => Self::Paid,
+            (_, SpendEnd::Paid { .. }) | (Self::Paid, _) => Self::Paid,
+            (_, SpendEnd::Unused) | (Self::Unused, SpendEnd::Refused { .. }) => Self::Unused,
             (Self::Open | Self::Refused, SpendEnd::Refused { .. }) => Self::Refused,
         }
     }

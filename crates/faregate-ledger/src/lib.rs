@@ -26,7 +26,8 @@ pub mod suite;
 
 pub use account::{AccountId, AccountIdError, Balance, BalanceError, Transfer};
 pub use budget::{
-    CapRefusal, Caps, Period, Spend, SpendEnd, SpendRecord, SpendState, Usage, Worth,
+    CapRefusal, Caps, KnownTerms, Period, Spend, SpendEnd, SpendRecord, SpendState, Terms, Usage,
+    Worth,
 };
 pub use payment::{Answer, Claim, Claimed, Effect, Payment, PaymentState, Step, StepError};
 pub use store::{LedgerStore, StoreError, Totals, WalletStore};

@@ -5,7 +5,7 @@ use faregate_types::{AssetId, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use crate::account::{AccountId, Balance};
-use crate::budget::{CapRefusal, Caps, Spend, SpendEnd, SpendRecord, Usage};
+use crate::budget::{CapRefusal, Caps, KnownTerms, Spend, SpendEnd, SpendRecord, Usage};
 use crate::payment::{Claim, Claimed, Payment, Step, StepError};
 
 /// Why a store did not do what it was asked.
@@ -81,7 +81,7 @@ pub trait WalletStore: Send + Sync + 'static {
         caps: Caps,
     ) -> BoxFuture<'_, Result<Result<(), CapRefusal>, StoreError>>;
 
-    /// Records how a spend ended. It goes on to count against the caps: see [`SpendEnd`]. The first receipt stays:
+    /// Records how a spend ended, and forgets its request. It goes on to count against the caps: see [`SpendEnd`]. The first receipt stays:
     /// see [`SpendState::after`](crate::SpendState::after).
     fn finish_spend(
         &self,
@@ -94,16 +94,24 @@ pub trait WalletStore: Send + Sync + 'static {
     fn usage(&self, origin: Box<str>, since: Timestamp)
     -> BoxFuture<'_, Result<Usage, StoreError>>;
 
-    /// The newest spends, newest first, at most `limit`.
+    /// The newest spends, newest first, at most `limit`, without their requests.
     fn recent_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>>;
 
-    /// The payee of the first spend at `origin` in `asset`, if any, however that spend ended: a signature is as good as
-    /// a payment to whoever holds it.
-    fn known_payee(
+    /// Spends whose end is not known, oldest first, at most `limit`, without their requests.
+    fn open_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>>;
+
+    /// One spend, with its request if that is still kept.
+    fn spend(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<SpendRecord>, StoreError>>;
+
+    /// What is known about `path` of `origin`, where `payee` asks for `asset`. Every spend counts, however it ended: a
+    /// signature is as good as a payment to whoever holds it.
+    fn known_terms(
         &self,
         origin: Box<str>,
+        path: Box<str>,
         asset: AssetId,
-    ) -> BoxFuture<'_, Result<Option<Box<str>>, StoreError>>;
+        payee: Box<str>,
+    ) -> BoxFuture<'_, Result<KnownTerms, StoreError>>;
 }
 
 /// Sums that never wrap.

@@ -87,7 +87,9 @@ macro_rules! wallet_store_suite {
         $crate::suite_cases! { wallet::records, $make,
             a_spend_is_kept_whole
             one_id_is_one_spend
-            the_first_payee_is_known
+            terms_are_known_by_place
+            requests_are_kept_while_the_end_is_unknown
+            open_spends_are_oldest_first
             an_end_is_recorded
             unknown_spends_are_not_found
             recent_spends_are_newest_first

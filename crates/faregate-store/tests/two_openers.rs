@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use faregate_ledger::{
-    AccountId, Balance, CapRefusal, Caps, Claim, Claimed, LedgerStore, Payment, Spend, SpendEnd,
-    SpendRecord, Step, StoreError, Totals, Usage, WalletStore,
+    AccountId, Balance, CapRefusal, Caps, Claim, Claimed, KnownTerms, LedgerStore, Payment, Spend,
+    SpendEnd, SpendRecord, Step, StoreError, Totals, Usage, WalletStore,
 };
 use faregate_store::sqlite::{SqliteLedger, SqliteWallet};
 use faregate_types::{AssetId, PaymentId, Timestamp};
@@ -95,12 +95,20 @@ impl WalletStore for InTurns<SqliteWallet> {
     fn recent_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
         self.next().recent_spends(limit)
     }
-    fn known_payee(
+    fn open_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
+        self.next().open_spends(limit)
+    }
+    fn spend(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<SpendRecord>, StoreError>> {
+        self.next().spend(id)
+    }
+    fn known_terms(
         &self,
         origin: Box<str>,
+        path: Box<str>,
         asset: AssetId,
-    ) -> BoxFuture<'_, Result<Option<Box<str>>, StoreError>> {
-        self.next().known_payee(origin, asset)
+        payee: Box<str>,
+    ) -> BoxFuture<'_, Result<KnownTerms, StoreError>> {
+        self.next().known_terms(origin, path, asset, payee)
     }
 }
 

@@ -148,12 +148,14 @@ pub(super) fn spend(number: u64, units: u64, secs: u64) -> Spend {
         id: id(number),
         origin: "https://seller.example".into(),
         resource: "/joke".into(),
+        path: "/joke".into(),
         payee: payee(1).as_str().into(),
         amount: Amount::new(U256::from(units), asset(1)),
         worth: worth(units),
         at: at(secs),
         valid_until: at(secs + 60),
         credential: number.to_le_bytes().to_vec(),
+        request: vec![],
     }
 }
 

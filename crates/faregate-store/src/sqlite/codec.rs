@@ -144,22 +144,24 @@ pub(super) fn balance(row: &Row<'_>) -> Result<Balance, Fault> {
     })
 }
 
-/// The columns that [`spend`] reads.
-pub(super) const SPEND_COLUMNS: &str = "id, origin, resource, payee, asset, amount, worth, signed_at, valid_until, credential, state, transaction_ref";
+/// The columns that [`spend`] reads, beside `request`.
+pub(super) const SPEND_COLUMNS: &str = "id, origin, resource, path, payee, asset, amount, worth, signed_at, valid_until, credential, state, transaction_ref";
 
-/// A spend, from a row of [`SPEND_COLUMNS`].
+/// A spend, from a row of [`SPEND_COLUMNS`] and `request`.
 pub(super) fn spend(row: &Row<'_>) -> Result<SpendRecord, Fault> {
     let text = |column: &str| row.get::<_, String>(column);
     let spend = Spend {
         id: id(row.get("id")?),
         origin: text("origin")?.into(),
         resource: text("resource")?.into(),
+        path: text("path")?.into(),
         payee: text("payee")?.into(),
         amount: Amount::new(money(&text("amount")?)?, asset(&text("asset")?)?),
         worth: Worth::new(money(&text("worth")?)?),
         at: time(row.get("signed_at")?),
         valid_until: time(row.get("valid_until")?),
         credential: row.get("credential")?,
+        request: row.get("request")?,
     };
     Ok(SpendRecord {
         spend,

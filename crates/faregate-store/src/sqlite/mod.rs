@@ -13,6 +13,7 @@
 //! | reads beside the writer | `reader` |
 //! | both, and what becomes of SQLite's errors | `engine`, `fault` |
 //! | payments · transfers and balances · spends · sums over time | `payments`, `books`, `spends`, `window` |
+//! | what was signed at a place before | `terms` |
 //! | rows to domain types and back | `codec` |
 //! | do the books add up? | `audit` |
 //!
@@ -30,6 +31,7 @@ mod payments;
 mod reader;
 mod schema;
 mod spends;
+mod terms;
 mod wallet;
 mod window;
 mod writer;

@@ -29,7 +29,10 @@ pub(super) const LEDGER: Schema = Schema {
 pub(super) const WALLET: Schema = Schema {
     name: "wallet",
     application_id: i32::from_be_bytes(*b"FGWA"),
-    migrations: &[include_str!("migrations/wallet/0001_spends.sql")],
+    migrations: &[
+        include_str!("migrations/wallet/0001_spends.sql"),
+        include_str!("migrations/wallet/0002_terms_and_requests.sql"),
+    ],
 };
 
 impl Schema {
@@ -93,5 +96,58 @@ impl Schema {
             "schema brought up to date"
         );
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A wallet of the first version keeps everything, learns the paths, and stays immutable.
+    #[test]
+    fn an_older_wallet_is_brought_up_to_date() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        conn.pragma_update(None, "foreign_keys", true).unwrap();
+        let first = Schema {
+            name: WALLET.name,
+            application_id: WALLET.application_id,
+            migrations: &[include_str!("migrations/wallet/0001_spends.sql")],
+        };
+        first.migrate(&mut conn).unwrap();
+        let resources = [
+            "GET /a b #0123456789abcdef",
+            "GET / #0123456789abcdef",
+            "odd",
+        ];
+        for (number, resource) in (1_u8..).zip(resources) {
+            conn.execute(
+                "INSERT INTO spend (id, origin, resource, payee, asset, amount, worth, signed_at, valid_until, credential, \
+                 state, transaction_ref) VALUES (?1, 'https://a.example', ?2, 'p', 'a', '1', '1', 5, 6, x'07', 'paid', '0x1')",
+                rusqlite::params![vec![number; 32], resource],
+            )
+            .unwrap();
+        }
+        WALLET.migrate(&mut conn).unwrap();
+        let mut query = conn
+            .prepare("SELECT path, resource, transaction_ref, credential FROM spend ORDER BY seq")
+            .unwrap();
+        let rows: Vec<(String, String, String, Vec<u8>)> = query
+            .query_map([], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        drop(query);
+        let expected = ["/a b", "/", ""].into_iter().zip(resources);
+        let expected: Vec<_> = expected
+            .map(|(path, resource)| (path.into(), resource.into(), "0x1".into(), vec![7]))
+            .collect();
+        assert_eq!(rows, expected);
+        conn.execute("UPDATE spend SET state = 'unused'", [])
+            .unwrap();
+        assert!(conn.execute("UPDATE spend SET path = ''", []).is_err());
+        assert!(conn.execute("DELETE FROM spend", []).is_err());
+        WALLET.migrate(&mut conn).unwrap();
     }
 }

@@ -5,7 +5,7 @@ use alloy_primitives::U256;
 use faregate_ledger::{
     CapRefusal, Caps, Spend, SpendEnd, SpendRecord, SpendState, StoreError, Usage, Worth,
 };
-use faregate_types::{AssetId, Code, PaymentId, Timestamp};
+use faregate_types::{Code, PaymentId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::codec::{self, SPEND_COLUMNS};
@@ -19,7 +19,7 @@ pub(super) fn reserve(
     caps: &Caps,
 ) -> Result<Result<(), CapRefusal>, Fault> {
     if let Some(known) = find(conn, &spend.id)? {
-        return if known.spend == *spend {
+        return if known.spend.is_same(spend) {
             Ok(Ok(()))
         } else {
             Err(StoreError::Conflict.into())
@@ -50,6 +50,7 @@ pub(super) fn finish(
     let (transaction, refusal) = match end {
         SpendEnd::Paid { transaction } => (transaction.as_deref(), None),
         SpendEnd::Refused { code } => (None, Some(*code)),
+        SpendEnd::Unused => (None, None),
     };
     let news = state != known.state || (known.transaction.is_none() && transaction.is_some());
     if !news {
@@ -60,6 +61,8 @@ pub(super) fn finish(
          finished_at = ?5 WHERE id = ?1",
     )?
     .execute(params![id.as_bytes(), state.as_str(), transaction, refusal.map(Code::as_str), codec::secs(at)])?;
+    conn.prepare_cached("DELETE FROM spend_request WHERE spend = ?1")?
+        .execute([id.as_bytes()])?;
     Ok(())
 }
 
@@ -88,8 +91,18 @@ pub(super) fn usage(conn: &Connection, origin: &str, since: Timestamp) -> Result
 
 /// The newest spends, newest first.
 pub(super) fn recent(conn: &Connection, limit: u32) -> Result<Vec<SpendRecord>, Fault> {
+    list(conn, "ORDER BY signed_at DESC, seq DESC", limit)
+}
+
+/// Spends whose end is not known, oldest first.
+pub(super) fn open(conn: &Connection, limit: u32) -> Result<Vec<SpendRecord>, Fault> {
+    list(conn, "WHERE state = 'open' ORDER BY seq", limit)
+}
+
+/// Spends without their requests.
+fn list(conn: &Connection, which: &str, limit: u32) -> Result<Vec<SpendRecord>, Fault> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {SPEND_COLUMNS} FROM spend ORDER BY signed_at DESC, seq DESC LIMIT ?1"
+        "SELECT {SPEND_COLUMNS}, x'' AS request FROM spend {which} LIMIT ?1"
     ))?;
     let mut rows = statement.query([limit.min(limits::PAGE_ROWS)])?;
     let mut spends = Vec::new();
@@ -99,39 +112,27 @@ pub(super) fn recent(conn: &Connection, limit: u32) -> Result<Vec<SpendRecord>, 
     Ok(spends)
 }
 
-/// The payee of the first spend at `origin` in `asset`.
-pub(super) fn first_payee(
-    conn: &Connection,
-    origin: &str,
-    asset: AssetId,
-) -> Result<Option<Box<str>>, Fault> {
-    let payee = conn
-        .prepare_cached(
-            "SELECT payee FROM spend WHERE origin = ?1 AND asset = ?2 ORDER BY seq LIMIT 1",
-        )?
-        .query_row(params![origin, asset.to_string()], |row| {
-            row.get::<_, String>(0)
-        })
-        .optional()?;
-    Ok(payee.map(String::into_boxed_str))
-}
-
-fn find(conn: &Connection, id: &PaymentId) -> Result<Option<SpendRecord>, Fault> {
-    conn.prepare_cached(&format!("SELECT {SPEND_COLUMNS} FROM spend WHERE id = ?1"))?
-        .query_row([id.as_bytes()], |row| Ok(codec::spend(row)))
-        .optional()?
-        .transpose()
+/// One spend, with its request if that is still kept.
+pub(super) fn find(conn: &Connection, id: &PaymentId) -> Result<Option<SpendRecord>, Fault> {
+    conn.prepare_cached(&format!(
+        "SELECT {SPEND_COLUMNS}, coalesce((SELECT request FROM spend_request WHERE spend = id), x'') AS request \
+         FROM spend WHERE id = ?1"
+    ))?
+    .query_row([id.as_bytes()], |row| Ok(codec::spend(row)))
+    .optional()?
+    .transpose()
 }
 
 fn insert(conn: &Connection, spend: &Spend) -> Result<(), Fault> {
     conn.prepare_cached(
-        "INSERT INTO spend (id, origin, resource, payee, asset, amount, worth, signed_at, valid_until, credential, state) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO spend (id, origin, resource, path, payee, asset, amount, worth, signed_at, valid_until, credential, \
+         state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?
     .execute(params![
         spend.id.as_bytes(),
         spend.origin,
         spend.resource,
+        spend.path,
         spend.payee,
         spend.amount.asset().to_string(),
         spend.amount.value().to_string(),
@@ -141,6 +142,10 @@ fn insert(conn: &Connection, spend: &Spend) -> Result<(), Fault> {
         spend.credential,
         SpendState::Open.as_str(),
     ])?;
+    if !spend.request.is_empty() {
+        conn.prepare_cached("INSERT INTO spend_request (spend, request) VALUES (?1, ?2)")?
+            .execute(params![spend.id.as_bytes(), spend.request])?;
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use faregate_ledger::{
-    CapRefusal, Caps, Spend, SpendEnd, SpendRecord, StoreError, Usage, WalletStore,
+    CapRefusal, Caps, KnownTerms, Spend, SpendEnd, SpendRecord, StoreError, Usage, WalletStore,
 };
 use faregate_types::{AssetId, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
@@ -12,7 +12,7 @@ use super::audit::{self, Audit};
 use super::connection::OpenError;
 use super::engine::Engine;
 use super::schema::WALLET;
-use super::spends;
+use super::{spends, terms};
 
 /// [`WalletStore`] on SQLite. Several processes that share a file share its caps.
 ///
@@ -88,14 +88,24 @@ impl WalletStore for SqliteWallet {
         Box::pin(self.engine.read(move |conn| spends::recent(conn, limit)))
     }
 
-    fn known_payee(
+    fn open_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
+        Box::pin(self.engine.read(move |conn| spends::open(conn, limit)))
+    }
+
+    fn spend(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<SpendRecord>, StoreError>> {
+        Box::pin(self.engine.read(move |conn| spends::find(conn, &id)))
+    }
+
+    fn known_terms(
         &self,
         origin: Box<str>,
+        path: Box<str>,
         asset: AssetId,
-    ) -> BoxFuture<'_, Result<Option<Box<str>>, StoreError>> {
+        payee: Box<str>,
+    ) -> BoxFuture<'_, Result<KnownTerms, StoreError>> {
         Box::pin(
             self.engine
-                .read(move |conn| spends::first_payee(conn, &origin, asset)),
+                .read(move |conn| terms::known(conn, &origin, &path, asset, &payee)),
         )
     }
 }

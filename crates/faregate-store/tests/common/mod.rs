@@ -66,12 +66,14 @@ pub(crate) fn spend(number: u64, worth: u64) -> Spend {
         id: id(number),
         origin: "https://seller.example".into(),
         resource: "/joke".into(),
+        path: "/joke".into(),
         payee: "payee/1".into(),
         amount: Amount::new(U256::from(worth), asset()),
         worth: Worth::new(U256::from(worth)),
         at: at(0),
         valid_until: at(60),
         credential: b"signed".to_vec(),
+        request: vec![],
     }
 }
 

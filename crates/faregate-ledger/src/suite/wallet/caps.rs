@@ -3,8 +3,10 @@
 use faregate_types::Timestamp;
 
 use super::{CROWD, PAID, at_host, per_host, per_period, records, refused, signed, usage};
-use crate::suite::kit::{Bench, Chance, asset, at, id, no_caps, spend, worth};
-use crate::{CapRefusal, Caps, Spend, SpendState, StoreError, Usage, WalletStore, Worth};
+use crate::suite::kit::{Bench, Chance, asset, at, id, no_caps, payee, spend, worth};
+use crate::{
+    CapRefusal, Caps, KnownTerms, Spend, SpendState, StoreError, Usage, WalletStore, Worth,
+};
 
 /// The cap for one payment is checked, to the unit.
 pub async fn one_payment_has_a_cap<S: WalletStore>(bench: &Bench<S>) {
@@ -140,9 +142,14 @@ pub async fn a_refusal_records_nothing<S: WalletStore>(bench: &Bench<S>) {
         assert_eq!(records(store).await, []);
         assert_eq!(
             store
-                .known_payee("https://seller.example".into(), asset(1))
+                .known_terms(
+                    "https://seller.example".into(),
+                    "/joke".into(),
+                    asset(1),
+                    payee(1).as_str().into()
+                )
                 .await,
-            Ok(None)
+            Ok(KnownTerms::default())
         );
         assert_eq!(
             store.finish_spend(id(1), PAID, at(1)).await,

@@ -3,9 +3,12 @@
 use alloy_primitives::U256;
 use faregate_types::Timestamp;
 
-use super::{PAID, at_host, records, refused, signed, usage};
+use super::{PAID, records, refused, signed, usage};
 use crate::suite::kit::{Bench, asset, at, id, no_caps, payee, spend, worth};
-use crate::{Spend, SpendEnd, SpendRecord, SpendState, StoreError, Usage, WalletStore, Worth};
+use crate::{
+    KnownTerms, Spend, SpendEnd, SpendRecord, SpendState, StoreError, Terms, Usage, WalletStore,
+    Worth,
+};
 
 /// Nothing of a spend is lost, whatever is in it.
 pub async fn a_spend_is_kept_whole<S: WalletStore>(bench: &Bench<S>) {
@@ -81,42 +84,89 @@ pub async fn one_id_is_one_spend<S: WalletStore>(bench: &Bench<S>) {
     assert_eq!(records(store).await[0].spend, first);
 }
 
-/// The first payee stays the known one, per origin and asset, however its spend ended.
-pub async fn the_first_payee_is_known<S: WalletStore>(bench: &Bench<S>) {
+/// The newest terms of a path are the known ones; at a new path of a known origin, its payees are, the first before others.
+pub async fn terms_are_known_by_place<S: WalletStore>(bench: &Bench<S>) {
     let store = &*bench.store;
-    let known = async |origin: &str, number| {
+    let host = "https://seller.example";
+    let known = async |origin: &str, path: &str, number, asked| {
+        let asked = payee(asked).as_str().into();
         store
-            .known_payee(origin.into(), asset(number))
+            .known_terms(origin.into(), path.into(), asset(number), asked)
             .await
             .unwrap()
     };
-    assert_eq!(known("https://seller.example", 1).await, None);
+    let expects = |number| Some(Box::<str>::from(payee(number).as_str()));
+    assert_eq!(known(host, "/joke", 1, 1).await, KnownTerms::default());
     signed(store, spend(1, 1, 50)).await;
     store.finish_spend(id(1), refused(), at(51)).await.unwrap();
     // Signed later, though by its clock earlier.
-    signed(
-        store,
-        Spend {
-            payee: payee(2).as_str().into(),
-            ..spend(2, 1, 10)
-        },
-    )
-    .await;
-    store.finish_spend(id(2), PAID, at(52)).await.unwrap();
-    let elsewhere = Spend {
-        payee: payee(3).as_str().into(),
-        ..at_host(1, spend(3, 1, 60))
+    let second = Spend {
+        payee: payee(2).as_str().into(),
+        ..spend(2, 7, 10)
     };
-    signed(store, elsewhere).await;
+    signed(store, second.clone()).await;
+    let at_path = known(host, "/joke", 1, 3).await;
+    assert_eq!(at_path.payee, expects(2));
+    let last = Terms {
+        payee: second.payee,
+        amount: second.amount,
+        worth: second.worth,
+    };
+    assert_eq!(at_path.last, Some(last.clone()));
+    // At another path: anybody the origin was paid through, else the first.
+    for (asked, expected) in [(1, 1), (2, 2), (3, 1)] {
+        let new = known(host, "/other", 1, asked).await;
+        assert_eq!((new.payee, new.last), (expects(expected), None), "{asked}");
+    }
+    // In another asset nobody is known yet, but the price is.
+    let other = known(host, "/joke", 2, 3).await;
+    assert_eq!((other.payee, other.last), (None, Some(last)));
     assert_eq!(
-        known("https://seller.example", 1).await.as_deref(),
-        Some(payee(1).as_str())
+        known("https://host1.example:8443", "/joke", 1, 1).await,
+        KnownTerms::default()
     );
-    assert_eq!(known("https://seller.example", 2).await, None);
-    assert_eq!(
-        known("https://host1.example:8443", 1).await.as_deref(),
-        Some(payee(3).as_str())
-    );
+}
+
+/// A request is kept for as long as the end is unknown, and no longer; lists go without it.
+pub async fn requests_are_kept_while_the_end_is_unknown<S: WalletStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    let with = |number| Spend {
+        request: b"GET /joke?key=secret".to_vec(),
+        ..spend(number, 1, number)
+    };
+    for (number, end) in (0..).zip([PAID, refused(), SpendEnd::Unused]) {
+        let spend = with(number);
+        signed(store, spend.clone()).await;
+        let kept = store.spend(spend.id).await.unwrap().unwrap();
+        assert_eq!((&kept.spend, kept.state), (&spend, SpendState::Open));
+        let listed = store.open_spends(9).await.unwrap();
+        assert_eq!(listed.len(), 1);
+        assert!(listed[0].spend.is_same(&spend) && listed[0].spend.request.is_empty());
+        assert!(records(store).await[0].spend.request.is_empty());
+        store.finish_spend(spend.id, end, at(100)).await.unwrap();
+        let ended = store.spend(spend.id).await.unwrap().unwrap();
+        assert!(ended.spend.is_same(&spend) && ended.spend.request.is_empty());
+        assert_eq!(store.open_spends(9).await, Ok(vec![]));
+        // Repeating it brings nothing back.
+        signed(store, spend.clone()).await;
+        assert_eq!(store.spend(spend.id).await, Ok(Some(ended)));
+    }
+    assert_eq!(store.spend(id(9)).await, Ok(None));
+}
+
+/// Open spends come oldest first, and no more than was asked for.
+pub async fn open_spends_are_oldest_first<S: WalletStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    for number in 1..=4 {
+        signed(store, spend(number, 1, 100 - number)).await;
+    }
+    store.finish_spend(id(2), PAID, at(200)).await.unwrap();
+    let ids = async |limit| -> Vec<_> {
+        let open = store.open_spends(limit).await.unwrap();
+        open.into_iter().map(|record| record.spend.id).collect()
+    };
+    assert_eq!(ids(9).await, [id(1), id(3), id(4)]);
+    assert_eq!(ids(2).await, [id(1), id(3)]);
 }
 
 /// How a spend ended is recorded; a receipt is never taken back and its reference never lost.
@@ -150,6 +200,15 @@ pub async fn an_end_is_recorded<S: WalletStore>(bench: &Bench<S>) {
             vec![receipt("0x3"), refused()],
             SpendState::Paid,
             Some("0x3"),
+        ),
+        (vec![SpendEnd::Unused], SpendState::Unused, None),
+        (vec![refused(), SpendEnd::Unused], SpendState::Unused, None),
+        (vec![SpendEnd::Unused, refused()], SpendState::Unused, None),
+        (vec![PAID, SpendEnd::Unused], SpendState::Paid, None),
+        (
+            vec![SpendEnd::Unused, receipt("0x4")],
+            SpendState::Paid,
+            Some("0x4"),
         ),
     ];
     for (number, (ends, state, transaction)) in (0..).zip(table) {
