@@ -20,6 +20,7 @@ const ROWS: &[(&str, u8)] = &[
     ("faregate", 5),
     ("faregate-benches", 6),
     ("faregate-conformance", 6),
+    ("faregate-sim", 6),
     ("xtask", 6),
 ];
 

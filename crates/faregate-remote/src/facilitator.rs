@@ -1,6 +1,7 @@
 //! The port, over the transport.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use faregate_core::port::{Away, Facilitator, SettleOutcome, Trail, Unknown, Verdict};
@@ -11,7 +12,7 @@ use url::Url;
 
 use crate::answer;
 use crate::config::{ConfigError, RemoteConfig};
-use crate::transport::{Answer, CallError, Transport};
+use crate::transport::{Answer, CallError, Carrier, Transport};
 
 /// A facilitator somewhere else, over HTTP.
 ///
@@ -76,8 +77,25 @@ impl RemoteFacilitator {
     )]
     pub fn new(config: RemoteConfig) -> Result<Self, ConfigError> {
         config.check()?;
+        Self::over(Transport::new(&config)?, &config)
+    }
+
+    /// Asks a facilitator in this process instead of the one at the URL, which only names it. Everything else is the same.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    #[allow(clippy::needless_pass_by_value, reason = "as in `new`")]
+    pub fn in_process(
+        config: RemoteConfig,
+        carrier: Arc<dyn Carrier>,
+    ) -> Result<Self, ConfigError> {
+        config.check()?;
+        Self::over(Transport::InProcess(carrier), &config)
+    }
+
+    fn over(transport: Transport, config: &RemoteConfig) -> Result<Self, ConfigError> {
         Ok(Self {
-            transport: Transport::new(&config)?,
+            transport,
             supported: config.endpoint("supported")?,
             verify: config.endpoint("verify")?,
             settle: config.endpoint("settle")?,

@@ -27,3 +27,4 @@ mod transport;
 
 pub use config::{ConfigError, RemoteConfig};
 pub use facilitator::RemoteFacilitator;
+pub use transport::Carrier;

@@ -1,8 +1,10 @@
 //! One HTTP call: sent once, no redirect followed, body bounded.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, StatusCode, redirect};
 use rustls::ClientConfig;
@@ -32,10 +34,25 @@ pub(crate) enum CallError {
     TooLarge,
 }
 
-#[derive(Debug)]
-pub(crate) struct Transport {
-    client: Client,
-    bytes_max: usize,
+/// Carries calls to a facilitator in this process, a model of one for example.
+pub trait Carrier: Send + Sync + 'static {
+    /// One call: a `POST` of JSON, or a `GET` without a body. Answers with status and body; `None` when nobody knows what
+    /// became of it. Dropped when it takes too long.
+    fn call(&self, url: &Url, body: Option<Vec<u8>>) -> BoxFuture<'_, Option<(u16, Vec<u8>)>>;
+}
+
+pub(crate) enum Transport {
+    Http { client: Client, bytes_max: usize },
+    InProcess(Arc<dyn Carrier>),
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http { .. } => "Http",
+            Self::InProcess(_) => "InProcess",
+        })
+    }
 }
 
 impl Transport {
@@ -48,7 +65,7 @@ impl Transport {
             .default_headers(headers(config)?)
             .build()
             .map_err(|_| ConfigError::Client)?;
-        Ok(Self {
+        Ok(Self::Http {
             client,
             bytes_max: config.answer_bytes_max,
         })
@@ -61,13 +78,16 @@ impl Transport {
         body: Option<Vec<u8>>,
         timeout: Duration,
     ) -> Result<Answer, CallError> {
+        let (client, bytes_max) = match self {
+            Self::Http { client, bytes_max } => (client, *bytes_max),
+            Self::InProcess(carrier) => return carried(carrier.call(url, body), timeout).await,
+        };
         let request = match body {
-            Some(body) => self
-                .client
+            Some(body) => client
                 .request(Method::POST, url.clone())
                 .header(CONTENT_TYPE, "application/json")
                 .body(body),
-            None => self.client.request(Method::GET, url.clone()),
+            None => client.request(Method::GET, url.clone()),
         };
         let response = request
             .timeout(timeout)
@@ -75,20 +95,32 @@ impl Transport {
             .await
             .map_err(|error| call_error(&error))?;
         let status = response.status();
-        let body = self.read(response).await?;
+        let body = read(response, bytes_max).await?;
         Ok(Answer { status, body })
     }
+}
 
-    async fn read(&self, mut response: reqwest::Response) -> Result<Vec<u8>, CallError> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| call_error(&error))? {
-            if chunk.len() > self.bytes_max.saturating_sub(body.len()) {
-                return Err(CallError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
+async fn carried(
+    call: BoxFuture<'_, Option<(u16, Vec<u8>)>>,
+    timeout: Duration,
+) -> Result<Answer, CallError> {
+    let heard = tokio::time::timeout(timeout, call).await;
+    let (status, body) = heard
+        .map_err(|_| CallError::TimedOut)?
+        .ok_or(CallError::Lost)?;
+    let status = StatusCode::from_u16(status).map_err(|_| CallError::Lost)?;
+    Ok(Answer { status, body })
+}
+
+async fn read(mut response: reqwest::Response, bytes_max: usize) -> Result<Vec<u8>, CallError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| call_error(&error))? {
+        if chunk.len() > bytes_max.saturating_sub(body.len()) {
+            return Err(CallError::TooLarge);
         }
-        Ok(body)
+        body.extend_from_slice(&chunk);
     }
+    Ok(body)
 }
 
 fn call_error(error: &reqwest::Error) -> CallError {

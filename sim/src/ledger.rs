@@ -1,0 +1,363 @@
+//! The durable ledger in memory, with the exact rules of a store, and the way to it, on which anything may go wrong.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::{pending, ready};
+use std::sync::{Arc, Mutex};
+
+use faregate_ledger::{
+    AccountId, Balance, Claim, Claimed, LedgerStore, Payment, PaymentState, Step, StoreError,
+    Totals,
+};
+use faregate_types::{AssetId, PaymentId, Timestamp};
+use futures_util::future::BoxFuture;
+
+use crate::process::Process;
+use crate::world::lock;
+
+/// Payments that survive every breakdown.
+#[derive(Debug, Default)]
+pub struct MemoryLedger(Mutex<Rows>);
+
+#[derive(Debug, Default)]
+struct Rows {
+    payments: BTreeMap<PaymentId, Row>,
+    writes: u64,
+}
+
+#[derive(Debug)]
+struct Row {
+    payment: Payment,
+    /// The number of the write that claimed it, for lists.
+    claimed: u64,
+}
+
+impl MemoryLedger {
+    /// The payment, if it was ever claimed.
+    #[must_use]
+    pub fn get(&self, id: PaymentId) -> Option<Payment> {
+        lock(&self.0)
+            .payments
+            .get(&id)
+            .map(|row| row.payment.clone())
+    }
+
+    /// Every payment.
+    #[must_use]
+    pub fn all(&self) -> Vec<Payment> {
+        lock(&self.0)
+            .payments
+            .values()
+            .map(|row| row.payment.clone())
+            .collect()
+    }
+
+    /// [`LedgerStore::claim`], at once.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a sum would overflow.
+    pub fn claim_now(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        let rows = &mut *lock(&self.0);
+        let id = claim.id;
+        let known = rows.payments.get(&id).map(|row| row.payment.clone());
+        if let Some(verdict) = known.and_then(|payment| payment.verdict(&claim.fingerprint)) {
+            return Ok(verdict);
+        }
+        rows.put(id, Payment::reserved(claim), true)?;
+        Ok(Claimed::Won)
+    }
+
+    /// [`LedgerStore::advance`], at once.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn advance_now(
+        &self,
+        id: PaymentId,
+        step: Step,
+        at: Timestamp,
+    ) -> Result<Payment, StoreError> {
+        let rows = &mut *lock(&self.0);
+        let row = rows.payments.get(&id).ok_or(StoreError::NotFound)?;
+        let mut payment = row.payment.clone();
+        payment.apply(step, at)?;
+        rows.put(id, payment.clone(), false)?;
+        Ok(payment)
+    }
+
+    fn list(
+        &self,
+        limit: u32,
+        keep: impl Fn(&Payment) -> bool,
+        key: impl Fn(&Row) -> (u64, u64),
+    ) -> Vec<Payment> {
+        let rows = lock(&self.0);
+        let mut list: Vec<&Row> = rows
+            .payments
+            .values()
+            .filter(|row| keep(&row.payment))
+            .collect();
+        list.sort_by_key(|row| key(row));
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        list.into_iter()
+            .take(limit)
+            .map(|row| row.payment.clone())
+            .collect()
+    }
+
+    fn open_now(&self, limit: u32) -> Vec<Payment> {
+        let key = |row: &Row| (row.payment.changed_at.as_secs(), row.claimed);
+        self.list(limit, |payment| payment.state.is_open(), key)
+    }
+
+    fn recent_now(&self, limit: u32) -> Vec<Payment> {
+        let key = |row: &Row| (!row.payment.claim.at.as_secs(), !row.claimed);
+        self.list(limit, |_| true, key)
+    }
+
+    fn balance_now(&self, account: &AccountId, asset: AssetId) -> Result<Balance, StoreError> {
+        let rows = lock(&self.0);
+        let mut sum = Balance::zero(asset);
+        for row in rows.payments.values() {
+            for (owner, change) in postings(&row.payment) {
+                if owner == account && change.asset == asset {
+                    sum = sum.plus(&change).map_err(|_| StoreError::Damaged)?;
+                }
+            }
+        }
+        Ok(sum)
+    }
+
+    fn totals_now(&self) -> Result<Totals, StoreError> {
+        lock(&self.0).totals()
+    }
+}
+
+impl Rows {
+    fn totals(&self) -> Result<Totals, StoreError> {
+        let mut sums = BTreeMap::<AssetId, Balance>::new();
+        for row in self.payments.values() {
+            for (_, change) in postings(&row.payment) {
+                let sum = sums
+                    .entry(change.asset)
+                    .or_insert_with(|| Balance::zero(change.asset));
+                *sum = sum.plus(&change).map_err(|_| StoreError::Damaged)?;
+            }
+        }
+        Ok(sums.into_values().collect())
+    }
+
+    /// Writes one payment, or nothing when a sum would overflow.
+    fn put(&mut self, id: PaymentId, payment: Payment, claims: bool) -> Result<(), StoreError> {
+        self.writes += 1;
+        let before = self.payments.remove(&id);
+        let claimed = match &before {
+            Some(row) if !claims => row.claimed,
+            Some(_) | None => self.writes,
+        };
+        self.payments.insert(id, Row { payment, claimed });
+        if let Err(error) = self.totals() {
+            self.payments.remove(&id);
+            self.payments.extend(before.map(|row| (id, row)));
+            return Err(error);
+        }
+        Ok(())
+    }
+}
+
+/// What a payment puts on its two accounts.
+fn postings(payment: &Payment) -> [(&AccountId, Balance); 2] {
+    let transfer = &payment.claim.transfer;
+    let amount = transfer.amount.value();
+    let zero = Balance::zero(transfer.amount.asset());
+    let (mut debit, mut credit) = (zero, zero);
+    if payment.state.is_open() {
+        (debit.debits_pending, credit.credits_pending) = (amount, amount);
+    } else if payment.state == PaymentState::Settled {
+        (debit.debits_posted, credit.credits_posted) = (amount, amount);
+    }
+    [(&transfer.debit, debit), (&transfer.credit, credit)]
+}
+
+impl LedgerStore for MemoryLedger {
+    fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Claimed, StoreError>> {
+        Box::pin(ready(self.claim_now(claim)))
+    }
+
+    fn advance(
+        &self,
+        id: PaymentId,
+        step: Step,
+        at: Timestamp,
+    ) -> BoxFuture<'_, Result<Payment, StoreError>> {
+        Box::pin(ready(self.advance_now(id, step, at)))
+    }
+
+    fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
+        Box::pin(ready(Ok(self.get(id))))
+    }
+
+    fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        Box::pin(ready(Ok(self.open_now(limit))))
+    }
+
+    fn recent_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        Box::pin(ready(Ok(self.recent_now(limit))))
+    }
+
+    fn balance(
+        &self,
+        account: AccountId,
+        asset: AssetId,
+    ) -> BoxFuture<'_, Result<Balance, StoreError>> {
+        Box::pin(ready(self.balance_now(&account, asset)))
+    }
+
+    fn totals(&self) -> BoxFuture<'_, Result<Totals, StoreError>> {
+        Box::pin(ready(self.totals_now()))
+    }
+}
+
+/// The ledger as one process sees it: late, away, or the last thing it did before it broke down.
+pub struct Disk {
+    process: Process,
+    ledger: Arc<dyn LedgerStore>,
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Disk({})", self.process)
+    }
+}
+
+impl Disk {
+    /// The way of `process` to `ledger`.
+    #[must_use]
+    pub fn new(process: Process, ledger: Arc<dyn LedgerStore>) -> Self {
+        Self { process, ledger }
+    }
+
+    /// One transaction. It goes on when the caller stops waiting, and ends with the process.
+    async fn transaction<T: Send + 'static>(
+        &self,
+        what: String,
+        work: impl FnOnce(Arc<dyn LedgerStore>) -> BoxFuture<'static, Result<T, StoreError>>
+        + Send
+        + 'static,
+    ) -> Result<T, StoreError> {
+        self.process.alive().await;
+        let (process, ledger) = (self.process.clone(), Arc::clone(&self.ledger));
+        let task = self.process.spawn(async move {
+            let world = process.world().clone();
+            world.write().await;
+            process.may_break(&what, "before").await;
+            if world.fault(|faults| faults.store_away) {
+                world.note(format_args!("{process} {what}: away"));
+                return Err(StoreError::Unavailable);
+            }
+            let done = work(ledger).await;
+            world.note(format_args!(
+                "{process} {what}: {}",
+                if done.is_ok() { "done" } else { "refused" }
+            ));
+            process.may_break(&what, "after").await;
+            if world.fault(|faults| faults.store_away) {
+                world.note(format_args!("{process} {what}: away afterwards"));
+                return Err(StoreError::Unavailable);
+            }
+            done
+        });
+        match task.await {
+            Ok(done) => {
+                self.process.alive().await;
+                done
+            }
+            Err(_) => pending().await,
+        }
+    }
+}
+
+impl LedgerStore for Disk {
+    fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Claimed, StoreError>> {
+        let what = format!("claims {}", short(claim.id));
+        Box::pin(self.transaction(what, move |ledger| {
+            Box::pin(async move { ledger.claim(claim).await })
+        }))
+    }
+
+    fn advance(
+        &self,
+        id: PaymentId,
+        step: Step,
+        at: Timestamp,
+    ) -> BoxFuture<'_, Result<Payment, StoreError>> {
+        let what = format!("records {} of {}", name(&step), short(id));
+        Box::pin(self.transaction(what, move |ledger| {
+            Box::pin(async move { ledger.advance(id, step, at).await })
+        }))
+    }
+
+    fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
+        Box::pin(
+            self.transaction(format!("reads {}", short(id)), move |ledger| {
+                Box::pin(async move { ledger.payment(id).await })
+            }),
+        )
+    }
+
+    fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        Box::pin(
+            self.transaction("lists open payments".to_owned(), move |ledger| {
+                Box::pin(async move { ledger.open_payments(limit).await })
+            }),
+        )
+    }
+
+    fn recent_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        Box::pin(
+            self.transaction("lists payments".to_owned(), move |ledger| {
+                Box::pin(async move { ledger.recent_payments(limit).await })
+            }),
+        )
+    }
+
+    fn balance(
+        &self,
+        account: AccountId,
+        asset: AssetId,
+    ) -> BoxFuture<'_, Result<Balance, StoreError>> {
+        Box::pin(
+            self.transaction("reads a balance".to_owned(), move |ledger| {
+                Box::pin(async move { ledger.balance(account, asset).await })
+            }),
+        )
+    }
+
+    fn totals(&self) -> BoxFuture<'_, Result<Totals, StoreError>> {
+        Box::pin(self.transaction("sums up".to_owned(), move |ledger| {
+            Box::pin(async move { ledger.totals().await })
+        }))
+    }
+}
+
+fn name(step: &Step) -> String {
+    match step {
+        Step::Broadcast { transaction } => format!("broadcast {}", head(transaction)),
+        Step::Settle { .. } => "settle".to_owned(),
+        Step::Fail { code } => format!("fail {}", code.as_str()),
+        Step::Release => "release".to_owned(),
+        Step::Keep { .. } => "keep".to_owned(),
+    }
+}
+
+/// Enough of an id to tell payments apart.
+#[must_use]
+pub fn short(id: PaymentId) -> String {
+    head(&id.to_string()).to_owned()
+}
+
+/// The first few characters of a hash.
+#[must_use]
+pub fn head(text: &str) -> &str {
+    text.get(..10).unwrap_or(text)
+}

@@ -1,0 +1,539 @@
+//! The node: the chain's answers to JSON-RPC, and the world's hand in them.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use alloy_primitives::{Address, B256, Bytes, U64, U256, address, keccak256};
+use alloy_sol_types::{SolCall as _, SolEvent as _, SolValue as _, sol};
+use faregate_types::Asset;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::chain::decode::{Reader, Token};
+use crate::chain::{Block, Call, Chain, Mined, Refused, Tx};
+use crate::ledger::head;
+use crate::world::{World, lock};
+
+/// Where Multicall3 stands.
+const MULTICALL3: Address = address!("0xcA11bde05977b3631167028862bE2a173976CA11");
+
+/// Who submits what others signed.
+const STRANGER: Address = address!("0x00000000000000000000000000000000DeaDBeef");
+
+/// What a transfer by authorization costs.
+const GAS: u64 = 65_000;
+
+/// Wei per gas.
+const BASE_FEE: u64 = 1_000_000_000;
+
+sol! {
+    interface Multicall3 {
+        struct Call3 { address target; bool allowFailure; bytes callData; }
+        struct Answer { bool success; bytes returnData; }
+        function aggregate3(Call3[] calldata calls) external payable returns (Answer[] memory answers);
+    }
+}
+
+/// A JSON-RPC error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RpcError {
+    /// Its code.
+    pub code: i64,
+    /// Its words.
+    pub message: String,
+}
+
+/// The node of the world.
+pub struct Node {
+    world: World,
+    chain: Mutex<Chain>,
+    reader: Mutex<Reader>,
+    asset: Asset,
+    /// The accounts that somebody else may use beside the sender.
+    senders: Vec<Address>,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").finish_non_exhaustive()
+    }
+}
+
+fn refused<T>(message: &str) -> Result<T, RpcError> {
+    Err(RpcError {
+        code: -32_000,
+        message: message.to_owned(),
+    })
+}
+
+fn reverted<T>(reason: &str) -> Result<T, RpcError> {
+    Err(RpcError {
+        code: 3,
+        message: format!("execution reverted: {reason}"),
+    })
+}
+
+impl Node {
+    /// A node of `chain`.
+    #[must_use]
+    pub fn new(world: &World, chain: Chain, asset: Asset, senders: Vec<Address>) -> Arc<Self> {
+        let separator =
+            faregate_types::domain_separator(&asset.domain, asset.id.chain(), asset.id.token());
+        Arc::new(Self {
+            world: world.clone(),
+            chain: Mutex::new(chain),
+            reader: Mutex::new(Reader::new(asset.id.token(), separator)),
+            asset,
+            senders,
+        })
+    }
+
+    /// The chain itself.
+    pub fn chain(&self) -> MutexGuard<'_, Chain> {
+        lock(&self.chain)
+    }
+
+    /// Makes blocks for ever.
+    pub async fn run(self: Arc<Self>) {
+        let plan = self.world.plan().clone();
+        loop {
+            let pause = if self.world.is_calm() {
+                6_000
+            } else {
+                plan.block_ms
+            };
+            sleep(Duration::from_millis(pause)).await;
+            self.turn(plan.reorg_depth, plan.faults.vanish);
+        }
+    }
+
+    fn turn(&self, depth_max: u64, vanish: u64) {
+        let now = self.world.now().as_secs();
+        let mut chain = self.chain();
+        if !self.world.is_calm() {
+            for hash in chain.forget(&mut self.world.chance(), vanish) {
+                self.world
+                    .note(format_args!("pool forgets {}", head(&hash.to_string())));
+            }
+        }
+        if self.world.fault(|faults| faults.foreign_nonce) {
+            self.use_sender(&mut chain);
+        }
+        if depth_max > 0 && self.world.fault(|faults| faults.reorg) {
+            let depth = self.world.chance().between(1, depth_max);
+            chain.reorganise(depth, now, &mut self.world.chance(), vanish);
+            let block = chain.block(0);
+            self.world.note(format_args!(
+                "chain reorganised by {depth}, now {}",
+                block.number
+            ));
+        }
+        let block = chain.mine(now);
+        if !block.mined.is_empty() {
+            let list: Vec<String> = block
+                .mined
+                .iter()
+                .map(|mined| {
+                    format!(
+                        "{}{}",
+                        head(&mined.tx.hash.to_string()),
+                        if mined.ok { "" } else { " reverted" }
+                    )
+                })
+                .collect();
+            self.world
+                .note(format_args!("block {}: {}", block.number, list.join(", ")));
+        }
+    }
+
+    /// Somebody else sends a transaction from an account of the sender.
+    fn use_sender(&self, chain: &mut Chain) {
+        let mut chance = self.world.chance();
+        let at = chance.below(self.senders.len().try_into().unwrap_or(1));
+        let Some(from) = usize::try_from(at).ok().and_then(|at| self.senders.get(at)) else {
+            return;
+        };
+        let next = chain.pending_nonce(*from);
+        // Sometimes it takes the place of one that waits.
+        let nonce = if chance.roll(300) {
+            next.saturating_sub(1)
+        } else {
+            next
+        };
+        let tx = Tx {
+            hash: chance.word(),
+            from: *from,
+            nonce: Some(nonce),
+            fee_max: u128::MAX >> 1,
+            to: STRANGER,
+            input: Bytes::new(),
+            call: Call::Nothing,
+        };
+        let taken = chain.submit(tx).is_ok();
+        self.world
+            .note(format_args!("somebody else uses nonce {nonce}: {taken}"));
+    }
+
+    /// Answers one call.
+    ///
+    /// # Errors
+    /// [`RpcError`], what a node would say.
+    pub fn answer(&self, method: &str, params: &Value) -> Result<Value, RpcError> {
+        let lag = if self.world.fault(|faults| faults.stale) {
+            self.world.chance().between(1, 3)
+        } else {
+            0
+        };
+        let first = &params[0];
+        match method {
+            "eth_chainId" => Ok(json!(U64::from(self.asset.id.chain().get()))),
+            "eth_getCode" => {
+                let account: Address = parse(first)?;
+                let code = [self.asset.id.token(), MULTICALL3].contains(&account);
+                Ok(json!(if code { "0x01" } else { "0x" }))
+            }
+            "eth_getBalance" => Ok(json!(U256::from(10).pow(U256::from(20)))),
+            "eth_blockNumber" => Ok(json!(U64::from(self.chain().block(lag).number))),
+            "eth_getTransactionCount" => self.count(first, &params[1], lag),
+            "eth_gasPrice" => Ok(json!(U64::from(BASE_FEE))),
+            "eth_maxPriorityFeePerGas" => Ok(json!(U64::from(1))),
+            "eth_feeHistory" => Ok(json!({
+                "oldestBlock": "0x1",
+                "baseFeePerGas": vec![U64::from(BASE_FEE); 6],
+                "gasUsedRatio": [0, 0, 0, 0, 0],
+                "reward": vec![[U64::from(1_000_000)]; 5],
+            })),
+            "eth_call" => self.eth_call(first, &params[1], lag),
+            "eth_estimateGas" => {
+                self.eth_call(first, &json!("latest"), lag)?;
+                Ok(json!(U64::from(GAS)))
+            }
+            "eth_sendRawTransaction" => self.send(first),
+            "eth_getTransactionByHash" => Ok(self.transaction(parse(first)?, lag)),
+            "eth_getTransactionReceipt" => Ok(self.receipt(parse(first)?, lag)),
+            "eth_getBlockByNumber" => self.block_by_number(first, lag),
+            "eth_getBlockByHash" => {
+                let hash: B256 = parse(first)?;
+                let chain = self.chain();
+                let number = chain.block(lag).number;
+                let found = (0..=number)
+                    .rev()
+                    .filter_map(|number| chain.numbered(number))
+                    .find(|block| block.hash == hash);
+                Ok(found.map_or(Value::Null, |block| header(&chain, block)))
+            }
+            "eth_getLogs" => self.logs(first, lag),
+            other => Err(RpcError {
+                code: -32_601,
+                message: format!("the method {other} does not exist"),
+            }),
+        }
+    }
+
+    fn count(&self, account: &Value, tag: &Value, lag: u64) -> Result<Value, RpcError> {
+        let account = parse(account)?;
+        let chain = self.chain();
+        let count = if tag == "pending" && lag == 0 {
+            chain.pending_nonce(account)
+        } else {
+            chain
+                .block(lag)
+                .state
+                .nonces
+                .get(&account)
+                .copied()
+                .unwrap_or(0)
+        };
+        Ok(json!(U64::from(count)))
+    }
+
+    fn eth_call(&self, call: &Value, tag: &Value, lag: u64) -> Result<Value, RpcError> {
+        let chain = self.chain();
+        let block = pick(&chain, tag, lag)?;
+        let to: Address = parse(&call["to"])?;
+        let data: Bytes = parse(if call["data"].is_null() {
+            &call["input"]
+        } else {
+            &call["data"]
+        })?;
+        let mut reader = lock(&self.reader);
+        if to == MULTICALL3 {
+            let Ok(calls) = Multicall3::aggregate3Call::abi_decode(&data) else {
+                return reverted("no such function");
+            };
+            let answers: Vec<Multicall3::Answer> = calls
+                .calls
+                .iter()
+                .map(|call| {
+                    let answer = self.contract(&mut reader, block, call.target, &call.callData);
+                    Multicall3::Answer {
+                        success: answer.is_ok(),
+                        returnData: answer.unwrap_or_default(),
+                    }
+                })
+                .collect();
+            return Ok(json!(Bytes::from(
+                Multicall3::aggregate3Call::abi_encode_returns(&answers)
+            )));
+        }
+        self.contract(&mut reader, block, to, &data)
+            .map(|data| json!(data))
+    }
+
+    fn contract(
+        &self,
+        reader: &mut Reader,
+        block: &Block,
+        to: Address,
+        data: &[u8],
+    ) -> Result<Bytes, RpcError> {
+        if to != reader.token() {
+            return Ok(Bytes::new());
+        }
+        let selector = data.get(..4).unwrap_or_default();
+        let encoded = if selector == Token::DOMAIN_SEPARATORCall::SELECTOR {
+            reader.separator().abi_encode()
+        } else if selector == Token::nameCall::SELECTOR {
+            self.asset.domain.name.to_string().abi_encode()
+        } else if selector == Token::versionCall::SELECTOR {
+            self.asset.domain.version.to_string().abi_encode()
+        } else if let Ok(call) = Token::authorizationStateCall::abi_decode(data) {
+            block
+                .state
+                .used
+                .contains_key(&(call.authorizer, call.nonce))
+                .abi_encode()
+        } else if let Ok(call) = Token::balanceOfCall::abi_decode(data) {
+            block.state.balance(call.account).abi_encode()
+        } else if let Call::Transfer {
+            authorization,
+            signed,
+        } = reader.call(to, data)
+        {
+            match block.state.refuses(&authorization, signed, block.time) {
+                Some(reason) => return reverted(reason),
+                None => Vec::new(),
+            }
+        } else {
+            return reverted("no such function");
+        };
+        Ok(encoded.into())
+    }
+
+    fn send(&self, raw: &Value) -> Result<Value, RpcError> {
+        let raw: Bytes = parse(raw)?;
+        let Some(tx) = lock(&self.reader).transaction(&raw) else {
+            return refused("rlp: cannot decode");
+        };
+        let (hash, call) = (tx.hash, tx.call.clone());
+        let mut chain = self.chain();
+        match chain.submit(tx) {
+            Ok(()) => {}
+            Err(Refused::Known) => return refused("already known"),
+            Err(Refused::NonceTooLow) => return refused("nonce too low"),
+            Err(Refused::Underpriced) => return refused("replacement transaction underpriced"),
+        }
+        self.world
+            .note(format_args!("pool has {}", head(&hash.to_string())));
+        if matches!(call, Call::Transfer { .. }) && self.world.fault(|faults| faults.front_run) {
+            let stranger = Tx {
+                hash: keccak256([hash.as_slice(), b"stranger"].concat()),
+                from: STRANGER,
+                nonce: None,
+                fee_max: u128::MAX,
+                to: self.asset.id.token(),
+                input: Bytes::new(),
+                call,
+            };
+            self.world.note(format_args!(
+                "a stranger runs ahead of {}",
+                head(&hash.to_string())
+            ));
+            // Its own hash and no nonce: there is nothing to refuse it for, but that it came twice.
+            chain.submit(stranger).ok();
+        }
+        Ok(json!(hash))
+    }
+
+    fn transaction(&self, hash: B256, lag: u64) -> Value {
+        let chain = self.chain();
+        let newest = chain.block(lag).number;
+        let mined = chain.find(hash).filter(|(block, _)| block.number <= newest);
+        let (tx, block) = match (mined, chain.waiting(hash)) {
+            (Some((block, mined)), _) => (&mined.tx, Some(block)),
+            (None, Some(tx)) => (tx, None),
+            (None, None) => return Value::Null,
+        };
+        json!({
+            "hash": tx.hash, "from": tx.from, "to": tx.to, "input": tx.input,
+            "nonce": U64::from(tx.nonce.unwrap_or_default()),
+            "blockNumber": block.map(|block| U64::from(block.number)),
+            "blockHash": block.map(|block| block.hash),
+        })
+    }
+
+    fn receipt(&self, hash: B256, lag: u64) -> Value {
+        let chain = self.chain();
+        let newest = chain.block(lag).number;
+        let Some((block, mined)) = chain.find(hash).filter(|(block, _)| block.number <= newest)
+        else {
+            return Value::Null;
+        };
+        json!({
+            "transactionHash": hash, "blockNumber": U64::from(block.number), "blockHash": block.hash,
+            "status": U64::from(u64::from(mined.ok)), "logs": events(&self.asset, block, mined),
+            "from": mined.tx.from, "to": mined.tx.to, "gasUsed": U64::from(GAS),
+            "effectiveGasPrice": U64::from(BASE_FEE),
+        })
+    }
+
+    fn block_by_number(&self, tag: &Value, lag: u64) -> Result<Value, RpcError> {
+        let chain = self.chain();
+        Ok(pick(&chain, tag, lag).map_or(Value::Null, |block| header(&chain, block)))
+    }
+
+    fn logs(&self, filter: &Value, lag: u64) -> Result<Value, RpcError> {
+        let chain = self.chain();
+        let newest = chain.block(lag).number;
+        let (first, last) = if filter["blockHash"].is_string() {
+            let hash: B256 = parse(&filter["blockHash"])?;
+            let found = (0..=newest).rev().find(|number| {
+                chain
+                    .numbered(*number)
+                    .is_some_and(|block| block.hash == hash)
+            });
+            let Some(number) = found else {
+                return refused("unknown block");
+            };
+            (number, number)
+        } else {
+            let bound = |tag: &Value| pick(&chain, tag, lag).map(|block| block.number);
+            let first = if filter["fromBlock"].is_null() {
+                newest
+            } else {
+                bound(&filter["fromBlock"]).unwrap_or(newest + 1)
+            };
+            let last = if filter["toBlock"].is_null() {
+                newest
+            } else {
+                bound(&filter["toBlock"]).unwrap_or(newest)
+            };
+            (first, last)
+        };
+        let mut found = Vec::new();
+        for block in (first..=last).filter_map(|number| chain.numbered(number)) {
+            for mined in &block.mined {
+                found.extend(
+                    events(&self.asset, block, mined)
+                        .into_iter()
+                        .filter(|log| fits(filter, log)),
+                );
+            }
+        }
+        Ok(Value::Array(found))
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, RpcError> {
+    serde_json::from_value(value.clone()).map_err(|error| RpcError {
+        code: -32_602,
+        message: format!("invalid params: {error}"),
+    })
+}
+
+/// The block that a tag or a number names, as a node sees it that is `lag` blocks behind.
+fn pick<'a>(chain: &'a Chain, tag: &Value, lag: u64) -> Result<&'a Block, RpcError> {
+    let newest = chain.block(lag);
+    let text = if tag.is_object() {
+        &tag["blockNumber"]
+    } else {
+        tag
+    };
+    match text.as_str() {
+        None | Some("latest" | "pending") => Ok(newest),
+        Some("safe" | "finalized") => Ok(chain.block(lag + 8)),
+        Some("earliest") => chain
+            .numbered(0)
+            .ok_or(())
+            .or_else(|()| refused("header not found")),
+        Some(_) => {
+            let number: u64 = parse::<U64>(text)?.to();
+            match chain.numbered(number) {
+                Some(block) if number <= newest.number => Ok(block),
+                Some(_) | None => refused("header not found"),
+            }
+        }
+    }
+}
+
+fn header(chain: &Chain, block: &Block) -> Value {
+    let parent = block
+        .number
+        .checked_sub(1)
+        .and_then(|number| chain.numbered(number));
+    let parent = parent.map_or(B256::ZERO, |parent| parent.hash);
+    json!({
+        "number": U64::from(block.number), "hash": block.hash, "parentHash": parent,
+        "timestamp": U64::from(block.time), "baseFeePerGas": U64::from(BASE_FEE),
+        "transactions": block.mined.iter().map(|mined| mined.tx.hash).collect::<Vec<_>>(),
+    })
+}
+
+/// The events of a mined transaction, as JSON-RPC has them.
+fn events(asset: &Asset, block: &Block, mined: &Mined) -> Vec<Value> {
+    let Call::Transfer { authorization, .. } = &mined.tx.call else {
+        return Vec::new();
+    };
+    if !mined.ok {
+        return Vec::new();
+    }
+    let used = Token::AuthorizationUsed {
+        authorizer: authorization.from,
+        nonce: authorization.nonce,
+    };
+    let moved = Token::Transfer {
+        from: authorization.from,
+        to: authorization.to,
+        value: authorization.value,
+    };
+    let position = block
+        .mined
+        .iter()
+        .position(|other| other.tx.hash == mined.tx.hash)
+        .unwrap_or(0);
+    [used.encode_log_data(), moved.encode_log_data()]
+        .into_iter()
+        .enumerate()
+        .map(|(at, data)| {
+            json!({
+                "address": asset.id.token(), "topics": data.topics(), "data": data.data,
+                "transactionHash": mined.tx.hash, "transactionIndex": U64::from(position),
+                "blockNumber": U64::from(block.number), "blockHash": block.hash,
+                "logIndex": U64::from(position * 2 + at), "removed": false,
+            })
+        })
+        .collect()
+}
+
+/// Whether a log is one that a filter asks for.
+fn fits(filter: &Value, log: &Value) -> bool {
+    let same = |wanted: &Value, found: &Value| {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_ascii_lowercase();
+        text(wanted) == text(found)
+    };
+    let any = |wanted: &Value, found: &Value| match wanted {
+        Value::Null => true,
+        Value::Array(list) => list.iter().any(|wanted| same(wanted, found)),
+        wanted => same(wanted, found),
+    };
+    let topics = filter["topics"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    any(&filter["address"], &log["address"])
+        && topics
+            .iter()
+            .enumerate()
+            .all(|(at, wanted)| any(wanted, &log["topics"][at]))
+}

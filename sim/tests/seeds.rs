@@ -1,0 +1,47 @@
+//! Two hundred seeds, and the proofs that a seed decides everything.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "these are tests")]
+
+use faregate_sim::{Tally, run};
+
+/// How many seeds run here; any number by hand: see `docs/src/simulator.md`.
+const SEEDS: u64 = 200;
+
+#[test]
+fn no_seed_finds_anything_wrong() {
+    let mut sum = Tally::default();
+    let mut failed = Vec::new();
+    for seed in 0..SEEDS {
+        let report = run(seed, false);
+        sum = sum.plus(report.tally);
+        if !report.problems.is_empty() {
+            failed.push(format!("seed {seed}: {:#?}", report.problems));
+        }
+    }
+    assert!(
+        failed.is_empty(),
+        "{}\nagain: cargo run -p faregate-sim -- --seed N --trace",
+        failed.join("\n")
+    );
+    // A world in which nothing happens would be quiet, too.
+    assert!(sum.signed > 5 * SEEDS && sum.moved > 4 * SEEDS, "{sum:?}");
+    assert!(sum.runs > sum.moved, "{sum:?}");
+}
+
+#[test]
+fn a_seed_gives_the_same_history_every_time() {
+    for seed in 0..20 {
+        let (first, second) = (run(seed, false), run(seed, true));
+        assert_eq!(
+            (first.hash, first.events),
+            (second.hash, second.events),
+            "seed {seed}"
+        );
+        assert_eq!(first.tally, second.tally);
+    }
+    assert_ne!(run(0, false).hash, run(1, false).hash);
+}
+
+mod the_ledger_of_the_simulator_is_a_ledger {
+    faregate_ledger::ledger_store_suite!((faregate_sim::ledger::MemoryLedger::default(), ()));
+}
