@@ -35,8 +35,6 @@ pub struct Faults {
     pub front_run: u64,
     /// Somebody else uses the sender's account, per block.
     pub foreign_nonce: u64,
-    /// A payer puts all its money aside for a while, per block.
-    pub poor: u64,
 }
 
 /// Who settles.
@@ -138,7 +136,6 @@ impl Faults {
             reorg: some(200),
             front_run: some(300),
             foreign_nonce: some(60),
-            poor: some(100),
         }
     }
 }

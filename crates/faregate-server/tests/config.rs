@@ -199,7 +199,7 @@ const MISTAKES: &[Case] = &[
     (2, "public_url = \"${NOWHERE\"", &[("environment", 2)]),
     (2, "public_url = \"${QUOTE}\"", &[("invalid_url", 2)]),
     (3, "", &[("missing_key", 7)]),
-    (3, "upstream = \"https://127.0.0.1\"", &[("invalid_url", 3)]),
+    (3, "upstream = \"ftp://127.0.0.1\"", &[("invalid_url", 3)]),
     (
         3,
         "upstream = \"http://127.0.0.1/?q\"",
@@ -354,6 +354,16 @@ const MISTAKES: &[Case] = &[
         9,
         "price = \"$1\"\nsettle = \"during\"",
         &[("invalid_value", 10)],
+    ),
+    (
+        9,
+        "price = \"$1\"\nsettle = \"after\"\nwebsocket = true",
+        &[("contradiction", 11)],
+    ),
+    (
+        9,
+        "price = \"$1\"\nwebsocket = \"yes\"",
+        &[("wrong_type", 10)],
     ),
     (9, "price = \"$1\"\nprise = \"$2\"", &[("unknown_key", 10)]),
     (

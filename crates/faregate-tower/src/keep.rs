@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::layer::Settings;
-use crate::limits::{DRAIN_TIMEOUT, STREAM_FRAMES_MAX};
+use crate::limits::{DRAIN_TIMEOUT, KEEP_FIRST_WAIT, STREAM_FRAMES_MAX};
 use crate::respond;
 
 /// Keeps a whole answer before it leaves.
@@ -26,8 +26,9 @@ pub(crate) async fn now(
     put(sale, status, headers, body).await;
 }
 
-/// Keeps an answer that is still coming. A short one of known length is read and kept first; any other goes out as it
-/// comes, and is kept at its end, or marked as used once it is too long to keep.
+/// Keeps an answer that is still coming. A short one of known length that comes at once is kept first; any other goes out
+/// as it comes, and is kept at its end, or marked as used once it is too long to keep. A connection that was handed over to
+/// another protocol is marked as used.
 ///
 /// An answer that breaks off on the service's side is not kept: the payer is owed one, and the same credential gets it.
 /// One that the payer does not wait for is read to its end and kept.
@@ -35,7 +36,7 @@ pub(crate) async fn while_streaming(
     sale: Sale,
     status: StatusCode,
     headers: &HeaderMap,
-    body: Body,
+    mut body: Body,
     settings: &Settings,
 ) -> Body {
     let bytes_max = settings.kept_bytes_max;
@@ -43,40 +44,48 @@ pub(crate) async fn while_streaming(
         .size_hint()
         .exact()
         .and_then(|length| usize::try_from(length).ok());
-    match known {
-        Some(length) if length <= bytes_max => {
-            match timeout(settings.serve_timeout, body.collect()).await {
-                Ok(Ok(whole)) => {
-                    let whole = whole.to_bytes();
-                    now(sale, status, headers, &whole, bytes_max).await;
-                    Body::from(whole)
-                }
-                Ok(Err(error)) => Body::new(Broken(Some(error))),
-                Err(elapsed) => Body::new(Broken(Some(axum::Error::new(elapsed)))),
+    if status == StatusCode::SWITCHING_PROTOCOLS || known.is_some_and(|length| length > bytes_max) {
+        put(sale, status, headers, None).await;
+        return body;
+    }
+    let mut so_far = BytesMut::new();
+    if known.is_some() {
+        match timeout(KEEP_FIRST_WAIT, read(&mut body, &mut so_far)).await {
+            Ok(Ok(())) => {
+                let whole = so_far.freeze();
+                now(sale, status, headers, &whole, bytes_max).await;
+                return Body::from(whole);
             }
-        }
-        Some(_) => {
-            put(sale, status, headers, None).await;
-            body
-        }
-        None => {
-            let (sender, receiver) = mpsc::channel(STREAM_FRAMES_MAX);
-            let pump = Pump {
-                sale: Some(sale),
-                status,
-                headers: headers.clone(),
-                kept: BytesMut::new(),
-                bytes_max,
-            };
-            let purchase = settings.purchases.enter();
-            let task = async move {
-                pump.run(body, sender).await;
-                drop(purchase);
-            };
-            tokio::spawn(task.in_current_span());
-            Body::new(Piped(receiver))
+            Ok(Err(error)) => return Body::new(Broken(Some(error))),
+            Err(_slow) => {}
         }
     }
+    let (sender, receiver) = mpsc::channel(STREAM_FRAMES_MAX);
+    let first = so_far.clone().freeze();
+    let pump = Pump {
+        sale: Some(sale),
+        status,
+        headers: headers.clone(),
+        kept: so_far,
+        bytes_max,
+    };
+    let purchase = settings.purchases.enter();
+    let task = async move {
+        pump.run(first, body, sender).await;
+        drop(purchase);
+    };
+    tokio::spawn(task.in_current_span());
+    Body::new(Piped(receiver))
+}
+
+/// Reads data into `whole` until the body ends. What was read stays there when this is dropped.
+async fn read(body: &mut Body, whole: &mut BytesMut) -> Result<(), axum::Error> {
+    while let Some(frame) = body.frame().await {
+        if let Some(data) = frame?.data_ref() {
+            whole.extend_from_slice(data);
+        }
+    }
+    Ok(())
 }
 
 async fn put(sale: Sale, status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) {
@@ -99,8 +108,23 @@ struct Pump {
 }
 
 impl Pump {
-    async fn run(mut self, mut body: Body, payer: mpsc::Sender<Piece>) {
-        while let Some(piece) = body.frame().await {
+    /// `first` was read, and noted, before it was known that the body takes its time.
+    async fn run(mut self, first: Bytes, mut body: Body, payer: mpsc::Sender<Piece>) {
+        if !first.is_empty() && payer.send(Ok(Frame::data(first))).await.is_err() {
+            self.drain(body).await;
+            return;
+        }
+        loop {
+            let piece = tokio::select! {
+                biased;
+                piece = body.frame() => piece,
+                // A payer who hangs up while the service is silent is noticed all the same.
+                () = payer.closed() => {
+                    self.drain(body).await;
+                    return;
+                }
+            };
+            let Some(piece) = piece else { break };
             match &piece {
                 Ok(frame) => self.note(frame).await,
                 Err(_) => self.sale = None,

@@ -50,6 +50,7 @@ mod price;
 mod purchase;
 pub mod respond;
 mod service;
+pub mod upgrade;
 
 pub use cors::Cors;
 pub use extract::{NotPaid, Paid};

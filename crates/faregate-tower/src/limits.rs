@@ -12,11 +12,15 @@ pub const RESPONSE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Longest answer that is kept for copies of the request, in bytes. A copy of a longer one is told that it was used.
 pub const KEPT_BYTES_MAX: usize = 1024 * 1024;
 
-/// Longest wait for the service's answer (and, when it is held back, for all of it).
+/// Longest wait for the head of the service's answer; when the answer is held back, for all of it. A stream that is paid
+/// for first may flow for as long as the service lets it.
 pub const SERVE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long an answer is read to its end for the books after the payer hung up.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the first byte of a short answer waits until all of it can be kept. One that takes longer goes out as it comes.
+pub const KEEP_FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// How many pieces of a streamed answer wait for a slow payer.
 pub const STREAM_FRAMES_MAX: usize = 4;

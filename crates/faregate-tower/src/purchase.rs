@@ -222,6 +222,10 @@ where
 /// Reads the whole answer before a byte of it leaves.
 async fn hold_back<E>(response: Response, bytes_max: usize) -> Served<Answered<E>> {
     let (head, body) = response.into_parts();
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        // Nobody asked for it, and what follows could not be held back.
+        return instead(Code::UpstreamAnswerInvalid);
+    }
     match read_whole(body, bytes_max).await {
         Ok(body) => Served::Well(Answered::Whole(head, body)),
         Err(BodyError::TooLarge) => instead(Code::ResponseTooLarge),

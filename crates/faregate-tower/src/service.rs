@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use faregate_core::Reading;
-use faregate_types::{Code, Refusal};
+use faregate_types::{Code, Problem, Refusal};
 use futures_util::future::BoxFuture;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, Method, Request};
@@ -20,7 +20,7 @@ use tower::{BoxError, Service};
 use crate::layer::{Settings, Shared};
 use crate::price::{Price, Priced, Pricing};
 use crate::purchase::Purchase;
-use crate::respond;
+use crate::{respond, upgrade};
 
 /// A service with a price. Made by [`PaywallLayer`](crate::PaywallLayer).
 #[derive(Clone)]
@@ -123,6 +123,9 @@ where
         if head.method == Method::OPTIONS {
             return PaywallFuture::ready(self.shared.preflight(&head.headers));
         }
+        if let Some(refused) = self.shared.no_upgrade(&priced, &head.headers) {
+            return PaywallFuture::ready(refused);
+        }
         match self.shared.till.read(&head.headers) {
             Reading::Nothing => match self.shared.prepared(&priced, &head.headers) {
                 Some(response) => PaywallFuture::ready(response),
@@ -154,6 +157,9 @@ impl<S> Paywall<S> {
         if method == Method::OPTIONS {
             return Some(self.shared.preflight(headers));
         }
+        if let Some(refused) = self.shared.no_upgrade(&self.shared.pricing, headers) {
+            return Some(refused);
+        }
         // Only a hint, so that a credential is not decoded twice.
         let maybe_paid = CREDENTIALS.iter().any(|name| headers.contains_key(name));
         if maybe_paid || !matches!(self.shared.till.read(headers), Reading::Nothing) {
@@ -174,6 +180,16 @@ impl<P> Shared<P> {
     /// Answered here whoever asks: behind the paywall it could be a way around it.
     fn preflight(&self, request: &HeaderMap) -> Response {
         respond::preflight(&self.settings.cors, request)
+    }
+
+    /// Refused before anybody signs: what flows over the connection could not be held back.
+    fn no_upgrade(&self, priced: &Priced, request: &HeaderMap) -> Option<Response> {
+        if !upgrade::is_websocket(request) || upgrade::is_possible(priced.offer().policy()) {
+            return None;
+        }
+        let about = Problem::new(Code::UpgradeNotSupported)
+            .detail("this route is paid for after it was served, and a WebSocket cannot be held back that long; nothing was charged");
+        Some(respond::error(&about, &self.settings.cors, request))
     }
 
     /// The 402, if it was made already.

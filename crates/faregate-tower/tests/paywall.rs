@@ -3,105 +3,29 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may")]
 
 mod common;
+#[path = "common/jokes.rs"]
+mod jokes;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use common::{
-    End, PAYER, TRANSACTION, World, ask, ask_until_done, credential_v1, credential_v2, get, paying,
-    receipt, text, value,
+    End, PAYER, TRANSACTION, World, ask, credential_v1, credential_v2, get, paying, receipt, text,
+    value,
 };
 use faregate_core::SettlePolicy::{After, Before};
 use faregate_ledger::{LedgerStore, PaymentState};
-use faregate_tower::{Cors, Paid};
+use faregate_tower::Cors;
 use faregate_types::Code;
 use faregate_types::x402::header;
-use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Request, StatusCode};
+use jokes::Jokes;
 use tower::{Layer, ServiceExt, service_fn};
-
-/// A service that counts its runs and answers with a status.
-#[derive(Clone)]
-struct Jokes {
-    runs: Arc<AtomicU32>,
-    status: StatusCode,
-    body: Arc<dyn Fn() -> Body + Send + Sync>,
-}
-
-impl Jokes {
-    fn new() -> Self {
-        Self::saying(|| Body::from("knock, knock"))
-    }
-
-    fn saying(body: impl Fn() -> Body + Send + Sync + 'static) -> Self {
-        Self {
-            runs: Arc::default(),
-            status: StatusCode::OK,
-            body: Arc::new(body),
-        }
-    }
-
-    fn failing(status: StatusCode) -> Self {
-        Self {
-            status,
-            ..Self::new()
-        }
-    }
-
-    fn runs(&self) -> u32 {
-        self.runs.load(Ordering::SeqCst)
-    }
-}
-
-impl tower::Service<Request<Body>> for Jokes {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
-
-    fn poll_ready(
-        &mut self,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Result<(), Infallible>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let run = self.runs.fetch_add(1, Ordering::SeqCst) + 1;
-        let paid = request.extensions().get::<Paid>().cloned();
-        let mut response = Response::new((self.body)());
-        *response.status_mut() = self.status;
-        response
-            .headers_mut()
-            .insert("x-run", HeaderValue::from(run));
-        response
-            .headers_mut()
-            .insert("payment-response", HeaderValue::from_static("spoofed"));
-        response
-            .headers_mut()
-            .insert("settlement-overrides", HeaderValue::from_static("{}"));
-        response.headers_mut().insert(
-            "cache-control",
-            HeaderValue::from_static("public, max-age=60"),
-        );
-        if let Some(paid) = paid {
-            let note = format!(
-                "{} {} {}",
-                paid.payer(),
-                paid.amount().value(),
-                paid.settlement().is_some()
-            );
-            response
-                .headers_mut()
-                .insert("x-paid", HeaderValue::from_str(&note).unwrap());
-        }
-        Box::pin(std::future::ready(Ok(response)))
-    }
-}
 
 #[tokio::test]
 async fn an_unpaid_request_gets_both_versions_in_one_answer() {
@@ -593,75 +517,6 @@ async fn paid_first_and_then_broken_is_served_again_without_paying_again() {
     let answer = ask(repaired, paying(&credential)).await;
     assert_eq!(answer.status(), StatusCode::OK);
     assert!(receipt(&answer).success);
-    assert_eq!(world.settles(), 1);
-}
-
-fn stream_of(pieces: usize) -> Body {
-    Body::from_stream(futures_util::stream::iter(
-        (0..pieces).map(|_| Ok::<_, Infallible>(Bytes::from("12345"))),
-    ))
-}
-
-async fn until_kept(world: &World) {
-    for _ in 0..1_000 {
-        let payment = world.store.recent_payments(1).await.unwrap().pop();
-        if payment.is_some_and(|payment| payment.answer.is_some()) {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-    panic!("the answer was never kept");
-}
-
-#[tokio::test]
-async fn a_streamed_answer_is_kept_when_it_is_small_and_marked_used_when_not() {
-    for (pieces, copy_status) in [(2, StatusCode::OK), (3, StatusCode::CONFLICT)] {
-        let world = World::new();
-        let jokes = Jokes::saying(move || stream_of(pieces));
-        let service = world.layer(Before).kept_bytes_max(10).layer(jokes.clone());
-        let credential = credential_v2(&ask(service.clone(), get()).await, 1);
-        let first = ask(service.clone(), paying(&credential)).await;
-        assert_eq!(text(first).await, "12345".repeat(pieces));
-        until_kept(&world).await;
-        let copy = ask_until_done(service, &credential).await;
-        assert_eq!(copy.status(), copy_status);
-        assert!(receipt(&copy).success);
-        assert_eq!((jokes.runs(), world.settles()), (1, 1));
-    }
-}
-
-#[tokio::test]
-async fn a_streamed_answer_survives_a_payer_who_hangs_up() {
-    let world = World::new();
-    let jokes = Jokes::saying(|| stream_of(20));
-    let service = world.layer(Before).layer(jokes.clone());
-    let credential = credential_v2(&ask(service.clone(), get()).await, 1);
-    drop(ask(service.clone(), paying(&credential)).await);
-    until_kept(&world).await;
-    let copy = ask_until_done(service, &credential).await;
-    assert_eq!(text(copy).await, "12345".repeat(20));
-    assert_eq!((jokes.runs(), world.settles()), (1, 1));
-}
-
-#[tokio::test]
-async fn a_paid_stream_that_breaks_off_is_served_again() {
-    let world = World::new();
-    let broken = || {
-        let pieces = [Ok(Bytes::from("12345")), Err(std::io::Error::other("gone"))];
-        Body::from_stream(futures_util::stream::iter(pieces))
-    };
-    let service = world.layer(Before).layer(Jokes::saying(broken));
-    let credential = credential_v2(&ask(service.clone(), get()).await, 1);
-    let first = ask(service, paying(&credential)).await;
-    assert!(
-        http_body_util::BodyExt::collect(first.into_body())
-            .await
-            .is_err()
-    );
-    *world.facilitator.resolved.lock().unwrap() = End::Settled;
-    let repaired = world.layer(Before).layer(Jokes::new());
-    let answer = ask_until_done(repaired, &credential).await;
-    assert_eq!(text(answer).await, "knock, knock");
     assert_eq!(world.settles(), 1);
 }
 

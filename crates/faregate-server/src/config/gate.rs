@@ -32,6 +32,8 @@ pub struct GatewayConfig {
     pub routes: Vec<RouteConfig>,
     /// What happens to other requests.
     pub unmatched: Unmatched,
+    /// Certificates in PEM of authorities that upstreams with `https` may have besides those the machine trusts.
+    pub upstream_ca: Option<PathBuf>,
     /// Which pages may call priced routes from a browser.
     pub cors: Cors,
     /// Start although the facilitator does not answer; paid requests then get 503 until it does.
@@ -79,6 +81,7 @@ pub(super) fn read(
     let facilitator = facilitator(section, about, &defaults.chain);
     let unmatched = unmatched(section, &defaults.upstream);
     let cors = cors(section);
+    let upstream_ca = section.text("upstream_ca").map(|text| text.value.into());
     let start_without_facilitator = section.flag("start_without_facilitator").unwrap_or(false);
     let limits = gateway_limits(section);
     let routes = route::read_all(section, routes, about, &defaults);
@@ -92,6 +95,7 @@ pub(super) fn read(
         facilitator: facilitator?,
         routes: routes?,
         unmatched: unmatched?,
+        upstream_ca,
         cors: cors?,
         start_without_facilitator,
         limits,
@@ -233,12 +237,14 @@ fn gateway_limits(section: &Section<'_, '_>) -> GatewayLimits {
     count("kept_bytes_max", &mut limits.kept_bytes_max);
     count("requests_max", &mut limits.requests_max);
     count("connections_max", &mut limits.connections_max);
+    count("tunnels_max", &mut limits.tunnels_max);
     let secs = |key, slot: &mut Duration| {
         if let Some(number) = table.number(key, 1..=3_600) {
             *slot = Duration::from_secs(number);
         }
     };
     secs("upstream_timeout_secs", &mut limits.upstream_timeout);
+    secs("stream_idle_timeout_secs", &mut limits.stream_idle_timeout);
     secs("request_timeout_secs", &mut limits.request_timeout);
     if limits.paid_body_bytes_max > limits.request_body_bytes_max {
         let message = "expected at most request_body_bytes_max";

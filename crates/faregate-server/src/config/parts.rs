@@ -43,7 +43,7 @@ impl fmt::Debug for PrivateUrl {
 pub(super) enum UrlKind {
     /// `http` or `https`, nothing else.
     Public,
-    /// `http` only: the gate speaks plain HTTP to what is behind it.
+    /// A service behind the gate: `http` or `https`, nothing else.
     Upstream,
     /// A node or a facilitator: may have user and password, and a query.
     Service,
@@ -59,17 +59,8 @@ pub(super) fn url(section: &Section<'_, '_>, text: &Text, kind: UrlKind) -> Opti
         fault("expected a URL such as https://api.example");
         return None;
     };
-    let schemes: &[&str] = if kind == UrlKind::Upstream {
-        &["http"]
-    } else {
-        &["http", "https"]
-    };
-    if !schemes.contains(&url.scheme()) || url.host().is_none() {
-        fault(if kind == UrlKind::Upstream {
-            "expected a URL that starts with http://; the gate does not speak TLS to the service behind it"
-        } else {
-            "expected a URL that starts with http:// or https://"
-        });
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        fault("expected a URL that starts with http:// or https://");
         return None;
     }
     let extras = !url.username().is_empty() || url.password().is_some() || url.query().is_some();

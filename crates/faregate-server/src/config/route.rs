@@ -2,6 +2,7 @@
 
 use faregate_core::route::{RoutePattern, RouteTable, Shadow};
 use faregate_core::{Ask, SettlePolicy};
+use faregate_tower::upgrade;
 use faregate_types::{Address, ChainId};
 use http::Method;
 use url::Url;
@@ -22,6 +23,8 @@ pub struct RouteConfig {
     pub upstream: Url,
     /// What they cost.
     pub price: RoutePrice,
+    /// Whether a request may ask for a WebSocket. A priced route takes one if it is paid for first.
+    pub websocket: bool,
 }
 
 /// What a route costs.
@@ -186,6 +189,7 @@ fn route(
         parts::chain(section, text, about.mainnet)
     });
     let chain = chain.or(&defaults.chain);
+    let websocket = section.flag("websocket");
     let price = match price::read(section, about.registry, &chain) {
         None => {
             // The other keys are known all the same.
@@ -215,7 +219,7 @@ fn route(
                     "pay_to",
                     "expected the address that is paid, here or as gate.pay_to",
                 );
-            let terms = terms(section, pattern, defaults);
+            let terms = terms(section, pattern, websocket, defaults);
             let ask = price::ask(section, asset, value, pay_to?);
             Some(RoutePrice::Paid(RouteOffer {
                 asks: vec![ask?],
@@ -227,6 +231,7 @@ fn route(
         pattern: pattern?.clone(),
         upstream: upstream?,
         price: price?,
+        websocket: websocket.unwrap_or(true),
     })
 }
 
@@ -234,6 +239,7 @@ fn route(
 fn terms(
     section: &Section<'_, '_>,
     pattern: Option<&RoutePattern>,
+    websocket: Option<bool>,
     defaults: &Defaults,
 ) -> Option<RouteOffer> {
     let settle = match section
@@ -251,12 +257,18 @@ fn terms(
             );
             None
         }
+        // A connection cannot be held back.
+        None if websocket == Some(true) => Some(SettlePolicy::Before),
         // Reading costs little to run for nothing; anything else has effects and is paid for first.
         None => match pattern.and_then(RoutePattern::method) {
             Some(&Method::GET | &Method::HEAD) => Some(SettlePolicy::After),
             _ => Some(SettlePolicy::Before),
         },
     };
+    if websocket == Some(true) && settle.is_some_and(|policy| !upgrade::is_possible(policy)) {
+        let message = "a WebSocket has to be paid for first: settle = \"before\"";
+        section.fault(ConfigCode::Contradiction, "websocket", message);
+    }
     let text = |key| {
         section
             .text(key)

@@ -35,6 +35,15 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time to connect to an upstream.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long both sides of a WebSocket may take to hand their connections over after the handshake.
+pub const TUNNEL_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the other side of a WebSocket may go on after one has ended.
+pub const TUNNEL_LINGER: Duration = Duration::from_secs(1);
+
+/// Bytes that a WebSocket holds in each direction while the other side is slow.
+pub const TUNNEL_BUFFER_BYTES: usize = 8 * 1024;
+
 /// Time for the facilitator to say what it supports when the gate starts.
 pub const SUPPORTED_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -54,8 +63,13 @@ pub struct GatewayLimits {
     pub requests_max: usize,
     /// Connections at the same time; more wait.
     pub connections_max: usize,
-    /// Time for the upstream to answer with its head, and between two pieces of its body.
+    /// WebSocket connections at the same time; more get 503 before they pay.
+    pub tunnels_max: usize,
+    /// Time for the upstream to answer with its head.
     pub upstream_timeout: Duration,
+    /// Time between two pieces of the upstream's answer, and longest silence on a WebSocket. A stream that flows has no
+    /// other end.
+    pub stream_idle_timeout: Duration,
     /// Time for a whole request until the head of its answer leaves.
     pub request_timeout: Duration,
 }
@@ -69,7 +83,9 @@ impl Default for GatewayLimits {
             kept_bytes_max: faregate_tower::limits::KEPT_BYTES_MAX,
             requests_max: crate::limits::REQUESTS_MAX,
             connections_max: crate::limits::CONNECTIONS_MAX,
+            tunnels_max: 1_024,
             upstream_timeout: Duration::from_secs(60),
+            stream_idle_timeout: Duration::from_secs(120),
             request_timeout: crate::limits::REQUEST_TIMEOUT,
         }
     }

@@ -6,6 +6,7 @@
 //! | to a priced route, without a credential | 402 with every way to pay |
 //! | to a priced route, with one | see [`faregate_tower::respond`] |
 //! | to a free route | the upstream's |
+//! | for a WebSocket on a priced route | as above, then the connection; 400 when the route settles after it served |
 //! | to no route | 404, or 405 when another method has one; or the upstream's with `unmatched = "free"` |
 //! | a path that can be read in two ways | 400 |
 //! | `GET /livez`, `GET /readyz` | health of the gate itself, whatever the routes say |
@@ -16,6 +17,8 @@ pub mod limits;
 mod proxy;
 mod stack;
 mod table;
+mod tls;
+mod tunnel;
 
 use std::sync::Arc;
 
@@ -31,11 +34,12 @@ use tokio::time::timeout;
 
 use crate::config::{GatewayConfig, RouteConfig, RoutePrice};
 use crate::health::Readiness;
-use crate::http::{self, Limits, Running};
+use crate::http::{self, Gauge, Limits, Running};
 use crate::recovery::Worker;
 use table::Table;
 
 pub use stack::{Gate, GateFuture};
+pub use tls::TlsError;
 
 /// What a gate stands on.
 #[derive(Clone)]
@@ -90,6 +94,14 @@ pub enum StartError {
     /// The facilitator does not say what it settles.
     #[error("the facilitator does not answer ({}); start_without_facilitator = true starts all the same", .0.code)]
     FacilitatorAway(Away),
+    /// An upstream with TLS, and nothing that could check its certificate.
+    #[error("TLS to upstreams: {}{source}", .file.as_deref().map(|file| format!("{} ", file.display())).unwrap_or_default())]
+    Tls {
+        /// The file of additional authorities, if one was named.
+        file: Option<Box<std::path::Path>>,
+        /// Why not.
+        source: TlsError,
+    },
     /// An upstream that cannot be called.
     #[error("{route}: {url} is no upstream for this gate")]
     Upstream {
@@ -109,6 +121,7 @@ impl StartError {
             Self::Offer { .. }
             | Self::NoRail { .. }
             | Self::NotSupported { .. }
+            | Self::Tls { .. }
             | Self::Upstream { .. } => Code::ConfigInvalid,
             Self::FacilitatorAway(away) => away.code,
         }
@@ -181,8 +194,9 @@ fn build(config: &GatewayConfig, deps: Deps) -> Result<Built, StartError> {
     let till = Till::new(store, clock, vec![Arc::new(X402::new(facilitator))]);
     let purchases = Purchases::default();
     let table = Table::new(config, &till, &purchases)?;
+    let tunnels = Gauge::new(config.limits.tunnels_max);
     Ok(Built {
-        gate: Gate::new(table, readiness),
+        gate: Gate::new(table, readiness, tunnels),
         purchases,
         recovery: till.recovery(),
     })

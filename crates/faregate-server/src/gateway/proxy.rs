@@ -1,4 +1,4 @@
-//! Carrying a request to the service behind, over plain HTTP with a pool of connections.
+//! Carrying a request to the service behind, over HTTP/1.1 with a pool of connections, with TLS where its URL says so.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -9,36 +9,48 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use faregate_tower::{Paid, respond};
+use faregate_tower::{Paid, respond, upgrade};
 use faregate_types::{Code, Problem};
 use futures_util::future::BoxFuture;
+use http::header::{CONNECTION, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Request, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client as Pool, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 use tokio::time::{Sleep, sleep, timeout};
 use tower::Service;
 use url::{Position, Url};
 
 use super::forward::{self, Front};
 use super::limits::{self, GatewayLimits};
+use super::tunnel::Handshake;
 use crate::http::Peer;
 
 /// Connections to upstreams. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
-    pool: Pool<HttpConnector, Body>,
+    pool: Pool<HttpsConnector<HttpConnector>, Body>,
     timeout: Duration,
+    idle: Duration,
 }
 
 impl Client {
-    pub(super) fn new(limits: &GatewayLimits) -> Self {
+    /// Speaks plain HTTP, and TLS as `tls` says.
+    pub(super) fn new(limits: &GatewayLimits, tls: ClientConfig) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(limits::CONNECT_TIMEOUT));
         connector.set_nodelay(true);
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
         let pool = Pool::builder(TokioExecutor::new())
             .pool_idle_timeout(limits::IDLE_TIMEOUT)
             .pool_max_idle_per_host(limits::IDLE_CONNECTIONS_MAX)
@@ -47,6 +59,7 @@ impl Client {
         Self {
             pool,
             timeout: limits.upstream_timeout,
+            idle: limits.stream_idle_timeout,
         }
     }
 }
@@ -54,6 +67,7 @@ impl Client {
 /// One service behind the gate.
 #[derive(Debug)]
 pub(super) struct Upstream {
+    scheme: Scheme,
     authority: Authority,
     /// Path below which everything is, without a slash at its end; mostly empty.
     base: Box<str>,
@@ -67,9 +81,15 @@ pub(super) struct Upstream {
 impl Upstream {
     /// `None` when the URL is none that the gate can call.
     pub(super) fn new(url: &Url, public_url: &Url) -> Option<Self> {
-        let authority = url.as_str().get("http://".len()..)?.split('/').next()?;
+        let scheme = match url.scheme() {
+            "http" => Scheme::HTTP,
+            "https" => Scheme::HTTPS,
+            _ => return None,
+        };
+        let authority = &url[Position::BeforeHost..Position::AfterPort];
         let public = &public_url[Position::BeforeHost..Position::AfterPort];
         Some(Self {
+            scheme,
             authority: authority.parse().ok()?,
             base: url.path().trim_end_matches('/').into(),
             url: url.as_str().trim_end_matches('/').into(),
@@ -92,7 +112,7 @@ impl Upstream {
             format!("{}{asked}", self.base).try_into().ok()?
         };
         let parts = Uri::builder()
-            .scheme(Scheme::HTTP)
+            .scheme(self.scheme.clone())
             .authority(self.authority.clone());
         parts.path_and_query(path).build().ok()
     }
@@ -121,13 +141,20 @@ impl Proxy {
         };
         let paid = head.extensions.get::<Paid>().cloned();
         let peer = head.extensions.get::<Peer>().copied();
+        let handshake = head.extensions.remove::<Handshake>();
         forward::request(&mut head.headers, &upstream.front, peer, paid.as_ref());
+        if handshake.is_some() {
+            switch_to_websocket(&mut head.headers);
+        }
         let mut onward = Request::new(body);
         *onward.method_mut() = head.method;
         *onward.uri_mut() = target;
         *onward.headers_mut() = head.headers;
         match timeout(client.timeout, client.pool.request(onward)).await {
-            Ok(Ok(answer)) => upstream.answer(answer, client.timeout),
+            Ok(Ok(answer)) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                upstream.switch(answer, handshake, client.idle)
+            }
+            Ok(Ok(answer)) => upstream.answer(answer, client.idle),
             Ok(Err(error)) => failed(&error),
             Err(_elapsed) => respond::problem(&Problem::new(Code::UpstreamTimeout)),
         }
@@ -137,9 +164,6 @@ impl Proxy {
 impl Upstream {
     fn answer(&self, answer: http::Response<Incoming>, stall: Duration) -> Response {
         let (mut head, body) = answer.into_parts();
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            return respond::problem(&Problem::new(Code::UpstreamAnswerInvalid));
-        }
         forward::response(&mut head.headers, &self.url, &self.public_url);
         head.version = Version::HTTP_11;
         let body = if body.is_end_stream() {
@@ -153,6 +177,33 @@ impl Upstream {
         };
         Response::from_parts(head, body)
     }
+}
+
+impl Upstream {
+    /// Hands the connection over, if the payer asked for what the upstream switched to.
+    fn switch(
+        &self,
+        mut answer: http::Response<Incoming>,
+        handshake: Option<Handshake>,
+        idle: Duration,
+    ) -> Response {
+        let Some(handshake) = handshake.filter(|_| upgrade::is_websocket(answer.headers())) else {
+            return respond::problem(&Problem::new(Code::UpstreamAnswerInvalid));
+        };
+        handshake.connect(hyper::upgrade::on(&mut answer), idle);
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let (mut head, _) = answer.into_parts();
+        forward::response(&mut head.headers, &self.url, &self.public_url);
+        switch_to_websocket(&mut head.headers);
+        *response.headers_mut() = head.headers;
+        response
+    }
+}
+
+fn switch_to_websocket(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
 /// The upstream's trouble, or the payer's whose body broke off.

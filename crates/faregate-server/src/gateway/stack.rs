@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use axum::response::Response;
 use faregate_core::route::{PathError, normalise_path};
-use faregate_tower::{PaywallFuture, respond};
+use faregate_tower::{PaywallFuture, respond, upgrade};
 use faregate_types::{Code, Problem};
 use futures_util::future::BoxFuture;
 use http::header::{ALLOW, HOST};
@@ -20,18 +20,22 @@ use tower::{Service, ServiceExt};
 
 use super::proxy::Proxy;
 use super::table::{Destination, Fare, Table, asked_method};
+use super::tunnel::Handshake;
 use crate::health::{self, Readiness};
+use crate::http::Gauge;
 
 /// The gate as a service. Cheap to clone.
 #[derive(Clone)]
 pub struct Gate {
     table: Arc<Table>,
+    tunnels: Gauge,
     health: axum::Router,
 }
 
 impl Gate {
-    pub(super) fn new(table: Table, readiness: Readiness) -> Self {
+    pub(super) fn new(table: Table, readiness: Readiness, tunnels: Gauge) -> Self {
         Self {
+            tunnels,
             table: Arc::new(table),
             health: health::router(readiness),
         }
@@ -117,28 +121,33 @@ impl Service<Request<Body>> for Gate {
         // 5 The first route that matches decides price and upstream.
         let method = asked_method(request.method(), request.headers());
         let destination = self.table.find(&method, host, &path);
-        // 6 The answer that most requests get, without copying anything.
-        if let Destination::Fare(Fare::Fixed(paywall)) = destination
+        // 6 A WebSocket that cannot come about costs nothing.
+        if upgrade::is_websocket(request.headers())
+            && request.method() != Method::OPTIONS
+            && let Some(response) = self.websocket(&destination, &mut request)
+        {
+            return GateFuture(Way::Ready(Some(response)));
+        }
+        // 7 The answer that most requests get, without copying anything.
+        if let Destination::Route(route) = destination
+            && let Fare::Fixed(paywall) = &route.fare
             && let Some(response) = paywall.at_once(request.method(), request.headers())
         {
             return GateFuture(Way::Ready(Some(response)));
         }
-        // 7 Upstream and fingerprint see the path as it was compared.
+        // 8 Upstream and fingerprint see the path as it was compared.
         let Some(target) = target(&uri, path.wire()) else {
             return GateFuture::problem(&Problem::new(Code::BadRequest));
         };
         *request.uri_mut() = target;
-        // 8 The paywall, and the proxy behind it.
+        // 9 The paywall, and the proxy behind it.
         match destination {
-            Destination::Fare(Fare::Fixed(paywall)) => {
-                GateFuture(Way::Sold(paywall.clone().call(request)))
-            }
-            Destination::Fare(Fare::PerPath(many)) => {
-                GateFuture(Way::Sold(many.paywall(&path).call(request)))
-            }
-            Destination::Fare(Fare::Free(proxy)) | Destination::Free(proxy) => {
-                straight(proxy, request)
-            }
+            Destination::Route(route) => match &route.fare {
+                Fare::Fixed(paywall) => GateFuture(Way::Sold(paywall.clone().call(request))),
+                Fare::PerPath(many) => GateFuture(Way::Sold(many.paywall(&path).call(request))),
+                Fare::Free(proxy) => straight(proxy, request),
+            },
+            Destination::Free(proxy) => straight(proxy, request),
             Destination::Nowhere => GateFuture::problem(&Problem::new(Code::NotFound)),
             Destination::OtherMethods(methods) => other_methods(&methods),
             Destination::Ambiguous => {
@@ -150,6 +159,25 @@ impl Service<Request<Body>> for Gate {
 }
 
 impl Gate {
+    /// The answer to a request for a WebSocket that gets none, or `None` when it may go on.
+    fn websocket(
+        &self,
+        destination: &Destination<'_>,
+        request: &mut Request<Body>,
+    ) -> Option<Response> {
+        let refused = match destination {
+            Destination::Route(route) => !route.websocket,
+            Destination::Free(_) => false,
+            Destination::Nowhere | Destination::OtherMethods(_) | Destination::Ambiguous => {
+                return None;
+            }
+        };
+        if refused {
+            return Some(respond::problem(&Problem::new(Code::UpgradeNotSupported)));
+        }
+        Handshake::admit(request, &self.tunnels).err()
+    }
+
     fn health(&self, request: Request<Body>) -> GateFuture {
         let router = self.health.clone();
         GateFuture(Way::Waiting(Box::pin(router.oneshot(request))))

@@ -4,19 +4,29 @@ use std::sync::Arc;
 
 use faregate_core::route::{Lookup, NormalisedPath, RouteTable};
 use faregate_core::{Offer, Resource, Till};
+use faregate_tower::limits::SERVE_TIMEOUT;
 use faregate_tower::{Paywall, PaywallLayer, Priced, Purchases};
 use http::{HeaderMap, Method};
+use rustls::ClientConfig;
 use tower::Layer;
 use url::Url;
 
 use super::StartError;
 use super::proxy::{Client, Proxy, Upstream};
+use super::tls;
 use crate::config::{GatewayConfig, RouteConfig, RouteOffer, RoutePrice, Unmatched};
 
 /// All routes, and what happens to the rest.
 pub(super) struct Table {
-    routes: RouteTable<Fare>,
+    routes: RouteTable<Route>,
     unmatched: Option<Proxy>,
+}
+
+/// One route, ready to be called.
+pub(super) struct Route {
+    pub(super) fare: Fare,
+    /// Whether a request may ask for a WebSocket.
+    pub(super) websocket: bool,
 }
 
 /// What a route's requests go through.
@@ -48,7 +58,7 @@ impl PerPath {
 /// Where a request goes.
 pub(super) enum Destination<'t> {
     /// A route.
-    Fare(&'t Fare),
+    Route(&'t Route),
     /// No route, and that is free.
     Free(&'t Proxy),
     /// No route.
@@ -65,7 +75,7 @@ impl Table {
         till: &Till,
         purchases: &Purchases,
     ) -> Result<Self, StartError> {
-        let client = Client::new(&config.limits);
+        let client = Client::new(&config.limits, tls_config(config)?);
         let public_url = config.public_url.as_str().trim_end_matches('/');
         let maker = Maker {
             config,
@@ -76,7 +86,11 @@ impl Table {
         };
         let mut routes = Vec::new();
         for route in &config.routes {
-            routes.push((route.pattern.clone(), maker.fare(route)?));
+            let made = Route {
+                fare: maker.fare(route)?,
+                websocket: route.websocket,
+            };
+            routes.push((route.pattern.clone(), made));
         }
         let unmatched = match &config.unmatched {
             Unmatched::Refuse => None,
@@ -95,7 +109,7 @@ impl Table {
         path: &NormalisedPath<'_>,
     ) -> Destination<'_> {
         match self.routes.find(method, host, path) {
-            Lookup::Route(fare) => Destination::Fare(fare),
+            Lookup::Route(route) => Destination::Route(route),
             Lookup::Ambiguous => Destination::Ambiguous,
             Lookup::Unmatched => match &self.unmatched {
                 Some(proxy) => Destination::Free(proxy),
@@ -166,6 +180,7 @@ impl Maker<'_> {
             .request_body_bytes_max(limits.paid_body_bytes_max)
             .response_bytes_max(limits.response_bytes_max)
             .kept_bytes_max(limits.kept_bytes_max)
+            .serve_timeout(limits.upstream_timeout.max(SERVE_TIMEOUT))
             .counted_by(self.purchases.clone());
         let paywall = layer.layer(proxy);
         Ok(match many {
@@ -180,6 +195,29 @@ impl Maker<'_> {
             }
         })
     }
+}
+
+/// Certificates are looked for when some upstream needs them.
+fn tls_config(config: &GatewayConfig) -> Result<ClientConfig, StartError> {
+    let unmatched = match &config.unmatched {
+        Unmatched::Refuse => None,
+        Unmatched::Free(url) => Some(url),
+    };
+    let mut upstreams = config
+        .routes
+        .iter()
+        .map(|route| &route.upstream)
+        .chain(unmatched);
+    let file = config.upstream_ca.as_deref();
+    let made = if upstreams.any(|url| url.scheme() == "https") {
+        tls::config(file)
+    } else {
+        tls::none()
+    };
+    made.map_err(|source| StartError::Tls {
+        file: file.map(Into::into),
+        source,
+    })
 }
 
 fn offer(route: &str, url: String, terms: &RouteOffer) -> Result<Offer, StartError> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use http::Request;
+use http::header::UPGRADE;
 use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
@@ -34,6 +35,19 @@ pub(super) enum Phase {
     Closing,
 }
 
+/// The life of the server, for work that outlives its connection: in the extensions of requests that ask for another
+/// protocol. While it lives, a server that stops waits.
+#[derive(Clone, Debug)]
+pub(crate) struct Life(watch::Receiver<Phase>);
+
+impl Life {
+    /// Returns when everything has to be closed at once.
+    pub(crate) async fn closing(&mut self) {
+        // An error means that the server was dropped.
+        drop(self.0.wait_for(|phase| *phase == Phase::Closing).await);
+    }
+}
+
 /// Serves one connection until it ends, or the server does.
 pub(super) async fn run<S>(
     stream: TcpStream,
@@ -49,13 +63,18 @@ pub(super) async fn run<S>(
     }
     let peer = stream.peer_addr().ok().map(Peer);
     let socket = Socket::new(stream, limits.write_stall_timeout);
+    let life = phase.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
+        if request.headers().contains_key(UPGRADE) {
+            request.extensions_mut().insert(Life(life.clone()));
+        }
         if let Some(peer) = peer {
             request.extensions_mut().insert(peer);
         }
         guard.clone().answer(request)
     });
-    let mut connection = pin!(builder(&limits).serve_connection(socket, service));
+    let connection = builder(&limits).serve_connection(socket, service);
+    let mut connection = pin!(connection.with_upgrades());
     let mut draining = false;
     loop {
         tokio::select! {

@@ -26,6 +26,9 @@ use axum::response::Response;
 use faregate_tower::respond;
 use faregate_types::{Code, Problem};
 
+pub(crate) use connection::Life;
+pub(crate) use gauge::{Gauge, Inside};
+
 pub use crate::limits::Limits;
 pub use serve::{Running, StartError, listen, serve};
 

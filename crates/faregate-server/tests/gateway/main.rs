@@ -10,3 +10,6 @@ mod proxying;
 mod recovery;
 mod selling;
 mod starting;
+mod streaming;
+mod tls;
+mod websocket;

@@ -186,7 +186,11 @@ async fn a_redirect_of_the_service_comes_back_to_the_gate() {
 
 #[tokio::test]
 async fn a_service_that_is_away_slow_or_stuck_is_named() {
-    let house = House::with("limits = { upstream_timeout_secs = 1 }", ROUTES).await;
+    let house = House::with(
+        "limits = { upstream_timeout_secs = 1, stream_idle_timeout_secs = 1 }",
+        ROUTES,
+    )
+    .await;
     let answer = house.get("/free/slow").await;
     assert_eq!(
         (answer.status(), code(answer).await.as_str()),

@@ -198,6 +198,8 @@ codes! {
     RequestTimeout "request_timeout" [] Payer Retry::Same, 408, "the request did not arrive in time";
     BodyTooLarge "body_too_large" [] Payer Retry::Never, 413, "the body is larger than the limit";
     UriTooLong "uri_too_long" [] Payer Retry::Never, 414, "the URL is longer than the limit";
+    UpgradeNotSupported "upgrade_not_supported" [] Payer Retry::Never, 400,
+        "this route does not take protocol upgrades such as WebSocket";
     UnsupportedMediaType "unsupported_media_type" [] Payer Retry::Never, 415, "the body has to be application/json";
     HeadersTooLarge "headers_too_large" [] Payer Retry::Never, 431, "the headers are larger than the limit";
 
