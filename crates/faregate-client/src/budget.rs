@@ -3,55 +3,37 @@
 use std::sync::Arc;
 
 use faregate_ledger::{Caps, Period, Spend, SpendEnd, StoreError, WalletStore, Worth};
-use faregate_types::{AssetId, PaymentId, Timestamp};
+use faregate_types::{PaymentId, Timestamp};
 
-use crate::error::{PayError, PayeeChanged};
+use crate::alarm::{Changes, Findings};
+use crate::error::PayError;
 use crate::select::Price;
-
-/// What to do when a server names another payee than it did before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PayeeChanges {
-    /// Do not pay: [`PayError::PayeeChanged`].
-    #[default]
-    Refuse,
-    /// Pay. The first payee stays the known one.
-    Allow,
-}
 
 /// The books and the rules that need them.
 pub(crate) struct Books {
     pub(crate) store: Arc<dyn WalletStore>,
     pub(crate) caps: Caps,
-    pub(crate) payee_changes: PayeeChanges,
+    pub(crate) changes: Changes,
 }
 
 impl Books {
-    /// Refuses a payee that is not the one this origin named first, for this asset.
-    pub(crate) async fn check_payee(
+    /// Compares a price with what is known about its place.
+    pub(crate) async fn check_terms(
         &self,
         origin: &str,
         path: &str,
         price: &Price,
-    ) -> Result<(), PayError> {
-        if self.payee_changes == PayeeChanges::Allow {
-            return Ok(());
-        }
-        let asset: AssetId = price.amount.asset();
-        let asked = price.payee.to_string().into();
+    ) -> Result<Findings, PayError> {
         let known = self
             .store
-            .known_terms(origin.into(), path.into(), asset, asked);
-        match known.await?.payee {
-            Some(known) if *known != *price.payee.to_string() => {
-                Err(PayError::PayeeChanged(Box::new(PayeeChanged {
-                    origin: origin.into(),
-                    known,
-                    asked: price.payee,
-                })))
-            }
-            Some(_) | None => Ok(()),
-        }
+            .known_terms(
+                origin.into(),
+                path.into(),
+                price.amount.asset(),
+                price.payee.to_string().into(),
+            )
+            .await?;
+        Ok(self.changes.judge(origin, path, price, &known))
     }
 
     /// Whether the caps would allow it now. Reserves nothing, so the answer may be old when it arrives.

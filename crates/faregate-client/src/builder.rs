@@ -10,8 +10,10 @@ use faregate_ledger::{Caps, WalletStore};
 use faregate_types::{AssetRegistry, ChainId, Timestamp};
 use url::Url;
 
-use crate::budget::{Books, PayeeChanges};
+use crate::alarm::{Alarm, Bell, Changes, PayeeChanges, PriceRises};
+use crate::budget::Books;
 use crate::client::{Client, Inner};
+use crate::deliver::Patience;
 use crate::limits;
 use crate::origin::{self, Origins, PlainHttp};
 use crate::resume::{OpenSpends, Resume};
@@ -31,7 +33,9 @@ pub struct ClientBuilder {
     assets: AssetRegistry,
     chains: Chains,
     origins: Origins,
-    payee_changes: PayeeChanges,
+    changes: Changes,
+    bell: Bell,
+    patience: Patience,
     resume: Resume,
     redirects_max: u8,
     validity_secs_max: u64,
@@ -83,7 +87,12 @@ impl ClientBuilder {
             assets: AssetRegistry::builtin(),
             chains: Chains::default(),
             origins: Origins::default(),
-            payee_changes: PayeeChanges::default(),
+            changes: Changes::default(),
+            bell: Bell::default(),
+            patience: Patience {
+                wait: limits::WAIT,
+                resends: limits::RESENDS,
+            },
             resume: Resume::default(),
             redirects_max: limits::REDIRECTS_MAX,
             validity_secs_max: limits::VALIDITY_SECS_MAX,
@@ -149,7 +158,33 @@ impl ClientBuilder {
 
     /// What to do when a server names another payee than before. By default nothing is paid.
     pub const fn payee_changes(mut self, payee_changes: PayeeChanges) -> Self {
-        self.payee_changes = payee_changes;
+        self.changes.payees = payee_changes;
+        self
+    }
+
+    /// How much more than last time the same path may cost. By default twice as much.
+    pub const fn price_rises(mut self, price_rises: PriceRises) -> Self {
+        self.changes.prices = price_rises;
+        self
+    }
+
+    /// Who is told when a server changes its terms. Called while a payment is prepared: do not block.
+    pub fn on_alarm(mut self, told: impl Fn(&Alarm) + Send + Sync + 'static) -> Self {
+        self.bell = Bell::new(told);
+        self
+    }
+
+    /// How long the end of a payment is waited for when the server says that it is not known yet;
+    /// [`limits::WAIT`] by default. Never longer than the payment is valid.
+    pub const fn wait(mut self, wait: Duration) -> Self {
+        self.patience.wait = wait;
+        self
+    }
+
+    /// How often a payment is sent again after its answer was lost; [`limits::RESENDS`] by default. Requests that are not
+    /// idempotent are only sent again when there was no connection.
+    pub const fn resends(mut self, resends: u32) -> Self {
+        self.patience.resends = resends;
         self
     }
 
@@ -205,7 +240,7 @@ impl ClientBuilder {
         let books = Books {
             store: self.store.ok_or(BuildError::NoStore)?,
             caps: self.caps.ok_or(BuildError::NoCaps)?,
-            payee_changes: self.payee_changes,
+            changes: self.changes,
         };
         Ok(Client::from_inner(Inner {
             http,
@@ -218,6 +253,8 @@ impl ClientBuilder {
             origins: self.origins,
             redirects_max: self.redirects_max,
             validity_secs_max: self.validity_secs_max,
+            patience: self.patience,
+            bell: self.bell,
             clock: self.clock,
             entropy: Mutex::new(self.entropy),
         }))

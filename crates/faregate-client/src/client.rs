@@ -4,24 +4,28 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy_primitives::{Address, B256};
+use faregate_core::crash::{self, Point};
 use faregate_evm::{Entropy, random_nonce};
-use faregate_ledger::{Spend, SpendEnd, SpendState};
+use faregate_ledger::{Spend, StoreError};
 use faregate_types::{AssetRegistry, Code, Refusal, Timestamp};
 use reqwest::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, TRANSFER_ENCODING,
 };
 use reqwest::{IntoUrl, Method, Request, Response};
 
+use crate::alarm::Bell;
 use crate::budget::Books;
 use crate::builder::ClientBuilder;
-use crate::error::{Doubt, HttpFault, PayError, Refused, RequestFault, Undecided};
-use crate::limits::OFFER_BODY_BYTES_MAX;
+use crate::deliver::{Patience, Ready};
+use crate::error::{PayError, RequestFault};
+use crate::hear;
+use crate::kept;
+use crate::limits::{OFFER_BODY_BYTES_MAX, STALE_MAX};
 use crate::offer::{self, Offers};
 use crate::origin::{self, Origins};
-use crate::payment::{Paid, Payment};
+use crate::payment::Paid;
 use crate::quote::{Priced, Quote};
 use crate::rail::x402::{self, Credential};
-use crate::receipt::{Expected, Outcome, Receipt};
 use crate::request::RequestBuilder;
 use crate::resume::{self, Flight, OpenSpends, Resume};
 use crate::select::{self, Chains, Considered, Price, Rules};
@@ -36,11 +40,12 @@ use crate::wallet::Wallet;
 ///    offers) is the caller's.
 /// 2. It takes the first offer that satisfies every rule: scheme, network, asset and EIP-712 domain from our own tables,
 ///    payee, validity, cap per payment.
-/// 3. It signs, and writes the payment into the wallet's books if the other caps allow it. Only then the signature leaves the
+/// 3. It compares payee and price with what this place asked for before.
+/// 4. It signs, and writes the payment into the wallet's books if the other caps allow it. Only then the signature leaves the
 ///    process. If an identical request left a payment open, that one is sent instead of a new one.
-/// 4. It sends the request once more, with the payment, to the same URL. When the connection is lost, it sends the same bytes
-///    a second time if the method allows that.
-/// 5. A second 402 is an error with the server's reason. There is no loop.
+/// 5. It sends the request once more, with the payment, to the same URL. When the connection is lost and the method allows
+///    it, or when the server says that the end is not known yet, it sends the same bytes again, within bounds.
+/// 6. A second 402 is an error with the server's reason. Nothing else is signed for it.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -57,6 +62,8 @@ pub(crate) struct Inner {
     pub(crate) origins: Origins,
     pub(crate) redirects_max: u8,
     pub(crate) validity_secs_max: u64,
+    pub(crate) patience: Patience,
+    pub(crate) bell: Bell,
     pub(crate) clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     pub(crate) entropy: Mutex<Box<dyn Entropy>>,
 }
@@ -80,6 +87,10 @@ impl Client {
         Self {
             inner: Arc::new(inner),
         }
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
     }
 
     /// The address that pays.
@@ -117,8 +128,20 @@ impl Client {
             });
         }
         let offers = read_offers(response).await?;
-        let ready = inner.prepare(&request, &offers).await?;
-        inner.pay(request, ready).await
+        let mut stale = STALE_MAX;
+        loop {
+            let ready = inner.prepare(&request, &offers).await?;
+            let expired = ready.flight.is_expired(inner.now());
+            match inner.pay(replay(&request)?, ready).await {
+                // It can do nothing any more, and the server says that it did nothing: the way is free.
+                Err(PayError::Refused(refused))
+                    if expired && stale > 0 && !hear::is_spent(Some(refused.code)) =>
+                {
+                    stale = stale.saturating_sub(1);
+                }
+                result => return result,
+            }
+        }
     }
 
     /// What [`execute`](Self::execute) would pay, to whom, and why not another offer. Signs nothing, changes nothing.
@@ -149,20 +172,8 @@ impl Client {
     }
 }
 
-/// A payment that is in the books and may be sent.
-struct Ready<'a> {
-    flight: Flight<'a>,
-    credential: Credential,
-    price: Price,
-    resumed: bool,
-}
-
 impl Inner {
-    fn now(&self) -> Timestamp {
-        (self.clock)()
-    }
-
-    fn consider(&self, offers: &Offers) -> Vec<Considered> {
+    pub(crate) fn consider(&self, offers: &Offers) -> Vec<Considered> {
         let rules = Rules {
             assets: &self.assets,
             chains: &self.chains,
@@ -194,19 +205,24 @@ impl Inner {
         let origin = self.origins.payable(request.url())?;
         let resource = resume::resource(request);
         let now = self.now();
-        let store = &*self.books.store;
-        self.open.load(store, self.resume, now).await?;
-        let considered = self.consider(offers);
-        if let Some(ready) = self.resumed(&origin, &resource, now, offers, &considered) {
-            return Ok(ready);
+        self.load_open().await?;
+        if let Some(flight) = self.open.take(&origin, &resource, now) {
+            return self.ready_again(flight);
         }
+        let considered = self.consider(offers);
         let Some((index, price)) = select::first(&considered) else {
             return Err(PayError::NoUsableOffer(considered));
         };
+        let path = request.url().path();
+        let findings = self.books.check_terms(&origin, path, price).await?;
+        for alarm in &findings.alarms {
+            self.bell.ring(alarm);
+        }
+        findings.verdict?;
         let entry = offers.entries.get(index).ok_or_else(internal)?;
-        self.books
-            .check_payee(&origin, request.url().path(), price)
-            .await?;
+        let path = request.url().path();
+        let findings = self.books.check_terms(&origin, path, price).await?;
+        findings.verdict?;
         let signer = self.wallet.signer();
         let signed = x402::sign(offers, entry, price, signer, self.nonce()?, now)?;
         let spend = Spend {
@@ -220,9 +236,11 @@ impl Inner {
             at: now,
             valid_until: signed.valid_until,
             credential: signed.credential.to_bytes(),
-            request: vec![],
+            request: kept::to_bytes(request),
         };
+        crash::point(Point::Signed);
         self.books.reserve(&spend).await?;
+        crash::point(Point::Reserved);
         Ok(Ready {
             flight: self.open.flight(spend),
             credential: signed.credential,
@@ -231,30 +249,33 @@ impl Inner {
         })
     }
 
-    /// The payment of an identical request whose end is not known, if the server still asks for the same.
-    fn resumed(
-        &self,
-        origin: &str,
-        resource: &str,
-        now: Timestamp,
-        offers: &Offers,
-        considered: &[Considered],
-    ) -> Option<Ready<'_>> {
-        let price_of = |spend: &Spend| {
-            let credential = Credential::from_bytes(&spend.credential)?;
-            let price = considered
-                .iter()
-                .filter_map(|offer| offer.verdict.as_ref().ok())
-                .find(|price| {
-                    price.amount == spend.amount && *price.payee.to_string() == *spend.payee
-                })?;
-            (credential.version() == offers.version).then(|| (credential, price.clone()))
+    /// Reads what is open in the books, the first time.
+    pub(crate) async fn load_open(&self) -> Result<(), StoreError> {
+        let store = &*self.books.store;
+        self.open.load(store, self.resume, self.now()).await
+    }
+
+    /// A payment that was signed earlier, to be sent again. The server's word about terms does not matter for it: until its
+    /// end is known nothing else is signed for the same request.
+    pub(crate) fn ready_again<'a>(&self, flight: Flight<'a>) -> Result<Ready<'a>, PayError> {
+        let damaged = || PayError::Store(StoreError::Damaged);
+        let spend = flight.spend().ok_or_else(internal)?;
+        let credential = Credential::from_bytes(&spend.credential).ok_or_else(damaged)?;
+        let asset = self.assets.find(spend.amount.asset());
+        let price = Price {
+            amount: spend.amount,
+            asset: asset
+                .ok_or_else(|| Refusal::new(Code::AssetUnknown))
+                .map_err(PayError::Offer)?
+                .clone(),
+            worth: spend.worth,
+            payee: spend.payee.parse().map_err(|_| damaged())?,
+            validity_secs: spend
+                .valid_until
+                .as_secs()
+                .saturating_sub(spend.at.as_secs()),
         };
-        let flight = self
-            .open
-            .take(origin, resource, now, |spend| price_of(spend).is_some())?;
-        let (credential, price) = price_of(flight.spend()?)?;
-        Some(Ready {
+        Ok(Ready {
             flight,
             credential,
             price,
@@ -272,9 +293,9 @@ impl Inner {
         let Some((index, price)) = select::first(considered) else {
             return Err(PayError::NoUsableOffer(considered.to_vec()));
         };
-        self.books
-            .check_payee(&origin, request.url().path(), price)
-            .await?;
+        let path = request.url().path();
+        let findings = self.books.check_terms(&origin, path, price).await?;
+        findings.verdict?;
         self.books
             .check_caps(&origin, price.worth, self.now())
             .await?;
@@ -285,147 +306,6 @@ impl Inner {
         let mut entropy = self.entropy.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(random_nonce(entropy.as_mut())?)
     }
-
-    /// Sends the request with the payment and finds out what became of it.
-    async fn pay(
-        &self,
-        mut request: Request,
-        ready: Ready<'_>,
-    ) -> Result<Paid<Response>, PayError> {
-        let spend = ready.flight.spend().ok_or_else(internal)?.clone();
-        let (name, value) = ready.credential.header().ok_or_else(internal)?;
-        request.headers_mut().insert(name, value);
-        let response = match self.send_paid(&request).await {
-            Ok(response) => response,
-            // Nothing left the process, now or before; the payment stays open for the next attempt.
-            Err(HttpFault::NoConnection) if !ready.resumed => {
-                return Err(PayError::Http(HttpFault::NoConnection));
-            }
-            Err(fault) => return Err(undecided(&spend, Doubt::Http(fault), None)),
-        };
-        let version = ready.credential.version();
-        let payer = self.wallet.address();
-        let expected = Expected {
-            version,
-            payer,
-            amount: spend.amount,
-        };
-        let receipt = Receipt::read(response.headers(), &expected);
-        let state = match receipt.outcome(response.status()) {
-            Outcome::Paid(transaction) => {
-                ready.flight.decided();
-                let end = SpendEnd::Paid { transaction };
-                self.books.finish(spend.id, end, self.now()).await;
-                SpendState::Paid
-            }
-            Outcome::Open => SpendState::Open,
-            Outcome::Refused => {
-                return Err(self.refused(response, receipt, &spend, ready.flight).await);
-            }
-        };
-        let payment = Payment {
-            id: spend.id,
-            version,
-            payer,
-            payee: ready.price.payee,
-            amount: spend.amount,
-            asset: ready.price.asset,
-            worth: spend.worth,
-            valid_until: spend.valid_until,
-            resumed: ready.resumed,
-            receipt,
-            state,
-        };
-        tracing::debug!(payment = %payment.id, state = state.as_str(), "payment sent");
-        Ok(Paid {
-            answer: response,
-            payment: Some(payment),
-        })
-    }
-
-    /// Sends the paid request; the same bytes a second time if the first try was lost and the method allows it.
-    async fn send_paid(&self, request: &Request) -> Result<Response, HttpFault> {
-        let send = || async {
-            let copy = request.try_clone().ok_or(HttpFault::Lost)?;
-            transport::send(&self.http, copy).await
-        };
-        let first = match send().await {
-            Ok(response) => return Ok(response),
-            Err(fault) => fault,
-        };
-        let unsent = first == HttpFault::NoConnection;
-        if !unsent && !request.method().is_idempotent() {
-            return Err(first);
-        }
-        // Once something may have arrived, a second try that does not is no proof of anything.
-        send()
-            .await
-            .map_err(|second| if unsent { second } else { first })
-    }
-
-    /// Reads why the payment was refused, and writes it down, unless the server only does not know yet.
-    async fn refused(
-        &self,
-        response: Response,
-        receipt: Receipt,
-        spend: &Spend,
-        flight: Flight<'_>,
-    ) -> PayError {
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        let body = transport::read(response, OFFER_BODY_BYTES_MAX).await;
-        let body = body.ok().flatten().unwrap_or_default();
-        let (mut code, mut reason, mut transaction) = (None, None, None);
-        if let Receipt::Failed(failed) = &receipt {
-            (code, reason) = (failed.code, failed.reason.clone());
-            transaction = failed.transaction.clone();
-        }
-        let reason = reason.or_else(|| offer::refusal_text(&headers, &body));
-        let code = code.or_else(|| reason.as_deref().and_then(Code::from_str));
-        if is_pending(code, transaction.is_some()) {
-            let doubt = Doubt::Server(code.unwrap_or(Code::SettlementPending));
-            return undecided(spend, doubt, transaction);
-        }
-        flight.decided();
-        let code = code.unwrap_or(Code::PaymentRefused);
-        let end = match receipt.transaction() {
-            Some(transaction) => SpendEnd::Paid {
-                transaction: Some(transaction.into()),
-            },
-            None => SpendEnd::Refused { code },
-        };
-        self.books.finish(spend.id, end, self.now()).await;
-        PayError::Refused(Box::new(Refused {
-            id: spend.id,
-            status,
-            code,
-            reason,
-            receipt,
-        }))
-    }
-}
-
-/// Whether a refusal only says that the end is not known yet. A transaction that was sent counts as such, unless the server
-/// says that it failed.
-const fn is_pending(code: Option<Code>, sent: bool) -> bool {
-    match code {
-        Some(Code::SettlementPending | Code::PaymentUnknown | Code::PaymentInFlight) => true,
-        Some(
-            Code::TransactionFailed
-            | Code::InvalidTransactionState
-            | Code::InvalidExactEvmTransferEventMismatch,
-        ) => false,
-        Some(_) | None => sent,
-    }
-}
-
-fn undecided(spend: &Spend, why: Doubt, transaction: Option<Box<str>>) -> PayError {
-    PayError::Undecided(Box::new(Undecided {
-        id: spend.id,
-        valid_until: spend.valid_until,
-        why,
-        transaction,
-    }))
 }
 
 /// A copy of the request. Bodies that are streams have none.
@@ -474,6 +354,6 @@ async fn read_offers(response: Response) -> Result<Offers, PayError> {
     offer::from_body(&body).map_err(PayError::Offer)
 }
 
-fn internal() -> PayError {
+pub(crate) fn internal() -> PayError {
     PayError::Offer(Refusal::new(Code::Internal))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use alloy_primitives::Address;
 use faregate_evm::{EntropyError, SignError};
-use faregate_ledger::{CapRefusal, StoreError};
+use faregate_ledger::{CapRefusal, StoreError, Worth};
 use faregate_types::{Blame, Code, PaymentId, Refusal, Retry, Timestamp};
 
 use crate::receipt::Receipt;
@@ -29,12 +29,18 @@ pub enum PayError {
     /// This server named another payee before.
     #[error(transparent)]
     PayeeChanged(Box<PayeeChanged>),
+    /// The price at this place jumped.
+    #[error(transparent)]
+    PriceRaised(Box<PriceRaised>),
     /// A cap would break.
     #[error(transparent)]
     Cap(#[from] CapRefusal),
     /// The books are away or damaged. The payment was not sent.
     #[error("no payment was sent, because the wallet's books failed: {0}")]
     Store(#[from] StoreError),
+    /// The node that was asked about a payment did not answer, or is on another chain.
+    #[error("the chain could not be asked: {}", .0.meaning())]
+    Chain(Code),
     /// The key did not sign.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -65,6 +71,14 @@ pub enum RequestFault {
     /// Plain HTTP to another machine: whoever sits on the way could take the payment.
     #[error("payments are not sent over plain http to another machine")]
     Insecure,
+    /// There is no payment with this id whose end is unknown.
+    #[error("there is no pending payment with this id")]
+    NotPending,
+    /// The books do not have the whole request: its headers held secrets, or it was too large.
+    #[error(
+        "the books do not have the whole request of this payment: send the request itself again"
+    )]
+    NotKept,
     /// Not one of the origins that may be paid.
     #[error("this origin is not one of those that may be paid")]
     HostNotAllowed,
@@ -101,6 +115,21 @@ pub struct PayeeChanged {
     pub asked: Address,
 }
 
+/// More than last time, and more than that may rise.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{origin}{path} asks for much more than last time")]
+#[non_exhaustive]
+pub struct PriceRaised {
+    /// Scheme, host and port.
+    pub origin: Box<str>,
+    /// Where.
+    pub path: Box<str>,
+    /// What was signed last, in dollars.
+    pub before: Worth,
+    /// What is asked for now.
+    pub asked: Worth,
+}
+
 /// The server's "no" to a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -115,6 +144,8 @@ pub struct Refused {
     pub reason: Option<Box<str>>,
     /// What the server said about the settlement. It may even say that the money moved.
     pub receipt: Receipt,
+    /// Whether it asks for another payment, on other terms than those it was paid on.
+    pub asks_again: bool,
 }
 
 /// An end that is not known.
@@ -169,8 +200,10 @@ impl PayError {
             Self::Request(fault) => fault.code(),
             Self::Http(fault) => fault.code(),
             Self::Offer(refusal) => refusal.code,
+            Self::Chain(code) => *code,
             Self::NoUsableOffer(considered) => no_usable_offer(considered),
             Self::PayeeChanged(_) => Code::PayeeChanged,
+            Self::PriceRaised(_) => Code::PriceRaised,
             Self::Cap(cap) => cap.code(),
             Self::Store(StoreError::Unavailable) => Code::StoreUnavailable,
             Self::Store(_) | Self::Entropy(_) => Code::Internal,
@@ -199,11 +232,15 @@ impl PayError {
         match self {
             Self::Request(RequestFault::Insecure | RequestFault::HostNotAllowed)
             | Self::PayeeChanged(_)
+            | Self::PriceRaised(_)
             | Self::Cap(_) => Kind::OverBudget,
-            Self::Request(RequestFault::Malformed | RequestFault::BodyNotReplayable) => {
-                Kind::Request
-            }
-            Self::Http(_) => Kind::Http,
+            Self::Request(
+                RequestFault::Malformed
+                | RequestFault::BodyNotReplayable
+                | RequestFault::NotPending
+                | RequestFault::NotKept,
+            ) => Kind::Request,
+            Self::Http(_) | Self::Chain(_) => Kind::Http,
             Self::NoUsableOffer(_) if self.code() == Code::OverPaymentCap => Kind::OverBudget,
             Self::Offer(_) | Self::NoUsableOffer(_) => Kind::NoOffer,
             Self::Store(_) | Self::Sign(_) | Self::Entropy(_) => Kind::Wallet,
@@ -247,6 +284,8 @@ impl RequestFault {
             Self::BodyNotReplayable => Code::BodyNotReplayable,
             Self::Insecure => Code::InsecureUrl,
             Self::HostNotAllowed => Code::HostNotAllowed,
+            Self::NotPending => Code::NotFound,
+            Self::NotKept => Code::BodyNotReplayable,
         }
     }
 }
@@ -269,7 +308,13 @@ impl fmt::Display for Refused {
         match &self.reason {
             Some(reason) => write!(f, ": {reason}"),
             None => f.write_str(" and no reason"),
+        }?;
+        if self.asks_again {
+            f.write_str(
+                "; it asks for another payment on other terms, and nothing was signed for that",
+            )?;
         }
+        Ok(())
     }
 }
 
@@ -281,7 +326,11 @@ impl fmt::Display for Undecided {
             Doubt::Http(fault) => write!(f, "the payment was sent, then {fault}")?,
             Doubt::Server(code) => write!(f, "the payment was sent, and the server says {code}")?,
         }
-        f.write_str("; it may have happened")
+        write!(
+            f,
+            "; it may have happened, and stays pending as {}",
+            self.id
+        )
     }
 }
 

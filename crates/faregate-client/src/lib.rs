@@ -49,14 +49,16 @@
 //!
 //! | idea | where |
 //! |---|---|
-//! | ask, choose, sign, write down, pay | `client` |
+//! | ask, choose, sign, write down | `client` |
+//! | send the payment until its end is known | `deliver` |
+//! | what an answer says about the payment | `hear`, `receipt` |
 //! | what a 402 answer says | `offer` |
 //! | which offer is taken, and why not the others | `select` |
 //! | one file per rail: offer to credential | `rail/` |
-//! | caps and known payees | `budget` |
-//! | payments whose end is unknown | `resume` |
+//! | caps | `budget` |
+//! | terms that changed since last time | `alarm` |
+//! | payments whose end is unknown | `resume`, `pending`; their requests `kept` |
 //! | who may be paid, which redirects are followed | `origin` |
-//! | what the server says about the payment | `receipt` |
 //! | keys | [`wallet`] |
 //!
 //! Not for paying many servers a fraction of a cent in parallel from one key without books: the write before each payment is
@@ -70,14 +72,19 @@
     clippy::string_slice
 )]
 
+mod alarm;
 mod budget;
 mod builder;
 mod client;
+mod deliver;
 mod error;
+mod hear;
+mod kept;
 pub mod limits;
 mod offer;
 mod origin;
 mod payment;
+mod pending;
 mod quote;
 mod rail;
 mod receipt;
@@ -91,12 +98,15 @@ pub mod wallet;
 
 pub use faregate_ledger::{Caps, Period, SpendState, WalletStore, Worth};
 
-pub use budget::PayeeChanges;
+pub use alarm::{Alarm, PayeeChanges, PriceRises};
 pub use builder::{BuildError, ClientBuilder};
 pub use client::Client;
-pub use error::{Doubt, HttpFault, Kind, PayError, PayeeChanged, Refused, RequestFault, Undecided};
+pub use error::{
+    Doubt, HttpFault, Kind, PayError, PayeeChanged, PriceRaised, Refused, RequestFault, Undecided,
+};
 pub use origin::PlainHttp;
 pub use payment::{Paid, Payment};
+pub use pending::{Pending, Proof, Standing};
 pub use quote::{Priced, Quote};
 pub use receipt::{FailedReceipt, Receipt, ReceiptFault, TypedReceipt};
 pub use request::RequestBuilder;

@@ -32,8 +32,47 @@ pub const OFFERS_MAX: usize = 64;
 /// Longest text of a server that is kept for people, in bytes.
 pub const TEXT_BYTES_MAX: usize = 160;
 
-/// How many of the newest spends are searched for undecided ones when a client starts.
+/// Most undecided payments that a client remembers from the books when it starts, the oldest first.
 pub const OPEN_LOOKBACK: u32 = 256;
 
 /// How far in the past a v1 authorization starts, in seconds: v1 servers expect some room for clocks that differ.
 pub const V1_BACKDATE_SECS: u64 = 600;
+
+/// How much more than last time the same path may cost unless told otherwise, in hundredths: twice as much.
+pub const PRICE_RISE_PERCENT: u32 = 100;
+
+/// How long the end of a payment is waited for, unless told otherwise. Servers settle within a minute or not soon.
+pub const WAIT: Duration = Duration::from_secs(60);
+
+/// Pause before the same payment is sent again when the server names none.
+pub const WAIT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Shortest and longest pause that a server may name.
+pub const WAIT_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// See [`WAIT_PAUSE_MIN`].
+pub const WAIT_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// How often a payment is sent again after its answer was lost, unless told otherwise.
+pub const RESENDS: u32 = 2;
+
+/// Pause before the first of these; each next one is longer by as much.
+pub const RESEND_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long after its end an expired payment is still asked about, in seconds, before another is signed for the same request.
+pub const STALE_SECS: u64 = 3600;
+
+/// Most expired payments that are asked about for one request.
+pub const STALE_MAX: u32 = 4;
+
+/// Largest request body that is kept in the books beside a payment, in bytes.
+pub const KEPT_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Longest head of a kept request, in bytes.
+pub const KEPT_HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// Most pending payments that are listed.
+pub const PENDING_MAX: u32 = 1000;
+
+/// How long before the newest block a payment has to have expired, in seconds, for "unused" to be believed: deeper than any
+/// reorganisation.
+pub const PROOF_MARGIN_SECS: u64 = 3600;

@@ -8,17 +8,17 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use faregate_ledger::{Spend, StoreError, WalletStore};
-use faregate_types::{Fingerprint, Timestamp};
+use faregate_types::{Fingerprint, PaymentId, Timestamp};
 use reqwest::Request;
 use tokio::sync::OnceCell;
 
-use crate::limits::OPEN_LOOKBACK;
+use crate::limits::{OPEN_LOOKBACK, STALE_SECS};
 
 /// Whether payments that are open in the books are sent again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Resume {
-    /// Yes, while they are valid. Two processes that share the books and send the same request at the same time may then
+    /// Yes, while they are valid; and once more afterwards, before anything else is signed. Two processes that share the books and send the same request at the same time may then
     /// share a payment.
     #[default]
     Open,
@@ -48,7 +48,7 @@ impl OpenSpends {
                 return Ok(());
             }
             for record in store.open_spends(OPEN_LOOKBACK).await? {
-                if record.spend.valid_until > now {
+                if is_remembered(&record.spend, now) {
                     self.put(record.spend);
                 }
             }
@@ -57,25 +57,32 @@ impl OpenSpends {
         self.loaded.get_or_try_init(load).await.copied()
     }
 
-    /// Takes out a payment for this request that is still valid and fits. It is out until the [`Flight`] ends.
-    pub(crate) fn take(
-        &self,
-        origin: &str,
-        resource: &str,
-        now: Timestamp,
-        fits: impl Fn(&Spend) -> bool,
-    ) -> Option<Flight<'_>> {
+    /// Takes out a payment for this request: one that is still valid, else one that has expired lately. It is out until the
+    /// [`Flight`] ends.
+    pub(crate) fn take(&self, origin: &str, resource: &str, now: Timestamp) -> Option<Flight<'_>> {
         let mut spends = self.lock();
         let key: Key = (origin.into(), resource.into());
         let list = spends.get_mut(&key)?;
-        list.retain(|spend| spend.valid_until > now);
-        let place = list.iter().position(fits);
+        list.retain(|spend| is_remembered(spend, now));
+        let valid = list.iter().position(|spend| spend.valid_until > now);
+        let place = valid.or_else(|| list.len().checked_sub(1));
         let spend = place.map(|place| list.swap_remove(place));
         if list.is_empty() {
             spends.remove(&key);
         }
         drop(spends);
         Some(self.flight(spend?))
+    }
+
+    /// Takes out one payment, whatever it is for.
+    pub(crate) fn take_by_id(&self, id: PaymentId) -> Option<Flight<'_>> {
+        let mut spends = self.lock();
+        let found = spends.values_mut().find_map(|list| {
+            let place = list.iter().position(|spend| spend.id == id)?;
+            Some(list.swap_remove(place))
+        });
+        drop(spends);
+        Some(self.flight(found?))
     }
 
     /// Watches a payment that is about to be sent.
@@ -88,7 +95,11 @@ impl OpenSpends {
 
     fn put(&self, spend: Spend) {
         let key: Key = (spend.origin.clone(), spend.resource.clone());
-        self.lock().entry(key).or_default().push(spend);
+        let mut spends = self.lock();
+        let list = spends.entry(key).or_default();
+        if list.iter().all(|known| known.id != spend.id) {
+            list.push(spend);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Vec<Spend>>> {
@@ -108,6 +119,13 @@ impl Flight<'_> {
         self.spend.as_ref()
     }
 
+    /// Whether it can no longer be used, by this clock.
+    pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
+        self.spend
+            .as_ref()
+            .is_some_and(|spend| spend.valid_until <= now)
+    }
+
     /// The end is known.
     pub(crate) fn decided(mut self) {
         self.spend = None;
@@ -120,6 +138,11 @@ impl Drop for Flight<'_> {
             self.open.put(spend);
         }
     }
+}
+
+/// Whether a payment is still asked about: it may have been used before it expired, and the server may still have the answer.
+const fn is_remembered(spend: &Spend, now: Timestamp) -> bool {
+    spend.valid_until.as_secs().saturating_add(STALE_SECS) > now.as_secs()
 }
 
 /// What a request buys: method and path for people, and a fingerprint of method, URL and body. Queries may hold secrets, so

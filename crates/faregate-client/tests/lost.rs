@@ -11,6 +11,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -18,7 +19,10 @@ use common::{
     HASH, NOW, Seller, ask_v2, builder, client, encode, is_paid, memory, offer_v2, raw_ask,
     raw_seller, raw_served, seller, served,
 };
-use faregate_client::{Doubt, HttpFault, Kind, PayError, Resume, SpendState, Undecided};
+use faregate_client::{
+    Client, ClientBuilder, Doubt, HttpFault, Kind, PayError, Resume, SpendState, Undecided,
+    WalletStore, limits,
+};
 use faregate_types::{Code, Retry, Timestamp};
 use serde_json::json;
 
@@ -45,18 +49,30 @@ fn undecided(error: PayError) -> Undecided {
     }
 }
 
+/// A client that sends again once, and does not wait for an end.
+fn hasty(store: &Arc<dyn WalletStore>) -> Client {
+    impatient(store).build().unwrap()
+}
+
+fn impatient(store: &Arc<dyn WalletStore>) -> ClientBuilder {
+    builder()
+        .store(store.clone())
+        .resends(1)
+        .wait(Duration::from_millis(500))
+}
+
 fn all_the_same(payments: &[String]) -> bool {
     payments.iter().all(|payment| *payment == payments[0])
 }
 
 #[tokio::test]
-async fn one_lost_answer_is_asked_for_again_with_the_same_payment() {
-    let seller = forgetful(1);
+async fn lost_answers_are_asked_for_again_with_the_same_payment() {
+    let seller = forgetful(2);
     let store = memory();
     let paid = client(&store).get(seller.url("/")).send().await.unwrap();
     assert_eq!(paid.payment.unwrap().receipt.transaction(), Some(HASH));
     let payments = seller.payments();
-    assert_eq!((payments.len(), all_the_same(&payments)), (2, true));
+    assert_eq!((payments.len(), all_the_same(&payments)), (3, true));
     assert_eq!(store.recent_spends(9).await.unwrap().len(), 1);
 }
 
@@ -64,7 +80,7 @@ async fn one_lost_answer_is_asked_for_again_with_the_same_payment() {
 async fn two_lost_answers_leave_it_open_and_the_next_request_goes_on() {
     let seller = forgetful(2);
     let store = memory();
-    let client = client(&store);
+    let client = hasty(&store);
     let error = client.get(seller.url("/")).send().await.unwrap_err();
     let lost = undecided(error);
     assert_eq!(lost.why, Doubt::Http(HttpFault::Lost));
@@ -108,7 +124,7 @@ async fn a_restart_finds_it_in_the_books() {
     let seller = forgetful(2);
     let store = memory();
     let url = seller.url("/");
-    let lost = undecided(client(&store).get(&url).send().await.unwrap_err());
+    let lost = undecided(hasty(&store).get(&url).send().await.unwrap_err());
     let paid = client(&store).get(&url).send().await.unwrap();
     assert_eq!(paid.payment.unwrap().id, lost.id);
     assert!(all_the_same(&seller.payments()));
@@ -120,80 +136,124 @@ async fn whoever_wants_only_its_own_signs_anew() {
     let seller = forgetful(2);
     let store = memory();
     let url = seller.url("/");
-    let lost = undecided(client(&store).get(&url).send().await.unwrap_err());
+    let lost = undecided(hasty(&store).get(&url).send().await.unwrap_err());
     let own = builder().store(store).resume(Resume::Own).build().unwrap();
     let payment = own.get(&url).send().await.unwrap().payment.unwrap();
     assert!(!payment.resumed && payment.id != lost.id);
 }
 
+/// A seller that loses the first two paid answers, and refuses what has expired for `code`.
+fn expired_for(code: &'static str) -> (Seller, Arc<AtomicU64>) {
+    let now = Arc::new(AtomicU64::new(NOW));
+    let clock = now.clone();
+    let seen = AtomicUsize::new(0);
+    let seller = raw_seller(move |head| {
+        if !is_paid(head) {
+            return Some(raw_ask());
+        }
+        let line = head.lines().find(|line| line.starts_with("payment-sig"));
+        let paid = common::decode(&line.unwrap()["payment-signature: ".len()..]);
+        let until = paid["payload"]["authorization"]["validBefore"].as_str();
+        let until: u64 = until.unwrap().parse().unwrap();
+        if seen.fetch_add(1, Ordering::SeqCst) < 2 {
+            return None;
+        }
+        if until > clock.load(Ordering::SeqCst) {
+            return Some(raw_served());
+        }
+        let receipt = json!({"success": false, "errorReason": code, "transaction": ""});
+        Some(common::raw(
+            402,
+            &[("payment-response", encode(&receipt))],
+            "{}",
+        ))
+    });
+    (seller, now)
+}
+
+/// The server may still have the answer of an expired payment; only its "no" frees the way for another.
 #[tokio::test]
-async fn an_expired_payment_is_not_sent_again() {
+async fn an_expired_payment_is_asked_about_before_another_is_signed() {
+    let expired = "invalid_exact_evm_payload_authorization_valid_before";
+    let used = "invalid_exact_evm_nonce_already_used";
+    for (code, signed) in [(expired, 2), (used, 1)] {
+        let (seller, now) = expired_for(code);
+        let store = memory();
+        let clock = now.clone();
+        let client = impatient(&store)
+            .clock(move || Timestamp::from_secs(clock.load(Ordering::SeqCst)))
+            .build()
+            .unwrap();
+        let lost = undecided(client.get(seller.url("/")).send().await.unwrap_err());
+        now.fetch_add(61, Ordering::SeqCst);
+        let result = client.get(seller.url("/")).send().await;
+        let payments = seller.payments();
+        assert!(all_the_same(&payments[..3]), "{code}");
+        let spends = store.recent_spends(9).await.unwrap();
+        assert_eq!(spends.len(), signed, "{code}");
+        match result {
+            Ok(paid) => assert_ne!((paid.payment.unwrap().id, signed), (lost.id, 1)),
+            // It moved the money, so it was bought: the caller decides about buying again.
+            Err(error) => {
+                assert_eq!((error.payment(), signed), (Some(lost.id), 1), "{error}");
+                assert_eq!(spends[0].state, SpendState::Paid);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_expired_long_ago_is_not_in_the_way() {
     let seller = forgetful(2);
     let now = Arc::new(AtomicU64::new(NOW));
     let clock = now.clone();
-    let client = builder()
-        .store(memory())
+    let client = impatient(&memory())
         .clock(move || Timestamp::from_secs(clock.load(Ordering::SeqCst)))
         .build()
         .unwrap();
     let lost = undecided(client.get(seller.url("/")).send().await.unwrap_err());
-    now.fetch_add(60, Ordering::SeqCst);
+    now.fetch_add(60 + limits::STALE_SECS, Ordering::SeqCst);
     let payment = client.get(seller.url("/")).send().await.unwrap().payment;
     assert_ne!(payment.unwrap().id, lost.id);
 }
 
+/// However the terms change: until the first payment is decided, nothing else is signed for the same request.
 #[tokio::test]
-async fn a_new_price_needs_a_new_signature() {
+async fn a_new_price_waits_for_the_end_of_the_old_payment() {
     let asked = Arc::new(AtomicUsize::new(0));
+    let tries = Arc::new(AtomicUsize::new(0));
     let seller = seller(move |request| {
         let mut offer = offer_v2();
-        if request.payment().is_some() {
-            let paid = common::decode(&request.payment().unwrap());
-            return match paid["payload"]["authorization"]["value"].as_str() {
-                Some("10000") => StatusCode::BAD_GATEWAY.into_response(),
-                _ => served(),
-            };
-        }
         if asked.fetch_add(1, Ordering::SeqCst) > 0 {
             offer["amount"] = json!("20000");
         }
-        ask_v2(&[offer])
+        let Some(payment) = request.payment() else {
+            return ask_v2(&[offer]);
+        };
+        match common::decode(&payment)["payload"]["authorization"]["value"].as_str() {
+            Some("10000") if tries.fetch_add(1, Ordering::SeqCst) < 2 => {
+                StatusCode::BAD_GATEWAY.into_response()
+            }
+            Some("10000") => ask_v2(&[offer]),
+            _ => served(),
+        }
     })
     .await;
-    let client = client(&memory());
+    let store = memory();
+    let client = client(&store);
     let open = client.get(seller.url("/")).send().await.unwrap();
     assert_eq!(open.payment.unwrap().state, SpendState::Open);
+    let again = client.get(seller.url("/")).send().await.unwrap();
+    let again = again.payment.unwrap();
+    assert!(again.resumed && again.state == SpendState::Open);
+    assert_eq!(store.recent_spends(9).await.unwrap().len(), 1);
+    // Its "no" is an end.
+    let error = client.get(seller.url("/")).send().await.unwrap_err();
+    assert_eq!(error.code(), Code::TermsChanged);
+    assert!(all_the_same(&seller.payments()));
     let paid = client.get(seller.url("/")).send().await.unwrap();
     assert!(!paid.payment.unwrap().resumed);
-}
-
-#[tokio::test]
-async fn a_server_that_does_not_know_yet_is_asked_again() {
-    let pending = encode(
-        &json!({"success": false, "errorReason": "settlement_pending", "transaction": HASH}),
-    );
-    let unnamed = encode(&json!({"success": false, "errorReason": "weather", "transaction": HASH}));
-    for receipt in [pending, unnamed] {
-        let tries = Arc::new(AtomicUsize::new(0));
-        let seller = seller(move |request| {
-            if request.payment().is_none() {
-                return ask_v2(&[offer_v2()]);
-            }
-            if tries.fetch_add(1, Ordering::SeqCst) > 0 {
-                return served();
-            }
-            let header = [("payment-response", receipt.clone())];
-            (StatusCode::PAYMENT_REQUIRED, header, "{}").into_response()
-        })
-        .await;
-        let client = client(&memory());
-        let lost = undecided(client.get(seller.url("/")).send().await.unwrap_err());
-        assert_eq!(lost.why, Doubt::Server(Code::SettlementPending));
-        assert_eq!(lost.transaction.as_deref(), Some(HASH));
-        let paid = client.get(seller.url("/")).send().await.unwrap();
-        assert_eq!(paid.payment.unwrap().id, lost.id);
-        assert!(all_the_same(&seller.payments()));
-    }
+    assert_eq!(store.recent_spends(9).await.unwrap().len(), 2);
 }
 
 #[tokio::test]

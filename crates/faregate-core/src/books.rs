@@ -6,7 +6,7 @@ use faregate_ledger::{Claim, Claimed, LedgerStore, Payment, Step, StoreError};
 use faregate_types::{Code, Fingerprint, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
-use crate::crash;
+use crate::crash::{self, Point};
 use crate::port::{Away, Clock, SettleOutcome, Trail};
 
 /// How often a step is repeated when the store is busy. Every step may be repeated.
@@ -31,7 +31,7 @@ impl Books {
     pub(crate) async fn claim(&self, claim: Claim) -> Result<Claimed, Away> {
         let claimed = self.store.claim(claim).await.map_err(away)?;
         if claimed == Claimed::Won {
-            crash::point("claimed");
+            crash::point(Point::Claimed);
         }
         Ok(claimed)
     }
@@ -62,7 +62,7 @@ impl Books {
             match self.store.advance(id, step.clone(), self.now()).await {
                 Ok(_) => {
                     if matches!(step, Step::Keep { .. }) {
-                        crash::point("kept");
+                        crash::point(Point::Kept);
                     }
                     return Ok(());
                 }
@@ -97,11 +97,11 @@ impl Books {
     /// Records an outcome of money that has already moved or not: a ledger that is away cannot change that, so the
     /// failure is logged and the next copy of the request finds out by asking the rail.
     pub(crate) async fn record_or_log(&self, id: PaymentId, outcome: &SettleOutcome) {
-        crash::point("sent");
+        crash::point(Point::ReceiptSeen);
         if let Err(away) = self.record(id, outcome).await {
             tracing::error!(payment = %id, %away, "a settlement could not be recorded");
         }
-        crash::point("outcome_recorded");
+        crash::point(Point::OutcomeRecorded);
     }
 
     /// The trail of one payment.
@@ -122,9 +122,9 @@ impl Trail for BooksTrail<'_> {
             transaction: transaction.into(),
         };
         Box::pin(async move {
-            crash::point("before_broadcast_recorded");
+            crash::point(Point::BeforeBroadcastRecorded);
             self.books.advance(self.id, step).await?;
-            crash::point("broadcast_recorded");
+            crash::point(Point::BroadcastRecorded);
             Ok(())
         })
     }

@@ -26,6 +26,7 @@
 //! | `network`, `config` | what is checked at start |
 //! | `rpc`, `node`, `transport` | asking a node, in bounded time |
 //! | `signer`, `recover`, `typed`, `transaction`, `fees` | keys, signatures, transactions |
+//! | `standing` | whether an authorization was used, for payers |
 //! | `bindings`, `limits` | contracts, and every bound by name |
 //!
 //! What an attacker may try is written down where it is answered: see `receipt` (bundled transfers), `pending` (copies
@@ -56,6 +57,7 @@ mod recover;
 mod rpc;
 mod settle;
 mod signer;
+mod standing;
 mod trace;
 mod transaction;
 mod transport;
@@ -67,5 +69,6 @@ pub use config::{ConnectError, FeeStyle, NetworkConfig};
 pub use facilitator::{Builder, ExactFacilitator};
 pub use recover::recover;
 pub use signer::{LocalSigner, SignError, Signer};
+pub use standing::{AuthorizationReader, AuthorizationState};
 pub use transport::{Endpoint, RpcRefusal, Transport, TransportError};
 pub use typed::{Entropy, EntropyError, OsEntropy, random_nonce, sign_authorization};

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use alloy_primitives::{B256, Bytes};
+use faregate_core::crash::{self, Point};
 use faregate_core::port::{Away, SettleOutcome, Settlement, Trail, Unknown};
 use faregate_types::x402::exact::ExactPayment;
 use faregate_types::{Code, Fingerprint, Refusal, Timestamp};
@@ -131,6 +132,7 @@ impl Settling<'_> {
         }
         match sent.await.unwrap_or(Sent::Unclear) {
             Sent::Accepted | Sent::Unclear => {
+                crash::point(Point::Broadcast);
                 let outcome = self.outcome(hash, Some(&raw)).await;
                 if matches!(outcome, SettleOutcome::Unknown(_)) {
                     doubt.store(true, Ordering::Relaxed);

@@ -167,6 +167,16 @@ impl Credential {
         Self::new(name, value.to_owned()).ok()
     }
 
+    /// What was signed.
+    pub(crate) fn authorization(&self) -> Option<Authorization> {
+        let value = self.value.as_bytes();
+        let payload = match self.version() {
+            Version::V1 => header::decode_payment_v1(value).ok()?.payload,
+            Version::V2 => header::decode_payment_v2(value).ok()?.payload,
+        };
+        Some(Payload::from_value(&payload).ok()?.authorization)
+    }
+
     /// The version it is of.
     pub(crate) fn version(&self) -> Version {
         if self.name == header::X_PAYMENT {

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Request;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -120,7 +120,7 @@ pub fn raw_seller(answer: impl Fn(&str) -> Option<Vec<u8>> + Send + 'static) -> 
             let head = String::from_utf8_lossy(&head).into_owned();
             let mut headers = HeaderMap::new();
             for (name, value) in head.lines().filter_map(|line| line.split_once(": ")) {
-                let name: axum::http::HeaderName = name.parse().unwrap();
+                let name: HeaderName = name.parse().unwrap();
                 headers.insert(name, value.parse().unwrap());
             }
             let length = headers

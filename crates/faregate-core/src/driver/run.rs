@@ -5,7 +5,7 @@ use faregate_types::{Code, Fingerprint, IdempotencyKey};
 use futures_util::future::BoxFuture;
 
 use super::{Outcome, Paid, Sale, Served, Till};
-use crate::crash;
+use crate::crash::{self, Point};
 use crate::live::LiveGuard;
 use crate::machine::{Event, Finish, Phase};
 use crate::offer::Offer;
@@ -170,7 +170,7 @@ impl Run<'_> {
                             Served::Badly(answer) => (Event::ServedBadly, answer),
                         };
                         response = Some(answer);
-                        crash::point("served");
+                        crash::point(Point::Served);
                         event
                     }
                     None => return bug(),

@@ -211,6 +211,8 @@ codes! {
     DomainMismatch "domain_mismatch" [] Seller Retry::Never, 402, "the offered EIP-712 domain is not the own asset table's";
     NetworkNotAllowed "network_not_allowed" [] Payer Retry::Never, 402, "the network is not enabled; mainnet networks have to be named";
     PayeeChanged "payee_changed" [] Seller Retry::Never, 402, "the payee is not the one this host named before";
+    PriceRaised "price_raised" [] Seller Retry::Never, 402, "the price rose by more than is allowed since last time";
+    TermsChanged "terms_changed" [] Seller Retry::Never, 402, "the server was paid and asks for another payment on other terms";
     ValidityTooLong "validity_too_long" [] Seller Retry::Never, 402, "the offer asks for an authorization that is valid for too long";
     NoUsableOffer "no_usable_offer" [] Payer Retry::Never, 402, "none of the offers can be paid with what is configured";
     MalformedOffer "malformed_offer" [] Seller Retry::Never, 502, "the payment offer cannot be decoded";
