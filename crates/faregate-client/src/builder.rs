@@ -16,6 +16,7 @@ use crate::client::{Client, Inner};
 use crate::deliver::Patience;
 use crate::limits;
 use crate::origin::{self, Origins, PlainHttp};
+use crate::payment::Ends;
 use crate::resume::{OpenSpends, Resume};
 use crate::select::Chains;
 use crate::tls;
@@ -35,6 +36,7 @@ pub struct ClientBuilder {
     origins: Origins,
     changes: Changes,
     bell: Bell,
+    ends: Ends,
     patience: Patience,
     resume: Resume,
     redirects_max: u8,
@@ -89,6 +91,7 @@ impl ClientBuilder {
             origins: Origins::default(),
             changes: Changes::default(),
             bell: Bell::default(),
+            ends: Ends::default(),
             patience: Patience {
                 wait: limits::WAIT,
                 resends: limits::RESENDS,
@@ -181,6 +184,12 @@ impl ClientBuilder {
         self
     }
 
+    /// When the books say that a payment was paid for. By default when the head of the answer has arrived.
+    pub const fn ends(mut self, ends: Ends) -> Self {
+        self.ends = ends;
+        self
+    }
+
     /// How often a payment is sent again after its answer was lost; [`limits::RESENDS`] by default. Requests that are not
     /// idempotent are only sent again when there was no connection.
     pub const fn resends(mut self, resends: u32) -> Self {
@@ -255,6 +264,7 @@ impl ClientBuilder {
             validity_secs_max: self.validity_secs_max,
             patience: self.patience,
             bell: self.bell,
+            ends: self.ends,
             clock: self.clock,
             entropy: Mutex::new(self.entropy),
         }))

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use alloy_primitives::{Address, B256};
 use faregate_core::crash::{self, Point};
 use faregate_evm::{Entropy, random_nonce};
-use faregate_ledger::{Spend, StoreError};
+use faregate_ledger::{Spend, SpendEnd, SpendState, StoreError};
 use faregate_types::{AssetRegistry, Code, Refusal, Timestamp};
 use reqwest::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, TRANSFER_ENCODING,
@@ -23,7 +23,7 @@ use crate::kept;
 use crate::limits::{OFFER_BODY_BYTES_MAX, STALE_MAX};
 use crate::offer::{self, Offers};
 use crate::origin::{self, Origins};
-use crate::payment::Paid;
+use crate::payment::{Ends, Paid, Payment};
 use crate::quote::{Priced, Quote};
 use crate::rail::x402::{self, Credential};
 use crate::request::RequestBuilder;
@@ -64,6 +64,7 @@ pub(crate) struct Inner {
     pub(crate) validity_secs_max: u64,
     pub(crate) patience: Patience,
     pub(crate) bell: Bell,
+    pub(crate) ends: Ends,
     pub(crate) clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     pub(crate) entropy: Mutex<Box<dyn Entropy>>,
 }
@@ -142,6 +143,22 @@ impl Client {
                 result => return result,
             }
         }
+    }
+
+    /// Says that the answer to a payment is safe, and closes it in the books; see [`Ends::WhenAcknowledged`]. Does nothing for
+    /// a payment that the server did not serve. If the books fail it stays open, which is safe.
+    pub async fn acknowledge(&self, payment: &Payment) {
+        if payment.state != SpendState::Paid {
+            return;
+        }
+        let inner = &self.inner;
+        let transaction = payment.receipt.transaction().map(Into::into);
+        let end = SpendEnd::Paid { transaction };
+        inner.books.finish(payment.id, end, inner.now()).await;
+        if let Some(flight) = inner.open.take_by_id(payment.id) {
+            flight.decided();
+        }
+        crash::point(Point::Recorded);
     }
 
     /// What [`execute`](Self::execute) would pay, to whom, and why not another offer. Signs nothing, changes nothing.

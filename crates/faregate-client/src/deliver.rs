@@ -13,7 +13,7 @@ use crate::client::{Inner, internal};
 use crate::error::{Doubt, HttpFault, PayError, Refused, Undecided};
 use crate::hear::{self, Heard, No, NotYet, hear};
 use crate::limits::{RESEND_PAUSE, WAIT_PAUSE, WAIT_PAUSE_MAX, WAIT_PAUSE_MIN};
-use crate::payment::{Paid, Payment};
+use crate::payment::{Ends, Paid, Payment};
 use crate::rail::x402::Credential;
 use crate::receipt::{Expected, Outcome, Receipt};
 use crate::resume::Flight;
@@ -62,9 +62,14 @@ impl Inner {
         let spend = ready.flight.spend().ok_or_else(internal)?.clone();
         let (name, value) = ready.credential.header().ok_or_else(internal)?;
         request.headers_mut().insert(name, value);
+        // What was signed earlier may have been signed by another key.
+        let signed = ready
+            .resumed
+            .then(|| ready.credential.authorization())
+            .flatten();
         let expected = Expected {
             version: ready.credential.version(),
-            payer: self.wallet.address(),
+            payer: signed.map_or_else(|| self.wallet.address(), |signed| signed.from),
             amount: spend.amount,
         };
         let delivered = self
@@ -176,6 +181,8 @@ impl Inner {
         expected: &Expected,
     ) -> Paid<Response> {
         let state = match receipt.outcome(response.status()) {
+            // The flight ends as an open payment.
+            Outcome::Paid(_) if self.ends == Ends::WhenAcknowledged => SpendState::Paid,
             Outcome::Paid(transaction) => {
                 ready.flight.decided();
                 let end = SpendEnd::Paid { transaction };

@@ -105,7 +105,7 @@ pub use error::{
     Doubt, HttpFault, Kind, PayError, PayeeChanged, PriceRaised, Refused, RequestFault, Undecided,
 };
 pub use origin::PlainHttp;
-pub use payment::{Paid, Payment};
+pub use payment::{Ends, Paid, Payment};
 pub use pending::{Pending, Proof, Standing};
 pub use quote::{Priced, Quote};
 pub use receipt::{FailedReceipt, Receipt, ReceiptFault, TypedReceipt};

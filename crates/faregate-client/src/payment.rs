@@ -17,6 +17,18 @@ pub struct Paid<T> {
     pub payment: Option<Payment>,
 }
 
+/// When the books say that a payment was paid for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ends {
+    /// When the head of the answer has arrived. A body that breaks off afterwards is lost: the next request is paid anew.
+    #[default]
+    WhenAnswered,
+    /// When the caller has the answer safe and says so with [`Client::acknowledge`](crate::Client::acknowledge). Until then
+    /// the same request sends the same payment.
+    WhenAcknowledged,
+}
+
 /// A payment that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -41,7 +53,8 @@ pub struct Payment {
     pub resumed: bool,
     /// What the server says about it.
     pub receipt: Receipt,
-    /// What the books say. [`SpendState::Open`] when the server neither served nor refused, e.g. with a status of 500: the
-    /// same request will send the same payment again.
+    /// What the answer means for the books, which say the same unless they wait for
+    /// [`Client::acknowledge`](crate::Client::acknowledge). [`SpendState::Open`] when the server neither served nor refused,
+    /// e.g. with a status of 500: the same request will send the same payment again.
     pub state: SpendState,
 }

@@ -163,9 +163,15 @@ pub struct CurlArgs {
         value_delimiter = ','
     )]
     pub allow_networks: Vec<String>,
-    /// Pay even though this host asks for another payee than last time.
+    /// Pay even though this host asks for another payee than last time. The new one is expected from then on.
+    #[arg(long, alias = "allow-new-payee")]
+    pub accept_payee_change: bool,
+    /// Pay even though the same path costs more than twice what it did last time.
     #[arg(long)]
-    pub allow_new_payee: bool,
+    pub accept_price_rise: bool,
+    /// Wait this many seconds for a payment whose end the server does not know yet.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub wait: u64,
     /// Where the keys and the books are.
     #[command(flatten)]
     pub wallet: WalletArgs,
@@ -201,6 +207,32 @@ pub enum WalletCommand {
         #[arg(long, default_value_t = 20)]
         limit: u32,
     },
+    /// List payments whose end is unknown, send them again, or prove that they were not used.
+    Pending(PendingArgs),
+}
+
+/// `faregate wallet pending`.
+#[derive(Debug, Args)]
+pub struct PendingArgs {
+    /// Send this payment again, or all of them: the same payload to the same URL. Nothing new is signed.
+    #[arg(long, value_name = "ID", num_args = 0..=1)]
+    pub resume: Option<Option<String>>,
+    /// Ask this node whether expired payments were used; those that were not are closed. Repeatable, one for each network.
+    #[arg(long = "rpc-url", value_name = "URL", env = "FAREGATE_RPC_URL")]
+    pub rpc_urls: Vec<String>,
+    /// Where the answers go: a file for one payment (standard output by default), a folder for all of them (by default
+    /// `answers` beside the wallet's books).
+    #[arg(short, long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+    /// Give up on an answer after this many seconds.
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 120)]
+    pub max_time: u64,
+    /// Wait this many seconds for a payment whose end the server does not know yet.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub wait: u64,
+    /// Which wallet. No key is needed.
+    #[command(flatten)]
+    pub wallet: WalletArgs,
 }
 
 /// `faregate config …`.

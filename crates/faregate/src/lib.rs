@@ -41,12 +41,12 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
     let env = wire::env();
     #[cfg(feature = "crash-points")]
-    if let Some(point) = env.get("FAREGATE_CRASH_AT") {
-        if !faregate_core::crash::arm(point) {
-            return Err(Failed::usage(format!(
-                "FAREGATE_CRASH_AT={point}: no such place"
-            )));
-        }
+    if let Some(point) = env.get("FAREGATE_CRASH_AT")
+        && !faregate_core::crash::arm(point)
+    {
+        return Err(Failed::usage(format!(
+            "FAREGATE_CRASH_AT={point}: no such place"
+        )));
     }
     match &cli.command {
         Command::Decode(args) => return commands::decode::run(args, printer),

@@ -7,6 +7,7 @@ use std::time::Instant;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
+use faregate_core::crash::{self, Point};
 use faregate_core::rail::x402::response_of;
 use faregate_core::{Away, Clock, Facilitator, Recovery, Settler, Verdict};
 use faregate_ledger::LedgerStore;
@@ -147,6 +148,7 @@ impl Desk {
         let settling = async move {
             let outcome = settler.settle(&request, sleep(limits::COPY_WAIT)).await?;
             drop(place);
+            crash::point(Point::Replying);
             Ok((Outcome::from(&outcome), response_of(&request, &outcome)))
         };
         match tokio::spawn(settling.in_current_span()).await {

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faregate_client::{
-    Caps, Client, Kind, Paid, PayError, PayeeChanges, Payment, Period, Quote, Receipt, Wallet,
-    Worth,
+    Caps, Client, Ends, Kind, Paid, PayError, PayeeChanges, Payment, Period, PriceRises, Quote,
+    Receipt, SpendState, Wallet, Worth,
 };
 use faregate_evm::OsEntropy;
 use faregate_ledger::budget::WORTH_DECIMALS;
 use faregate_server::config::Env;
 use faregate_store::sqlite::SqliteWallet;
-use faregate_types::{Asset, ChainId, MoneyText, U256, network, to_decimal_text};
+use faregate_types::{Asset, ChainId, Code, MoneyText, U256, network, to_decimal_text};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Request, Response, Url};
 use serde_json::{Value, json};
@@ -38,12 +38,12 @@ pub(crate) async fn run(args: &CurlArgs, env: &Env, printer: Printer) -> Result<
     let request = request(args)?;
     let wallet = wallet::find(&args.wallet, env).await?;
     let has_key = wallet.is_some();
-    let client = client(args, wallet, env).await?;
+    let client = client(args, wallet, env, printer).await?;
     if args.dry_run {
         return dry_run(&client, request, printer).await;
     }
     match client.execute(request).await {
-        Ok(paid) => answer(paid, args, printer).await,
+        Ok(paid) => answer(&client, paid, args, printer).await,
         // What costs nothing needs no key; this does.
         Err(error) if !has_key && error.kind() == Kind::OverBudget => Err(wallet::no_key()),
         Err(error) => Err(failed(&error)),
@@ -52,7 +52,12 @@ pub(crate) async fn run(args: &CurlArgs, env: &Env, printer: Printer) -> Result<
 
 /// A client over the wallet of these arguments. Without one it may look and may pay nothing: its key is thrown away and its
 /// cap is zero.
-async fn client(args: &CurlArgs, wallet: Option<Wallet>, env: &Env) -> Result<Client, Failed> {
+async fn client(
+    args: &CurlArgs,
+    wallet: Option<Wallet>,
+    env: &Env,
+    printer: Printer,
+) -> Result<Client, Failed> {
     let mut caps = caps(args)?;
     let wallet = match wallet {
         Some(wallet) => wallet,
@@ -70,13 +75,19 @@ async fn client(args: &CurlArgs, wallet: Option<Wallet>, env: &Env) -> Result<Cl
         .wallet(wallet)
         .caps(caps)
         .store(store)
-        .timeout(Duration::from_secs(args.max_time));
+        .timeout(Duration::from_secs(args.max_time))
+        .wait(Duration::from_secs(args.wait))
+        .ends(Ends::WhenAcknowledged);
     if !args.location {
         builder = builder.redirects_max(0);
     }
-    if args.allow_new_payee {
-        builder = builder.payee_changes(PayeeChanges::Allow);
+    if args.accept_payee_change {
+        builder = builder.payee_changes(PayeeChanges::Warn);
     }
+    if args.accept_price_rise {
+        builder = builder.price_rises(PriceRises::Any);
+    }
+    builder = builder.on_alarm(move |alarm| printer.note(&format!("warning: {alarm}")));
     for name in &args.allow_networks {
         let chain = ChainId::from_v1_name(name)
             .or_else(|| name.parse().ok())
@@ -247,7 +258,12 @@ async fn dry_run(client: &Client, request: Request, printer: Printer) -> Result<
     }
 }
 
-async fn answer(paid: Paid<Response>, args: &CurlArgs, printer: Printer) -> Result<(), Failed> {
+async fn answer(
+    client: &Client,
+    paid: Paid<Response>,
+    args: &CurlArgs,
+    printer: Printer,
+) -> Result<(), Failed> {
     let Paid {
         answer, payment, ..
     } = paid;
@@ -276,6 +292,10 @@ async fn answer(paid: Paid<Response>, args: &CurlArgs, printer: Printer) -> Resu
             None => printer.bytes(&out),
         }
     }
+    // Not before the answer is out: whoever lost it runs the same command again and gets it for the same payment.
+    if let Some(payment) = payment.filter(|payment| payment.state == SpendState::Paid) {
+        client.acknowledge(&payment).await;
+    }
     if args.fail && status.as_u16() >= 400 {
         return Err(Failed::new(
             Exit::Http,
@@ -285,7 +305,7 @@ async fn answer(paid: Paid<Response>, args: &CurlArgs, printer: Printer) -> Resu
     Ok(())
 }
 
-async fn read(mut answer: Response) -> Result<Vec<u8>, Failed> {
+pub(crate) async fn read(mut answer: Response) -> Result<Vec<u8>, Failed> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|_| {
         Failed::new(Exit::Http, "the answer broke off")
@@ -300,7 +320,7 @@ async fn read(mut answer: Response) -> Result<Vec<u8>, Failed> {
 }
 
 /// One line about what was paid.
-fn spent(payment: &Payment) -> String {
+pub(crate) fn spent(payment: &Payment) -> String {
     let price = money(payment.amount.value(), &payment.asset);
     let title = network(payment.asset.id.chain()).map_or("an unnamed network", |known| known.title);
     let again = if payment.resumed {
@@ -318,7 +338,12 @@ fn spent(payment: &Payment) -> String {
     )
 }
 
-fn report(status: u16, headers: &HeaderMap, body: &[u8], payment: Option<&Payment>) -> Value {
+pub(crate) fn report(
+    status: u16,
+    headers: &HeaderMap,
+    body: &[u8],
+    payment: Option<&Payment>,
+) -> Value {
     let headers: serde_json::Map<String, Value> = headers
         .iter()
         .map(|(name, value)| {
@@ -364,7 +389,7 @@ pub(crate) fn money(value: U256, asset: &Asset) -> String {
 }
 
 /// What the client says, as an exit code and advice.
-fn failed(error: &PayError) -> Failed {
+pub(crate) fn failed(error: &PayError) -> Failed {
     let (exit, hint) = match error.kind() {
         Kind::Request => (Exit::Usage, None),
         Kind::Http => (Exit::Http, None),
@@ -374,7 +399,13 @@ fn failed(error: &PayError) -> Failed {
         ),
         Kind::OverBudget => (
             Exit::OverBudget,
-            Some("nothing was signed; raise the cap if you mean it"),
+            Some(match error.code() {
+                Code::PayeeChanged => {
+                    "nothing was signed; --accept-payee-change pays the new one, if you are sure who that is"
+                }
+                Code::PriceRaised => "nothing was signed; --accept-price-rise pays it",
+                _ => "nothing was signed; raise the cap if you mean it",
+            }),
         ),
         Kind::Refused => (
             Exit::Refused,
@@ -384,7 +415,9 @@ fn failed(error: &PayError) -> Failed {
         ),
         Kind::Undecided => (
             Exit::Undecided,
-            Some("run the same command again: the same payment is sent, not a second one"),
+            Some(
+                "run the same command again, or `faregate wallet pending --resume`: the same payment is sent, not a second one",
+            ),
         ),
         Kind::Wallet => (Exit::Failure, None),
         _ => (Exit::Failure, None),

@@ -8,4 +8,5 @@ pub(crate) mod demo;
 pub(crate) mod dev;
 pub(crate) mod facilitator;
 pub(crate) mod gate;
+pub(crate) mod pending;
 pub(crate) mod wallet;

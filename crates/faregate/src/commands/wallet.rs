@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::cli::{WalletArgs, WalletCommand};
 use crate::commands::curl::{books, money};
+use crate::commands::pending;
 use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
 
@@ -29,6 +30,7 @@ pub(crate) async fn run(
     match command {
         WalletCommand::New { keystore } => new(keystore.clone(), env, printer).await,
         WalletCommand::Show { wallet, limit } => show(wallet, *limit, env, printer).await,
+        WalletCommand::Pending(args) => pending::run(args, env, printer).await,
     }
 }
 

@@ -1,0 +1,278 @@
+//! `faregate wallet pending`: payments whose end is unknown, listed, sent again, or proven unused.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use alloy_primitives::B256;
+use faregate_client::{
+    Caps, Client, Ends, Kind, Paid, Pending, Proof, SpendState, Standing, Wallet, Worth,
+};
+use faregate_evm::{AuthorizationReader, OsEntropy};
+use faregate_server::config::Env;
+use faregate_types::PaymentId;
+use reqwest::{Response, Url};
+use serde_json::{Value, json};
+
+use crate::cli::PendingArgs;
+use crate::commands::curl::{books, failed, money, read, report, spent};
+use crate::commands::wallet::data_folder;
+use crate::exit::{Exit, Failed};
+use crate::printer::Printer;
+
+/// Longest wait for one answer of a node.
+const RPC_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Runs it.
+///
+/// # Errors
+/// See the table of exit codes; [`Exit::Undecided`] when a payment that was sent again is still undecided.
+pub(crate) async fn run(args: &PendingArgs, env: &Env, printer: Printer) -> Result<(), Failed> {
+    let client = client(args, env).await?;
+    match &args.resume {
+        Some(Some(id)) => one(&client, id, args, printer).await,
+        Some(None) => all(&client, args, env, printer).await,
+        None => list(&client, &readers(args).await?, printer).await,
+    }
+}
+
+/// A client that can sign for nobody: its key is thrown away and its cap is zero. What it sends was signed before.
+async fn client(args: &PendingArgs, env: &Env) -> Result<Client, Failed> {
+    let trouble = |text: String| Failed::new(Exit::Failure, text);
+    let (nobody, _key) =
+        Wallet::generate(&mut OsEntropy).map_err(|error| trouble(error.to_string()))?;
+    Client::builder()
+        .wallet(nobody)
+        .caps(Caps {
+            per_payment: Worth::ZERO,
+            per_host: None,
+            per_period: None,
+        })
+        .store(books(&args.wallet, env).await?)
+        .timeout(Duration::from_secs(args.max_time))
+        .wait(Duration::from_secs(args.wait))
+        .ends(Ends::WhenAcknowledged)
+        .build()
+        .map_err(|error| trouble(error.to_string()))
+}
+
+async fn readers(args: &PendingArgs) -> Result<Vec<AuthorizationReader>, Failed> {
+    let mut readers = Vec::new();
+    for text in &args.rpc_urls {
+        // The URL may hold a key, so it is not shown.
+        let url = Url::parse(text).map_err(|_| Failed::usage("--rpc-url is no URL"))?;
+        let reader = AuthorizationReader::connect(url, RPC_TIMEOUT);
+        readers.push(reader.await.map_err(|away| {
+            Failed::new(Exit::Http, "the node of --rpc-url does not answer").code(away.code)
+        })?);
+    }
+    Ok(readers)
+}
+
+/// What is known about one of them.
+async fn state(
+    client: &Client,
+    pending: &Pending,
+    readers: &[AuthorizationReader],
+) -> &'static str {
+    let chain = pending.amount.asset().chain();
+    let reader = readers.iter().find(|reader| reader.chain() == chain);
+    let proof = match reader {
+        Some(reader) => client.prove(pending.id, reader).await.ok(),
+        None => None,
+    };
+    match (proof, pending.standing) {
+        (Some(Proof::Unused), _) => "unused, closed",
+        (Some(Proof::Used), _) => "charged, not answered",
+        (_, Standing::Expired) => "expired, not proven",
+        _ => "valid",
+    }
+}
+
+async fn list(
+    client: &Client,
+    readers: &[AuthorizationReader],
+    printer: Printer,
+) -> Result<(), Failed> {
+    let found = client.pending().await.map_err(|error| failed(&error))?;
+    if found.is_empty() {
+        printer.line("no payment is pending");
+    }
+    let mut rows = Vec::new();
+    for pending in &found {
+        let state = state(client, pending, readers).await;
+        // Times as the books and the chain count them: seconds since 1970.
+        printer.line(&format!(
+            "{}\n  {} {}{}\n  {} to {}, signed @{}, valid until @{}: {state}",
+            pending.id,
+            method(pending),
+            pending.origin,
+            pending.path,
+            price(pending),
+            pending.payee,
+            pending.since.as_secs(),
+            pending.valid_until.as_secs(),
+        ));
+        rows.push(row(pending, state));
+    }
+    if !found.is_empty() {
+        printer
+            .note("\n`faregate wallet pending --resume` sends them again; nothing new is signed");
+    }
+    printer.data(&json!({"pending": rows}));
+    Ok(())
+}
+
+fn row(pending: &Pending, state: &str) -> Value {
+    json!({
+        "id": pending.id.to_string(),
+        "method": method(pending),
+        "url": format!("{}{}", pending.origin, pending.path),
+        "price": price(pending),
+        "amount": pending.amount.value().to_string(),
+        "asset": pending.amount.asset().to_string(),
+        "payee": &*pending.payee,
+        "since": pending.since.as_secs(),
+        "validUntil": pending.valid_until.as_secs(),
+        "state": state,
+    })
+}
+
+fn method(pending: &Pending) -> &str {
+    pending.resource.split(' ').next().unwrap_or_default()
+}
+
+fn price(pending: &Pending) -> String {
+    pending.asset.as_ref().map_or_else(
+        || pending.amount.to_string(),
+        |asset| money(pending.amount.value(), asset),
+    )
+}
+
+async fn one(
+    client: &Client,
+    id: &str,
+    args: &PendingArgs,
+    printer: Printer,
+) -> Result<(), Failed> {
+    let id = id.parse::<B256>().map_err(|_| {
+        Failed::usage(format!("{id:?} is no payment")).hint("`faregate wallet pending` lists them")
+    })?;
+    let id = PaymentId::from_bytes(id.0);
+    let paid = client.resume(id).await.map_err(|error| failed(&error))?;
+    let decided = is_decided(&paid);
+    let Paid {
+        answer, payment, ..
+    } = paid;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    if let Some(payment) = &payment {
+        printer.note(&spent(payment));
+    }
+    let body = read(answer).await?;
+    if printer.is_json() {
+        printer.data(&report(status.as_u16(), &headers, &body, payment.as_ref()));
+    }
+    match &args.output {
+        Some(path) => std::fs::write(path, &body)?,
+        None if !printer.is_json() => printer.bytes(&body),
+        None => {}
+    }
+    if !decided {
+        return Err(still_pending(status));
+    }
+    // Not before the answer is out: whoever lost it may ask for it again.
+    if let Some(payment) = &payment {
+        client.acknowledge(payment).await;
+    }
+    Ok(())
+}
+
+async fn all(
+    client: &Client,
+    args: &PendingArgs,
+    env: &Env,
+    printer: Printer,
+) -> Result<(), Failed> {
+    let folder = folder(args, env)?;
+    let found = client.pending().await.map_err(|error| failed(&error))?;
+    let (mut rows, mut worst) = (Vec::new(), None);
+    for pending in &found {
+        let state = match again(client, pending, &folder).await {
+            Ok(path) => format!("answered, kept in {}", path.display()),
+            Err(trouble) => {
+                if worst != Some(Exit::Undecided) {
+                    worst = Some(trouble.exit);
+                }
+                trouble.message
+            }
+        };
+        printer.line(&format!(
+            "{}  {} {}{}: {state}",
+            pending.id,
+            method(pending),
+            pending.origin,
+            pending.path
+        ));
+        rows.push(row(pending, &state));
+    }
+    if found.is_empty() {
+        printer.line("no payment is pending");
+    }
+    printer.data(&json!({"resumed": rows}));
+    worst.map_or(Ok(()), |exit| {
+        Err(Failed::new(exit, "not every payment came to a good end"))
+    })
+}
+
+/// Sends one again and keeps its answer in a file.
+async fn again(client: &Client, pending: &Pending, folder: &Path) -> Result<PathBuf, Failed> {
+    let paid = client.resume(pending.id).await.map_err(|error| {
+        let failed = failed(&error);
+        // With a server that cannot be reached it is as undecided as before.
+        match error.kind() {
+            Kind::Http => Failed {
+                exit: Exit::Undecided,
+                ..failed
+            },
+            _ => failed,
+        }
+    })?;
+    let (decided, status) = (is_decided(&paid), paid.answer.status());
+    let body = read(paid.answer).await?;
+    if !decided {
+        return Err(still_pending(status));
+    }
+    std::fs::create_dir_all(folder)?;
+    let path = folder.join(pending.id.to_string());
+    std::fs::write(&path, &body)?;
+    if let Some(payment) = &paid.payment {
+        client.acknowledge(payment).await;
+    }
+    Ok(path)
+}
+
+fn is_decided(paid: &Paid<Response>) -> bool {
+    let payment = paid.payment.as_ref();
+    payment.is_some_and(|payment| payment.state == SpendState::Paid)
+}
+
+fn still_pending(status: reqwest::StatusCode) -> Failed {
+    Failed::new(
+        Exit::Undecided,
+        format!("the server answered {status}; the payment stays pending"),
+    )
+}
+
+fn folder(args: &PendingArgs, env: &Env) -> Result<PathBuf, Failed> {
+    if let Some(folder) = &args.output {
+        return Ok(folder.clone());
+    }
+    let beside = args
+        .wallet
+        .wallet_db
+        .as_ref()
+        .and_then(|path| path.parent());
+    match beside {
+        Some(beside) => Ok(beside.join("answers")),
+        None => Ok(data_folder(env)?.join("answers")),
+    }
+}
