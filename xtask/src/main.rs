@@ -10,6 +10,8 @@
 
 mod codes;
 mod edges;
+mod fuzz_seeds;
+mod problems;
 mod sizes;
 
 use std::process::ExitCode;
@@ -22,7 +24,10 @@ fn main() -> ExitCode {
         ["sizes"] => sizes::check(),
         ["codes"] => codes::write(),
         ["codes", "--check"] => codes::check(),
-        _ => Err("usage: cargo xtask edges | sizes | codes [--check]".into()),
+        ["problems"] => problems::write(),
+        ["problems", "--check"] => problems::check(),
+        ["fuzz-seeds", folder] => fuzz_seeds::write(folder),
+        _ => Err("usage: cargo xtask edges | sizes | codes [--check] | problems [--check] | fuzz-seeds FOLDER".into()),
     };
     match result {
         Ok(said) => {

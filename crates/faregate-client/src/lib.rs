@@ -78,6 +78,8 @@ mod builder;
 mod client;
 mod deliver;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod hear;
 mod kept;
 pub mod limits;

@@ -22,6 +22,8 @@
 mod answer;
 pub mod config;
 mod facilitator;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod limits;
 mod transport;
 

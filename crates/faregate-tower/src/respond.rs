@@ -21,12 +21,15 @@ use faregate_types::{Code, Problem};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, DATE, RETRY_AFTER, TRANSFER_ENCODING, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::cors::Cors;
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// What we say is JSON, also for a browser that knows better.
+const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const PRIVATE: HeaderValue = HeaderValue::from_static("private");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static(Problem::CONTENT_TYPE);
@@ -69,6 +72,7 @@ impl Prepared {
         headers.insert(CONTENT_TYPE, JSON);
         headers.insert(CACHE_CONTROL, NO_STORE);
         headers.insert(VARY, VARY_CREDENTIALS);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
         headers.extend(challenge.headers.iter().cloned());
         if !cors.depends_on_request() {
             cors.apply(&HeaderMap::new(), &mut headers);
@@ -107,6 +111,7 @@ pub fn problem(problem: &Problem) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, PROBLEM_JSON);
     headers.insert(CACHE_CONTROL, NO_STORE);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
     if let Some(secs) = problem.retry_after_secs {
         headers.insert(RETRY_AFTER, HeaderValue::from(secs));
     }

@@ -50,7 +50,8 @@ async fn an_unpaid_request_gets_both_versions_in_one_answer() {
                 "cache-control",
                 "content-type",
                 "payment-required",
-                "vary"
+                "vary",
+                "x-content-type-options"
             ]
         );
         assert_eq!(value(&answer, "content-type"), Some("application/json"));

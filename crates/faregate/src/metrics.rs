@@ -6,5 +6,4 @@
 pub fn describe() {
     faregate_server::admin::describe();
     faregate_server::facilitator::describe_metrics();
-    faregate_evm::describe_metrics();
 }

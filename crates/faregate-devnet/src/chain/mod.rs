@@ -47,6 +47,8 @@ mod error;
 mod evm;
 mod fees;
 mod filters;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod genesis;
 pub mod limits;
 mod logs;

@@ -110,7 +110,7 @@ pub(super) fn headers_to_bytes(headers: &[(Box<str>, Vec<u8>)]) -> Option<Vec<u8
 }
 
 /// The reverse of [`headers_to_bytes`].
-fn headers_of(mut bytes: &[u8]) -> Option<Vec<(Box<str>, Vec<u8>)>> {
+pub(super) fn headers_of(mut bytes: &[u8]) -> Option<Vec<(Box<str>, Vec<u8>)>> {
     let mut headers = Vec::new();
     while !bytes.is_empty() {
         let name = std::str::from_utf8(take_part(&mut bytes)?).ok()?;

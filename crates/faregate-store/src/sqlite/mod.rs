@@ -25,6 +25,8 @@ mod codec;
 mod connection;
 mod engine;
 mod fault;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod ledger;
 mod limits;
 mod payments;

@@ -9,5 +9,6 @@
 
 mod cli;
 mod metrics;
+mod problems;
 mod support;
 mod whole;

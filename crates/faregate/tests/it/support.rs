@@ -45,16 +45,17 @@ async fn offer_at(url: &str, path: &str) -> v2::PaymentRequired {
 
 /// A signed v2 payment for what the gate asks, as the value of `PAYMENT-SIGNATURE`.
 pub(crate) async fn payment(stack: &Stack, path: &str) -> String {
-    pay(stack, offer(stack, path).await).await
+    payment_for(stack, offer(stack, path).await).await
 }
 
 /// The same for a gate at `url` that settles on the stack's chain.
 #[allow(dead_code, reason = "for tests/crash.rs")]
 pub(crate) async fn payment_at(stack: &Stack, url: &str, path: &str) -> String {
-    pay(stack, offer_at(url, path).await).await
+    payment_for(stack, offer_at(url, path).await).await
 }
 
-async fn pay(stack: &Stack, required: v2::PaymentRequired) -> String {
+/// The same for an offer that the test made itself.
+pub(crate) async fn payment_for(stack: &Stack, required: v2::PaymentRequired) -> String {
     let accepted = required.accepts[0].clone();
     let nonce = random_nonce(&mut OsEntropy).unwrap();
     header::encode(&v2::PaymentPayload {
