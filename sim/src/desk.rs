@@ -4,15 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use faregate_core::port::NoTrail;
 use faregate_core::rail::x402::response_of;
-use faregate_core::{Facilitator, Settler, Verdict};
+use faregate_core::{Facilitator, SettleOutcome, Settler, Verdict};
 use faregate_remote::{Carrier, RemoteConfig, RemoteFacilitator};
 use faregate_types::x402::{FacilitatorRequest, VerifyResponse};
+use faregate_types::{Code, Refusal};
 use futures_util::future::BoxFuture;
 use tokio::time::sleep;
 use url::Url;
 
 use crate::host::Host;
+use crate::node::Node;
 use crate::process::Process;
 
 /// How long a copy waits for the first, as the server does it.
@@ -27,10 +30,12 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(40);
 /// What runs at the desk.
 #[derive(Clone)]
 pub struct Desk {
-    /// Settles once each.
-    pub settler: Settler,
+    /// Settles once each; a facilitator of somebody else may have no memory and settle whatever it is asked to.
+    pub settler: Option<Settler>,
     /// Verifies.
     pub facilitator: Arc<dyn Facilitator>,
+    /// The chain, for one that looks at balances first.
+    pub node: Arc<Node>,
 }
 
 impl fmt::Debug for Desk {
@@ -95,12 +100,31 @@ async fn serve(desk: Arc<Desk>, path: String, body: Vec<u8>) -> (u16, Vec<u8>) {
             Ok(Verdict::Invalid(refusal)) => json(&VerifyResponse::invalid(&refusal)),
             Err(_) => (503, Vec::new()),
         }
-    } else {
-        match desk.settler.settle(&request, sleep(COPY_WAIT)).await {
+    } else if let Some(settler) = &desk.settler {
+        match settler.settle(&request, sleep(COPY_WAIT)).await {
             Ok(outcome) => json(&response_of(&request, &outcome)),
             Err(_) => (503, Vec::new()),
         }
+    } else {
+        forgetful(&desk, &request).await
     }
+}
+
+/// A settlement by a facilitator that verifies in the order of the specification, sends and forgets, as most do.
+async fn forgetful(desk: &Desk, request: &FacilitatorRequest) -> (u16, Vec<u8>) {
+    if let Ok(payment) = request.exact() {
+        let has = desk.node.chain().state().balance(payment.payer());
+        if has < payment.terms.amount {
+            let refusal = Refusal::new(Code::InsufficientFunds);
+            return json(&response_of(request, &SettleOutcome::Failed(refusal)));
+        }
+    }
+    let outcome = match desk.facilitator.verify(request).await {
+        Ok(Verdict::Valid { .. }) => desk.facilitator.settle(request, &NoTrail).await,
+        Ok(Verdict::Invalid(refusal)) => SettleOutcome::Failed(refusal),
+        Err(_) => return (503, Vec::new()),
+    };
+    json(&response_of(request, &outcome))
 }
 
 fn json(body: &impl serde::Serialize) -> (u16, Vec<u8>) {

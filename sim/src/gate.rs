@@ -15,6 +15,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{sleep, timeout};
 
+use crate::bugs::Bug;
 use crate::ledger::short;
 use crate::process::Process;
 use crate::shop::{Reply, Shop};
@@ -44,6 +45,7 @@ pub struct Gate {
     till: Till,
     offers: Arc<[Offer]>,
     shop: Arc<Shop>,
+    bug: Option<Bug>,
 }
 
 impl fmt::Debug for Gate {
@@ -61,6 +63,7 @@ impl Gate {
         facilitator: Arc<dyn Facilitator>,
         offers: Arc<[Offer]>,
         shop: Arc<Shop>,
+        bug: Option<Bug>,
     ) -> Self {
         let world = process.world().clone();
         let clock: Arc<dyn Clock> = Arc::new(move || world.now());
@@ -70,6 +73,7 @@ impl Gate {
             process: process.clone(),
             offers,
             shop,
+            bug,
         }
     }
 
@@ -81,7 +85,13 @@ impl Gate {
 
     /// Answers a request with a payment.
     pub async fn handle(&self, request: Request) -> Reply {
-        let reply = self.sell(&request).await;
+        let mut reply = self.sell(&request).await;
+        if self.bug == Some(Bug::CopyRunsAgain) && matches!(reply, Reply::Replay { .. }) {
+            let policy = self.offers[request.route].policy();
+            let gate = self.process.to_string();
+            let (status, body) = self.shop.run(&gate, request.id, &request.path, policy);
+            reply = Reply::Sold { status, body };
+        }
         self.process.alive().await;
         self.shop
             .leaves(&self.process.to_string(), request.id, &request.path, &reply);
@@ -99,7 +109,10 @@ impl Gate {
             return Reply::Unpaid("malformed");
         };
         let offer = &self.offers[request.route];
-        let fingerprint = Fingerprint::of(&[request.path.as_bytes()]);
+        let fingerprint = match self.bug {
+            Some(Bug::OtherRequestIsCopy) => Fingerprint::of(&[]),
+            _ => Fingerprint::of(&[request.path.as_bytes()]),
+        };
         let serve = self.serve(request, offer.policy());
         let outcome = self
             .till

@@ -1,6 +1,6 @@
 //! The durable ledger in memory, with the exact rules of a store, and the way to it, on which anything may go wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::{pending, ready};
 use std::sync::{Arc, Mutex};
@@ -23,6 +23,8 @@ pub struct MemoryLedger(Mutex<Rows>);
 struct Rows {
     payments: BTreeMap<PaymentId, Row>,
     writes: u64,
+    /// Every transaction that was ever recorded.
+    sent: BTreeSet<Box<str>>,
 }
 
 #[derive(Debug)]
@@ -80,9 +82,28 @@ impl MemoryLedger {
         let rows = &mut *lock(&self.0);
         let row = rows.payments.get(&id).ok_or(StoreError::NotFound)?;
         let mut payment = row.payment.clone();
+        let sent = match &step {
+            Step::Broadcast { transaction } => Some(transaction.clone()),
+            _ => None,
+        };
         payment.apply(step, at)?;
         rows.put(id, payment.clone(), false)?;
+        rows.sent.extend(sent);
         Ok(payment)
+    }
+
+    /// True when this transaction was recorded under some payment.
+    #[must_use]
+    pub fn has_recorded(&self, transaction: &str) -> bool {
+        lock(&self.0).sent.contains(transaction)
+    }
+
+    /// Gives back whatever is open, against all rules. Only a planted bug does that.
+    pub fn release_all(&self) {
+        let open = |row: &&mut Row| row.payment.state.is_open();
+        for row in lock(&self.0).payments.values_mut().filter(open) {
+            row.payment.state = PaymentState::Released;
+        }
     }
 
     fn list(

@@ -18,6 +18,7 @@
     reason = "a test program: what cannot happen may end it"
 )]
 
+pub mod bugs;
 pub mod chain;
 pub mod chance;
 pub mod desk;
@@ -34,5 +35,6 @@ pub mod sender;
 pub mod shop;
 pub mod world;
 
+pub use bugs::Bug;
 pub use judge::Tally;
-pub use run::{PAYEE, PRICE, Report, run};
+pub use run::{PAYEE, PRICE, Report, run, run_with};

@@ -8,13 +8,17 @@
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: faregate-sim [--seeds COUNT] [--from FIRST] | --seed N [--trace]";
+use faregate_sim::Bug;
+
+const USAGE: &str =
+    "usage: faregate-sim [--seeds COUNT] [--from FIRST] | --seed N [--trace]; [--bug NAME]";
 
 /// What was asked for.
 struct Asked {
     from: u64,
     seeds: u64,
     trace: bool,
+    bug: Option<Bug>,
 }
 
 fn asked(mut words: impl Iterator<Item = String>) -> Option<Asked> {
@@ -22,6 +26,7 @@ fn asked(mut words: impl Iterator<Item = String>) -> Option<Asked> {
         from: 0,
         seeds: 200,
         trace: false,
+        bug: None,
     };
     while let Some(word) = words.next() {
         let mut number = || words.next()?.parse().ok();
@@ -30,6 +35,7 @@ fn asked(mut words: impl Iterator<Item = String>) -> Option<Asked> {
             "--from" => asked.from = number()?,
             "--seed" => (asked.from, asked.seeds) = (number()?, 1),
             "--trace" => asked.trace = true,
+            "--bug" => asked.bug = Some(Bug::named(&words.next()?)?),
             _ => return None,
         }
     }
@@ -44,7 +50,7 @@ fn main() -> ExitCode {
     let (mut failed, mut events) = (0_u64, 0_u64);
     let mut sum = faregate_sim::Tally::default();
     for seed in asked.from..asked.from.saturating_add(asked.seeds) {
-        let report = faregate_sim::run(seed, asked.trace);
+        let report = faregate_sim::run_with(seed, asked.trace, asked.bug);
         for line in &report.lines {
             println!("{line}");
         }

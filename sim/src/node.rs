@@ -12,7 +12,8 @@ use tokio::time::sleep;
 
 use crate::chain::decode::{Reader, Token};
 use crate::chain::{Block, Call, Chain, Mined, Refused, Tx};
-use crate::ledger::head;
+use crate::ledger::{MemoryLedger, head};
+use crate::payer::{PAYERS, payer_key};
 use crate::world::{World, lock};
 
 /// Where Multicall3 stands.
@@ -52,6 +53,10 @@ pub struct Node {
     asset: Asset,
     /// The accounts that somebody else may use beside the sender.
     senders: Vec<Address>,
+    /// Where the sender records what it sends, if it does.
+    books: Option<Arc<MemoryLedger>>,
+    /// Money that payers have put aside.
+    aside: Mutex<Vec<(Address, U256)>>,
 }
 
 impl fmt::Debug for Node {
@@ -77,7 +82,13 @@ fn reverted<T>(reason: &str) -> Result<T, RpcError> {
 impl Node {
     /// A node of `chain`.
     #[must_use]
-    pub fn new(world: &World, chain: Chain, asset: Asset, senders: Vec<Address>) -> Arc<Self> {
+    pub fn new(
+        world: &World,
+        chain: Chain,
+        asset: Asset,
+        senders: Vec<Address>,
+        books: Option<Arc<MemoryLedger>>,
+    ) -> Arc<Self> {
         let separator =
             faregate_types::domain_separator(&asset.domain, asset.id.chain(), asset.id.token());
         Arc::new(Self {
@@ -86,6 +97,8 @@ impl Node {
             reader: Mutex::new(Reader::new(asset.id.token(), separator)),
             asset,
             senders,
+            books,
+            aside: Mutex::default(),
         })
     }
 
@@ -120,6 +133,7 @@ impl Node {
         if self.world.fault(|faults| faults.foreign_nonce) {
             self.use_sender(&mut chain);
         }
+        self.move_money(&mut chain);
         if depth_max > 0 && self.world.fault(|faults| faults.reorg) {
             let depth = self.world.chance().between(1, depth_max);
             chain.reorganise(depth, now, &mut self.world.chance(), vanish);
@@ -144,6 +158,36 @@ impl Node {
                 .collect();
             self.world
                 .note(format_args!("block {}: {}", block.number, list.join(", ")));
+        }
+    }
+
+    /// Payers put their money aside now and then, and take it back later.
+    fn move_money(&self, chain: &mut Chain) {
+        let mut aside = lock(&self.aside);
+        let number = self.world.chance().below(u64::from(PAYERS));
+        let payer = payer_key(number).address();
+        let money = chain.state().balance(payer);
+        let mut spend = |from: Address, to: Address, value: U256| {
+            let tx = Tx {
+                hash: self.world.chance().word(),
+                from,
+                nonce: None,
+                fee_max: u128::MAX,
+                to,
+                input: Bytes::new(),
+                call: Call::Spend { to, value },
+            };
+            chain.submit(tx).ok();
+        };
+        if !aside.is_empty() && (self.world.is_calm() || self.world.chance().roll(200)) {
+            for (payer, value) in aside.drain(..) {
+                spend(STRANGER, payer, value);
+            }
+        } else if aside.is_empty() && self.world.fault(|faults| faults.poor) {
+            self.world
+                .note(format_args!("payer {number} puts the money aside"));
+            spend(payer, STRANGER, money);
+            aside.push((payer, money));
         }
     }
 
@@ -327,6 +371,17 @@ impl Node {
             return refused("rlp: cannot decode");
         };
         let (hash, call) = (tx.hash, tx.call.clone());
+        let text = hash.to_string();
+        if self
+            .books
+            .as_ref()
+            .is_some_and(|books| !books.has_recorded(&text))
+        {
+            self.world.problem(format_args!(
+                "{} was sent before it was recorded",
+                head(&hash.to_string())
+            ));
+        }
         let mut chain = self.chain();
         match chain.submit(tx) {
             Ok(()) => {}

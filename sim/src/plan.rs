@@ -35,6 +35,8 @@ pub struct Faults {
     pub front_run: u64,
     /// Somebody else uses the sender's account, per block.
     pub foreign_nonce: u64,
+    /// A payer puts all its money aside for a while, per block.
+    pub poor: u64,
 }
 
 /// Who settles.
@@ -44,6 +46,8 @@ pub enum Backend {
     Embedded,
     /// A facilitator with a ledger of its own, over the network.
     Remote,
+    /// The same, of somebody else: it has no memory.
+    Forgetful,
 }
 
 /// Everything that is decided at the beginning.
@@ -92,10 +96,10 @@ impl Plan {
             chance.between(1, 4)
         };
         Self {
-            backend: if chance.roll(500) {
-                Backend::Embedded
-            } else {
-                Backend::Remote
+            backend: match chance.below(5) {
+                0 | 1 => Backend::Embedded,
+                2 | 3 => Backend::Remote,
+                _ => Backend::Forgetful,
             },
             signers: if chance.roll(700) { 1 } else { 2 },
             receipt_secs: chance.between(5, 60),
@@ -136,6 +140,7 @@ impl Faults {
             reorg: some(200),
             front_run: some(300),
             foreign_nonce: some(60),
+            poor: some(100),
         }
     }
 }

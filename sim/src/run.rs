@@ -10,6 +10,7 @@ use faregate_ledger::LedgerStore;
 use faregate_types::{Amount, Asset, AssetRegistry, ChainId, RailName};
 use tokio::time::sleep;
 
+use crate::bugs::{Bug, Sender, Store};
 use crate::chain::Chain;
 use crate::chance::Chance;
 use crate::desk::{Desk, Way};
@@ -62,6 +63,7 @@ pub(crate) struct Stage {
     offers: Arc<[Offer]>,
     gate: Arc<Host<Gate>>,
     desk: Arc<Host<Desk>>,
+    bug: Option<Bug>,
 }
 
 /// Runs one seed.
@@ -70,6 +72,15 @@ pub(crate) struct Stage {
 /// When the runtime cannot be made, which is not the seed's doing.
 #[must_use]
 pub fn run(seed: u64, trace: bool) -> Report {
+    run_with(seed, trace, None)
+}
+
+/// The same with a bug planted into it.
+///
+/// # Panics
+/// As [`run`].
+#[must_use]
+pub fn run_with(seed: u64, trace: bool, bug: Option<Bug>) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -78,7 +89,7 @@ pub fn run(seed: u64, trace: bool) -> Report {
     runtime.block_on(async move {
         let mut chance = Chance::new(seed);
         let plan = Plan::draw(&mut chance);
-        let stage = Arc::new(Stage::new(plan, chance, trace));
+        let stage = Arc::new(Stage::new(plan, chance, trace, bug));
         let tally = stage.play().await;
         let world = &stage.world;
         let (hash, events, lines) = world.history();
@@ -94,7 +105,7 @@ pub fn run(seed: u64, trace: bool) -> Report {
 }
 
 impl Stage {
-    fn new(plan: Plan, chance: Chance, trace: bool) -> Self {
+    fn new(plan: Plan, chance: Chance, trace: bool, bug: Option<Bug>) -> Self {
         let world = World::new(plan, chance, trace);
         world.note(format_args!("{:?}", world.plan()));
         let registry = AssetRegistry::builtin();
@@ -106,8 +117,13 @@ impl Stage {
         let rich = (0..u64::from(PAYERS)).map(|number| (payer_key(number).address(), money));
         let senders = vec![signer(1).address()];
         let chain = Chain::new(rich.collect::<BTreeMap<_, _>>());
-        let node = Node::new(&world, chain, asset.clone(), senders);
-        let gate_ledger = Arc::<MemoryLedger>::default();
+        let (gate_ledger, desk_ledger) = (Arc::<MemoryLedger>::default(), Arc::default());
+        let books = match world.plan().backend {
+            Backend::Embedded => Some(Arc::clone(&gate_ledger)),
+            Backend::Remote => Some(Arc::clone(&desk_ledger)),
+            Backend::Forgetful => None,
+        };
+        let node = Node::new(&world, chain, asset.clone(), senders, books);
         let shop = Shop::new(&world, Arc::clone(&node), Arc::clone(&gate_ledger));
         let offers = world
             .plan()
@@ -133,7 +149,8 @@ impl Stage {
             offers: offers.collect(),
             gate: Host::new(&world, "gate"),
             desk: Host::new(&world, "desk"),
-            desk_ledger: Arc::default(),
+            desk_ledger,
+            bug,
             gate_ledger,
             shop,
             asset,
@@ -144,7 +161,7 @@ impl Stage {
 
     async fn play(self: &Arc<Self>) -> judge::Tally {
         tokio::spawn(Arc::clone(&self.node).run());
-        if self.world.plan().backend == Backend::Remote {
+        if self.world.plan().backend != Backend::Embedded {
             let stage = Arc::clone(self);
             let desk = move |process, host| Arc::clone(&stage).live_desk(process, host);
             tokio::spawn(Arc::clone(&self.desk).run(desk));
@@ -186,19 +203,19 @@ impl Stage {
 
     async fn live_gate(self: Arc<Self>, process: Process, host: Arc<Host<Gate>>) {
         let facilitator: Arc<dyn Facilitator> = match self.world.plan().backend {
-            Backend::Embedded => Arc::new(self.sender(&process).await),
-            Backend::Remote => Way::facilitator(process.clone(), Arc::clone(&self.desk)),
+            Backend::Embedded => self.sender(&process).await,
+            Backend::Remote | Backend::Forgetful => {
+                Way::facilitator(process.clone(), Arc::clone(&self.desk))
+            }
         };
-        let store: Arc<dyn LedgerStore> = Arc::new(Disk::new(
-            process.clone(),
-            Arc::<MemoryLedger>::clone(&self.gate_ledger),
-        ));
+        let store = self.store(&process, &self.gate_ledger);
         let gate = Gate::new(
             &process,
             store,
             facilitator,
             Arc::clone(&self.offers),
             Arc::clone(&self.shop),
+            self.bug,
         );
         let recovery = gate.till().recovery();
         host.ready(&process, Arc::new(gate));
@@ -206,26 +223,49 @@ impl Stage {
     }
 
     async fn live_desk(self: Arc<Self>, process: Process, host: Arc<Host<Desk>>) {
-        let facilitator: Arc<dyn Facilitator> = Arc::new(self.sender(&process).await);
-        let store: Arc<dyn LedgerStore> = Arc::new(Disk::new(
-            process.clone(),
-            Arc::<MemoryLedger>::clone(&self.desk_ledger),
-        ));
+        let facilitator = self.sender(&process).await;
+        let node = Arc::clone(&self.node);
+        if self.world.plan().backend == Backend::Forgetful {
+            let settler = None;
+            host.ready(
+                &process,
+                Arc::new(Desk {
+                    settler,
+                    facilitator,
+                    node,
+                }),
+            );
+            return;
+        }
+        let store = self.store(&process, &self.desk_ledger);
         let world = self.world.clone();
         let clock = Arc::new(move || world.now());
         let settler = Settler::new(Arc::clone(&facilitator), store, clock);
         let recovery = settler.recovery();
+        let settler = Some(settler);
         host.ready(
             &process,
             Arc::new(Desk {
                 settler,
                 facilitator,
+                node,
             }),
         );
         recover(process, recovery).await;
     }
 
-    async fn sender(&self, process: &Process) -> faregate_evm::ExactFacilitator {
-        sender::start(process, &self.node, &self.asset, self.world.plan().signers).await
+    /// The ledger as `process` sees it.
+    fn store(&self, process: &Process, ledger: &Arc<MemoryLedger>) -> Arc<dyn LedgerStore> {
+        if self.bug == Some(Bug::RestartReleases) {
+            ledger.release_all();
+        }
+        let disk = Disk::new(process.clone(), Arc::<MemoryLedger>::clone(ledger));
+        Store::new(self.bug, process, Arc::new(disk))
+    }
+
+    async fn sender(&self, process: &Process) -> Arc<dyn Facilitator> {
+        let sender =
+            sender::start(process, &self.node, &self.asset, self.world.plan().signers).await;
+        Sender::new(self.bug, &self.node, Arc::new(sender))
     }
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "these are tests")]
 
-use faregate_sim::{Tally, run};
+use faregate_sim::{Bug, Tally, run, run_with};
 
 /// How many seeds run here; any number by hand: see `docs/src/simulator.md`.
 const SEEDS: u64 = 200;
@@ -44,4 +44,25 @@ fn a_seed_gives_the_same_history_every_time() {
 
 mod the_ledger_of_the_simulator_is_a_ledger {
     faregate_ledger::ledger_store_suite!((faregate_sim::ledger::MemoryLedger::default(), ()));
+}
+
+/// How many seeds a planted bug may survive.
+const SEEDS_PER_BUG: u64 = 100;
+
+#[test]
+fn every_planted_bug_is_found() {
+    let mut found = Vec::new();
+    for bug in Bug::ALL {
+        let caught = (0..SEEDS_PER_BUG)
+            .map(|seed| run_with(seed, false, Some(bug)))
+            .find(|report| !report.problems.is_empty());
+        match caught {
+            Some(report) => println!("{bug:?}: seed {}: {}", report.seed, report.problems[0]),
+            None => found.push(bug),
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "not found in {SEEDS_PER_BUG} seeds: {found:?}"
+    );
 }

@@ -53,6 +53,12 @@ pub trait Rail: Send + Sync + 'static {
         trail: &'a dyn Trail,
     ) -> BoxFuture<'a, SettleOutcome>;
 
+    /// True when [`settle`](Self::settle) tells its trail of everything before it is sent. A claimed payment of which
+    /// nothing is on record may then start afresh; with other rails it may have been sent all the same, and is resolved.
+    fn uses_trail(&self) -> bool {
+        false
+    }
+
     /// Finds out what became of a payment whose end is unknown. Sends nothing.
     fn resolve<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, SettleOutcome>;
 

@@ -83,7 +83,9 @@ impl Settler {
         };
         match claimed {
             Claimed::Won => Ok(self.send(id, request).await),
-            Claimed::InFlight(known) if known.state == PaymentState::Reserved => {
+            Claimed::InFlight(known)
+                if known.state == PaymentState::Reserved && self.facilitator.uses_trail() =>
+            {
                 Ok(self.send(id, request).await)
             }
             Claimed::InFlight(known) => {

@@ -14,7 +14,7 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use faregate_core::port::{Away, SettleOutcome};
+use faregate_core::port::{Away, SettleOutcome, Unknown};
 use faregate_core::rail::VerifyError;
 use faregate_core::{Offer, Outcome, Served, SettlePolicy, Till};
 use faregate_ledger::{Answer, PaymentState};
@@ -31,6 +31,11 @@ struct World {
 }
 
 fn world(policy: SettlePolicy) -> World {
+    world_with(policy, false)
+}
+
+/// With a rail that settles `elsewhere`, where its trail hears nothing.
+fn world_with(policy: SettlePolicy, elsewhere: bool) -> World {
     let log = Log::default();
     let memory = Arc::new(Memory {
         log: Arc::clone(&log),
@@ -38,6 +43,7 @@ fn world(policy: SettlePolicy) -> World {
     });
     let rail = Arc::new(Scripted {
         log: Arc::clone(&log),
+        elsewhere,
         ..Scripted::default()
     });
     let till = Till::new(
@@ -429,4 +435,33 @@ async fn copies_of_one_that_gave_up_may_be_sent_again() {
     drop(first);
     assert!(matches!(copy.await, Outcome::InFlight));
     assert_eq!(world.state(), Some(PaymentState::Reserved));
+}
+
+#[tokio::test]
+async fn what_was_asked_of_somebody_else_is_not_begun_again() {
+    for policy in [SettlePolicy::Before, SettlePolicy::After] {
+        let world = world_with(policy, true);
+        let lost = SettleOutcome::Unknown(Unknown {
+            code: Code::FacilitatorUnavailable,
+            transaction: None,
+        });
+        world.rail.settle.lock().unwrap().push_back(lost);
+        assert!(matches!(
+            world.send("/joke", true).await,
+            Outcome::Pending { .. }
+        ));
+        // Nothing is on record, and all the same it may have been sent: a service that fails now must not give it back.
+        assert_eq!(world.state(), Some(PaymentState::Reserved));
+        assert!(matches!(
+            world.send("/joke", false).await,
+            Outcome::Pending { .. }
+        ));
+        assert!(!world.effects().contains("release"), "{}", world.effects());
+        world.rail.resolve.lock().unwrap().push_back(settled());
+        assert!(matches!(
+            world.send("/joke", true).await,
+            Outcome::Sold { .. }
+        ));
+        assert_eq!(world.effects().matches("send").count(), 1);
+    }
 }

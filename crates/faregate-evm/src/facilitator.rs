@@ -308,6 +308,10 @@ impl Facilitator for ExactFacilitator {
         Box::pin(self.0.settle(request, trail))
     }
 
+    fn uses_trail(&self) -> bool {
+        true
+    }
+
     fn resolve<'a>(
         &'a self,
         request: &'a FacilitatorRequest,

@@ -49,7 +49,9 @@ impl Run<'_> {
         match claimed {
             Ok(Claimed::Won) => self.drive(start, None, guard, serve).await,
             // Whoever claimed it is gone and had sent nothing: what is sent is recorded first.
-            Ok(Claimed::InFlight(payment)) if payment.state == PaymentState::Reserved => {
+            Ok(Claimed::InFlight(payment))
+                if payment.state == PaymentState::Reserved && self.rail.uses_trail() =>
+            {
                 self.drive(start, None, guard, serve).await
             }
             Ok(Claimed::InFlight(payment)) => self.resume(&payment, guard, serve).await,

@@ -108,6 +108,12 @@ pub trait Facilitator: Send + Sync + 'static {
         trail: &'a dyn Trail,
     ) -> BoxFuture<'a, SettleOutcome>;
 
+    /// True when [`settle`](Self::settle) tells its trail of every transaction before it is sent: then a payment of which
+    /// nothing is on record was never sent. False, the default, for a facilitator that keeps its records elsewhere.
+    fn uses_trail(&self) -> bool {
+        false
+    }
+
     /// Finds out what became of a payment whose end is unknown. Sends nothing.
     fn resolve<'a>(
         &'a self,

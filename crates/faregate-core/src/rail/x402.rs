@@ -127,6 +127,10 @@ impl Rail for X402 {
         })
     }
 
+    fn uses_trail(&self) -> bool {
+        self.facilitator.uses_trail()
+    }
+
     fn resolve<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, SettleOutcome> {
         Box::pin(async move {
             let transaction = payment.transaction.as_deref();

@@ -159,6 +159,8 @@ pub struct Scripted {
     pub settle: Mutex<VecDeque<SettleOutcome>>,
     pub resolve: Mutex<VecDeque<SettleOutcome>>,
     pub expires: Mutex<Option<Timestamp>>,
+    /// It settles somewhere else, and its trail hears nothing.
+    pub elsewhere: bool,
     /// A resolution waits for a permit when there is one of these.
     pub hold: Option<Semaphore>,
 }
@@ -251,7 +253,9 @@ impl Rail for Scripted {
         trail: &'a dyn Trail,
     ) -> BoxFuture<'a, SettleOutcome> {
         Box::pin(async move {
-            if let Err(away) = trail.broadcast("0xaa").await {
+            if !self.elsewhere
+                && let Err(away) = trail.broadcast("0xaa").await
+            {
                 return SettleOutcome::Unknown(Unknown {
                     code: away.code,
                     transaction: None,
@@ -264,6 +268,10 @@ impl Rail for Scripted {
                 .pop_front()
                 .unwrap_or_else(settled)
         })
+    }
+
+    fn uses_trail(&self) -> bool {
+        !self.elsewhere
     }
 
     fn resolve<'a>(&'a self, _payment: &'a Payment) -> BoxFuture<'a, SettleOutcome> {
