@@ -319,7 +319,7 @@ async fn an_unknown_end_that_failed_is_refused() {
         .settle
         .lock()
         .unwrap()
-        .push_back(SettleOutcome::Unknown(faregate_core::Unknown {
+        .push_back(SettleOutcome::Unknown(Unknown {
             code: Code::FacilitatorUnavailable,
             transaction: None,
         }));

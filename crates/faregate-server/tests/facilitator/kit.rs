@@ -135,6 +135,10 @@ impl Facilitator for Fake {
         })
     }
 
+    fn uses_trail(&self) -> bool {
+        true
+    }
+
     fn settle<'a>(
         &'a self,
         request: &'a FacilitatorRequest,
