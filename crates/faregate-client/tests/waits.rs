@@ -19,9 +19,11 @@ use faregate_client::{Client, Doubt, Kind, PayError, SpendState};
 use faregate_types::Code;
 use serde_json::json;
 
+type Answer = fn() -> Response;
+
 /// Asks for payment, then gives `answers` in turn, the last one for ever.
 fn in_turn(
-    answers: &'static [fn() -> Response],
+    answers: &'static [Answer],
 ) -> impl Fn(&Seen) -> Response + Clone + Send + Sync + 'static {
     let tries = Arc::new(AtomicUsize::new(0));
     move |request| {
@@ -92,7 +94,7 @@ fn patient(store: &Arc<dyn faregate_client::WalletStore>) -> Client {
 
 #[tokio::test]
 async fn every_way_of_not_knowing_yet_is_waited_for() {
-    let table: [(&str, &'static [fn() -> Response]); 7] = [
+    let table: [(&str, &'static [Answer]); 7] = [
         ("in flight", &[in_flight, in_flight, served]),
         ("402", &[pending_402, served]),
         ("402, unnamed", &[unnamed_402, served]),
@@ -174,7 +176,7 @@ async fn pauses_longer_than_there_is_time_are_not_begun() {
 /// Answers of what is sold look like these and are the caller's, body included.
 #[tokio::test]
 async fn answers_of_what_is_sold_are_the_callers() {
-    let table: [(&str, fn() -> Response, &str, SpendState); 4] = [
+    let table: [(&str, Answer, &str, SpendState); 4] = [
         (
             "202 of a job",
             || (StatusCode::ACCEPTED, axum::Json(json!({"job": 1}))).into_response(),
