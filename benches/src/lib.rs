@@ -1,4 +1,24 @@
-//! Load programs; each in `src/bin/` is one measurement beside a floor or a peer. Compare ratios, never absolutes.
+//! The load program: measures our servers and our client, and real peers beside them in the same run. `load/run` builds
+//! everything and starts it; `docs/src/performance.md` has the figures.
+//!
+//! | question | module |
+//! |---|---|
+//! | how load is made, what is counted | [`http`] |
+//! | whose payments are sent | [`payer`] |
+//! | processes, their processor time and memory | [`process`] |
+//! | the chain everything settles on | [`chain`] |
+//! | what runs in the measured processes | [`serve`], [`drive`] |
+//! | which rows there are, and what they have to reach | [`rows`] |
+//! | tables | [`report`] |
 
-pub mod load;
-pub mod silent;
+pub mod chain;
+pub mod drive;
+pub mod http;
+pub mod payer;
+pub mod process;
+pub mod report;
+pub mod rows;
+pub mod serve;
+
+/// What went wrong; a load program has nobody to handle it but the person who reads it.
+pub type Failed = Box<dyn std::error::Error + Send + Sync>;

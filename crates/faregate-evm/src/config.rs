@@ -7,6 +7,7 @@ use alloy_primitives::Address;
 use faregate_types::{Asset, AssetId, ChainId};
 use url::Url;
 
+use crate::follow::FollowConfig;
 use crate::transport::{Endpoint, Transport};
 
 /// One network the facilitator verifies and settles on. Start from [`NetworkConfig::new`] and change what differs.
@@ -41,6 +42,9 @@ pub struct NetworkConfig {
     pub fee_per_gas_max: u128,
     /// How transactions offer their fee.
     pub fee_style: FeeStyle,
+    /// How the chain is followed so that payments can be verified without asking the node. `None`: not at all, and the
+    /// node is asked about each payment.
+    pub follow: Option<FollowConfig>,
     /// How many blocks back a transfer is searched that somebody else may have submitted.
     pub search_blocks_max: u64,
     /// Blocks per `eth_getLogs`; nodes have limits of their own.
@@ -79,6 +83,7 @@ impl NetworkConfig {
             gas_limit_max: 500_000,
             fee_per_gas_max: 500_000_000_000,
             fee_style: FeeStyle::Eip1559,
+            follow: Some(FollowConfig::DEFAULT),
             search_blocks_max: 20_000,
             search_page_blocks: 2_000,
             expiry_margin_secs: 60,

@@ -24,7 +24,8 @@ use crate::verify::{self, Stop};
 /// An x402 facilitator for scheme `exact` on EVM chains, in this process. Cheap to clone; its tasks end when the last
 /// clone is dropped.
 ///
-/// - `verify` changes nothing and asks the node twice.
+/// - `verify` changes nothing. It asks the node nothing when it knows payer, payee and chain well enough (see
+///   [`FollowConfig`](crate::FollowConfig)), else two to four questions at once.
 /// - `settle` is idempotent: repeating it answers [`SettleOutcome::Settled`] with the transaction that moved the money,
 ///   whoever sent it. **The caller must hold the claim on the payment**: N copies of one request all get the same
 ///   "settled". The trail is told about a transaction only by the settlement that sends it.
@@ -68,6 +69,13 @@ impl ExactFacilitator {
     #[must_use]
     pub fn signers(&self) -> &[Address] {
         &self.0.signers
+    }
+
+    /// How old the newest knowledge of a chain is from which payments are verified; `None` when it is not followed, or
+    /// was never read yet. Above [`FollowConfig::lag_max`](crate::FollowConfig::lag_max) the node is asked instead.
+    #[must_use]
+    pub fn follow_lag(&self, chain: ChainId) -> Option<Duration> {
+        self.0.networks.get(&chain)?.follower.as_ref()?.lag()
     }
 
     /// Asks every node for its chain id: an answer means that this facilitator can work now.
@@ -170,7 +178,9 @@ impl Inner {
             Ok(found) => found,
             Err(refusal) => return Ok(Verdict::Invalid(refusal)),
         };
-        match verify::verify(network, &payment, self.clock.now()).await {
+        let (way, verified) = verify::verify(network, &payment, self.clock.now()).await;
+        network.count_verified(way);
+        match verified {
             Ok(()) => Ok(Verdict::Valid {
                 payer: payment.payer(),
             }),
@@ -191,7 +201,9 @@ impl Inner {
             match self.pending.enter(id, print, self.clock.now()) {
                 Entry::Lead(lead) => {
                     let settling = self.settling(network, &payment);
-                    let outcome = Box::pin(settling.run(trail)).await;
+                    let trail = network.holding(&payment, trail);
+                    let outcome = Box::pin(settling.run(&trail)).await;
+                    network.settled(&payment, &outcome);
                     lead.finish(&outcome);
                     return outcome;
                 }

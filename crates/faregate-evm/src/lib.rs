@@ -20,6 +20,7 @@
 //! |---|---|
 //! | `facilitator` | the port `faregate_core::port::Facilitator` |
 //! | `verify`, `diagnose` | is it a payment? and if not, why |
+//! | `follow` | what is known of the chain without asking |
 //! | `wallet` | payers with code |
 //! | `settle`, `lane`, `pending` | sending a transaction exactly once |
 //! | `receipt`, `trace` | what happened, by events |
@@ -47,6 +48,7 @@ mod config;
 mod diagnose;
 mod facilitator;
 mod fees;
+mod follow;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod lane;
@@ -69,6 +71,7 @@ mod wallet;
 
 pub use config::{ConnectError, FeeStyle, NetworkConfig};
 pub use facilitator::{Builder, ExactFacilitator};
+pub use follow::{FollowConfig, describe_metrics};
 pub use recover::recover;
 pub use signer::{LocalSigner, SignError, Signer};
 pub use standing::{AuthorizationReader, AuthorizationState};

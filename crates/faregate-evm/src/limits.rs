@@ -46,3 +46,41 @@ pub(crate) const LOG_CALLS_MAX: u32 = 48;
 
 /// Payments whose transaction was handed to the network and whose end is not known, remembered in this process.
 pub(crate) const UNDECIDED_MAX: usize = 50_000;
+
+/// Payers whose balance is remembered, over all tokens of a network: about 150 bytes each.
+pub(crate) const ACCOUNTS_MAX: usize = 100_000;
+
+/// Payees that are known to be able to receive money.
+pub(crate) const PAYEES_MAX: usize = 10_000;
+
+/// Authorizations that are remembered as unused because they were asked for.
+pub(crate) const UNSPENT_MAX: usize = 100_000;
+
+/// Authorizations that are remembered as used or cancelled: about 200 bytes each.
+pub(crate) const SPENT_MAX: usize = 200_000;
+
+/// Settlements in progress whose money is counted as gone already.
+pub(crate) const HOLDS_MAX: usize = 50_000;
+
+/// A settlement whose end is unknown for so long no longer counts against its payer's money.
+pub(crate) const HOLD_AGE_MAX: Duration = Duration::from_secs(600);
+
+/// Blocks whose hashes are remembered when a chain is followed; they are the places to go back to after a
+/// reorganisation.
+pub(crate) const TRAIL_BLOCKS_MAX: usize = 4_096;
+
+/// Up to so many new blocks are read one by one, each by its hash; more of them by their numbers.
+pub(crate) const BLOCKS_BY_HASH_MAX: u64 = 8;
+
+/// When more blocks than this were missed, what was known is forgotten instead of being brought up to date.
+pub(crate) const FOLLOW_GAP_BLOCKS_MAX: u64 = 5_000;
+
+/// How far back, in seconds of the chain, uses of authorizations are read when following begins. Clients let
+/// authorizations begin up to ten minutes before they sign them.
+pub(crate) const BACKFILL_SECS: u64 = 1_800;
+
+/// Pages that are read for that, at most.
+pub(crate) const BACKFILL_PAGES_MAX: u32 = 48;
+
+/// A chain on which nobody asked about a payment for so long is not followed until somebody does.
+pub(crate) const FOLLOW_IDLE: Duration = Duration::from_secs(300);

@@ -5,16 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use alloy_primitives::{Address, B256};
+use faregate_core::port::{Away, SettleOutcome, Trail};
+use faregate_types::x402::exact::ExactPayment;
 use faregate_types::{Asset, TokenDomain, TransferMethod, domain_separator};
+use futures_util::future::BoxFuture;
+use metrics::counter;
 
 use crate::bindings::Token;
 use crate::config::{ConnectError, NetworkConfig};
 use crate::fees::Fees;
+use crate::follow::Follower;
 use crate::lane::Lane;
 use crate::node::{Node, NodeError};
 use crate::pending::Pending;
 use crate::rpc::{Called, Rpc};
 use crate::signer::Signer;
+use crate::verify::Way;
 
 /// Everything needed to verify and settle on one chain.
 #[derive(Debug)]
@@ -23,6 +29,10 @@ pub(crate) struct Network {
     pub(crate) rpc: Arc<Rpc>,
     /// Who sends the transactions, as far as simulations need a sender.
     pub(crate) sender: Address,
+    /// What is known of the chain without asking.
+    pub(crate) follower: Option<Follower>,
+    /// The label of metrics.
+    label: Arc<str>,
     assets: BTreeMap<Address, KnownAsset>,
     lanes: Vec<Lane>,
     turn: AtomicUsize,
@@ -68,6 +78,10 @@ impl Network {
                 tracing::warn!(%chain, signer = %signer.address(), "a signer has nothing to pay gas with");
             }
         }
+        let follower = config.follow.map(|follow| {
+            let tokens = assets.keys().copied().collect();
+            Follower::start(&config, follow, Arc::clone(&rpc), tokens)
+        });
         let fees = Arc::new(Fees::new(config.fee_style, config.fee_per_gas_max));
         let lane = |signer: &Arc<dyn Signer>| {
             Lane::start(
@@ -81,9 +95,11 @@ impl Network {
         let lanes: Vec<_> = signers.iter().map(lane).collect();
         let sender = signers.first().ok_or(ConnectError::NoSigner)?.address();
         Ok(Self {
+            label: chain.to_string().into(),
             config,
             rpc,
             sender,
+            follower,
             assets,
             lanes,
             turn: AtomicUsize::new(0),
@@ -95,11 +111,58 @@ impl Network {
         self.assets.get(&token)
     }
 
+    /// Counts a verdict.
+    pub(crate) fn count_verified(&self, way: Way) {
+        let (source, reason) = way.labels();
+        let network = Arc::clone(&self.label);
+        counter!(
+            "faregate_verify_total",
+            "network" => network, "source" => source, "reason" => reason
+        )
+        .increment(1);
+    }
+
+    /// The same trail. What is about to be sent counts as spent from then on.
+    pub(crate) const fn holding<'a>(
+        &'a self,
+        payment: &'a ExactPayment,
+        trail: &'a dyn Trail,
+    ) -> Holding<'a> {
+        Holding {
+            follower: self.follower.as_ref(),
+            payment,
+            trail,
+        }
+    }
+
+    /// The end of a settlement, for what counts as spent.
+    pub(crate) fn settled(&self, payment: &ExactPayment, outcome: &SettleOutcome) {
+        if let Some(follower) = &self.follower {
+            follower.settled(payment, outcome);
+        }
+    }
+
     /// The lanes, beginning with the one whose turn it is.
     pub(crate) fn lanes_by_turn(&self) -> impl Iterator<Item = &Lane> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let first = turn.checked_rem(self.lanes.len()).unwrap_or(0);
         self.lanes.iter().cycle().skip(first).take(self.lanes.len())
+    }
+}
+
+/// See [`Network::holding`].
+pub(crate) struct Holding<'a> {
+    follower: Option<&'a Follower>,
+    payment: &'a ExactPayment,
+    trail: &'a dyn Trail,
+}
+
+impl Trail for Holding<'_> {
+    fn broadcast<'a>(&'a self, transaction: &'a str) -> BoxFuture<'a, Result<(), Away>> {
+        if let Some(follower) = self.follower {
+            follower.hold(self.payment);
+        }
+        self.trail.broadcast(transaction)
     }
 }
 

@@ -69,6 +69,26 @@ pub(crate) struct Head {
     pub(crate) timestamp: U64,
 }
 
+/// A block's place in the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Header {
+    pub(crate) number: U64,
+    pub(crate) hash: B256,
+    pub(crate) parent_hash: B256,
+    /// Seconds since the epoch.
+    pub(crate) timestamp: U64,
+}
+
+/// Which blocks events are asked of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blocks {
+    /// One, by its hash: a node that does not have it says so.
+    Hash(B256),
+    /// From the first to the last, both included.
+    Range(u64, u64),
+}
+
 /// What transactions paid lately.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -137,8 +157,28 @@ impl Rpc {
         call: &C,
         block: Option<u64>,
     ) -> Result<Called<C::Return>, NodeError> {
-        let data = Bytes::from(call.abi_encode());
         let block = block.map_or_else(|| json!("latest"), |number| json!(U64::from(number)));
+        self.read_in(contract, call, block).await
+    }
+
+    /// Reads a function of a contract as of the block with this hash, whatever became of that block (EIP-1898).
+    pub(crate) async fn read_at<C: SolCall>(
+        &self,
+        contract: Address,
+        call: &C,
+        block: B256,
+    ) -> Result<Called<C::Return>, NodeError> {
+        self.read_in(contract, call, json!({ "blockHash": block }))
+            .await
+    }
+
+    async fn read_in<C: SolCall>(
+        &self,
+        contract: Address,
+        call: &C,
+        block: Value,
+    ) -> Result<Called<C::Return>, NodeError> {
+        let data = Bytes::from(call.abi_encode());
         let answer = self
             .0
             .call::<Bytes>("eth_call", json!([{ "to": contract, "data": data }, block]))
@@ -214,6 +254,50 @@ impl Rpc {
         self.0
             .call("eth_getBlockByNumber", json!(["latest", false]))
             .await
+    }
+
+    /// The newest block.
+    pub(crate) async fn newest(&self) -> Result<Header, NodeError> {
+        self.0
+            .call("eth_getBlockByNumber", json!(["latest", false]))
+            .await
+    }
+
+    /// The block with a number, if there is one.
+    pub(crate) async fn block(&self, number: u64) -> Result<Option<Header>, NodeError> {
+        self.0
+            .call("eth_getBlockByNumber", json!([U64::from(number), false]))
+            .await
+    }
+
+    /// The block with a hash, if the node has it.
+    pub(crate) async fn block_by_hash(&self, hash: B256) -> Result<Option<Header>, NodeError> {
+        self.0
+            .call("eth_getBlockByHash", json!([hash, false]))
+            .await
+    }
+
+    /// All events of some kinds that some contracts emitted.
+    pub(crate) async fn all_logs(
+        &self,
+        contracts: &[Address],
+        kinds: &[B256],
+        blocks: Blocks,
+    ) -> Result<Vec<Log>, NodeError> {
+        let filter = match blocks {
+            Blocks::Hash(hash) => json!({
+                "address": contracts,
+                "topics": [kinds],
+                "blockHash": hash,
+            }),
+            Blocks::Range(first, last) => json!({
+                "address": contracts,
+                "topics": [kinds],
+                "fromBlock": U64::from(first),
+                "toBlock": U64::from(last),
+            }),
+        };
+        self.0.call("eth_getLogs", json!([filter])).await
     }
 
     /// Events of a contract in a range of blocks, both ends included. The first topic may be any of `kinds`.

@@ -3,15 +3,20 @@
 //!
 //! Payers with code at their address (contract wallets, EIP-7702 delegations) are asked by EIP-1271, and only they: an
 //! ECDSA signature counts for accounts without code alone, because the token sees it so.
+//!
+//! A payment signed by a key is accepted without a question when what is known of the chain suffices (see `follow`).
+//! Everything else, every refusal included, is decided by asking.
 
 use alloy_primitives::{B256, Bytes, U256};
 use alloy_sol_types::SolCall;
 use faregate_core::port::Away;
 use faregate_types::x402::exact::ExactPayment;
 use faregate_types::{Code, Refusal, Signature65, SignatureError, Timestamp, domain_separator};
+use tokio::time::Instant;
 
 use crate::bindings::Token;
 use crate::diagnose::diagnose;
+use crate::follow::{Block, Doubt, Gaps, Known, Question, Read};
 use crate::limits::{SIGNATURE_BYTES_MAX, VALIDITY_LEFT_SECS};
 use crate::network::Network;
 use crate::node::NodeError;
@@ -41,32 +46,196 @@ impl From<NodeError> for Stop {
     }
 }
 
-/// All steps after the second.
+/// How a verdict came about; a label of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// From what is known of the chain.
+    Known,
+    /// What the payer says is wrong in itself.
+    Refused,
+    /// Asked: nothing follows this network.
+    Off,
+    /// Asked: the network is not followed closely enough at the moment.
+    Lag,
+    /// Asked: payer, payee or authorization were not known yet.
+    Unknown,
+    /// Asked: a wallet signed, or nobody.
+    Wallet,
+    /// Asked: the asset is not on the allow-list.
+    Asset,
+    /// Asked: what is known speaks against it.
+    Doubt(Doubt),
+}
+
+impl Way {
+    /// Whether the node was asked, and why.
+    pub(crate) const fn labels(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Known => ("local", "known"),
+            Self::Refused => ("local", "refused"),
+            Self::Off => ("rpc", "off"),
+            Self::Lag => ("rpc", "lag"),
+            Self::Unknown => ("rpc", "unknown"),
+            Self::Wallet | Self::Doubt(Doubt::Code) => ("rpc", "wallet"),
+            Self::Asset => ("rpc", "asset"),
+            Self::Doubt(Doubt::Spent) => ("rpc", "spent"),
+            Self::Doubt(Doubt::Funds) => ("rpc", "funds"),
+            Self::Doubt(Doubt::Held) => ("rpc", "held"),
+        }
+    }
+}
+
+/// What has to be asked, and can be learned by it.
+struct Inquiry {
+    proof: Proof,
+    way: Way,
+    question: Question,
+    /// What is not known as of which block.
+    gaps: Option<(Gaps, Block)>,
+}
+
+/// All steps after the second. Says also how it was decided.
 pub(crate) async fn verify(
     network: &Network,
     payment: &ExactPayment,
     now: Timestamp,
-) -> Result<(), Stop> {
+) -> (Way, Result<(), Stop>) {
+    match locally(network, payment, now) {
+        Ok(None) => (Way::Known, Ok(())),
+        Ok(Some(inquiry)) => {
+            let asked = Box::pin(ask(network, payment, &inquiry)).await;
+            (inquiry.way, asked)
+        }
+        Err(refusal) => (Way::Refused, Err(refusal.into())),
+    }
+}
+
+/// Everything that needs no question. `None`: it is a payment.
+fn locally(
+    network: &Network,
+    payment: &ExactPayment,
+    now: Timestamp,
+) -> Result<Option<Inquiry>, Refusal> {
     parties(payment)?;
     window(payment, now)?;
     let proof = proof(network, payment)?;
-    let call = if let Some(signature) = &proof.key {
-        asset(network, payment).await?;
-        let call = transfer(network, payment, signature);
-        let (has_code, simulated) = tokio::join!(
-            network.rpc.has_code(payment.payer()),
-            network.rpc.simulate(&call)
-        );
-        if !has_code? {
-            return movable(network, payment, simulated?).await;
-        }
-        wallet_call(network, payment, &proof).await?
-    } else {
-        let call = call(network, payment, &proof).await?;
-        asset(network, payment).await?;
-        call
+    let authorization = &payment.payload.authorization;
+    let question = Question {
+        token: payment.terms.asset.token(),
+        payer: authorization.from,
+        payee: authorization.to,
+        nonce: authorization.nonce,
+        value: authorization.value,
+        valid_after: authorization.valid_after,
     };
-    movable(network, payment, network.rpc.simulate(&call).await?).await
+    let (way, gaps) = if proof.key.is_none() {
+        (Way::Wallet, None)
+    } else if network.asset(question.token).is_none() {
+        (Way::Asset, None)
+    } else {
+        match network.follower.as_ref().map(|it| it.judge(&question)) {
+            Some(Some((Known::Payable, _))) => return Ok(None),
+            Some(Some((Known::Missing(gaps), tip))) => (Way::Unknown, Some((gaps, tip))),
+            Some(Some((Known::Doubtful(doubt), _))) => (Way::Doubt(doubt), None),
+            Some(None) => (Way::Lag, None),
+            None => (Way::Off, None),
+        }
+    };
+    Ok(Some(Inquiry {
+        proof,
+        way,
+        question,
+        gaps,
+    }))
+}
+
+/// The steps that need the chain.
+async fn ask(network: &Network, payment: &ExactPayment, inquiry: &Inquiry) -> Result<(), Stop> {
+    let proof = &inquiry.proof;
+    let Some(signature) = &proof.key else {
+        let call = call(network, payment, proof).await?;
+        asset(network, payment).await?;
+        return movable(network, payment, network.rpc.simulate(&call).await?).await;
+    };
+    asset(network, payment).await?;
+    let call = transfer(network, payment, signature);
+    let at = Instant::now();
+    let (has_code, simulated, read) = tokio::join!(
+        network.rpc.has_code(payment.payer()),
+        network.rpc.simulate(&call),
+        fill(network, inquiry),
+    );
+    let (has_code, simulated) = (has_code?, simulated?);
+    if let (Some(follower), Some((tip, balance, unspent))) = (&network.follower, read) {
+        let read = Read {
+            tip,
+            at,
+            moves: matches!(simulated, Called::Returned(())),
+            has_code,
+            balance,
+            unspent,
+        };
+        follower.learn(&inquiry.question, &read);
+    }
+    if has_code {
+        let call = wallet_call(network, payment, proof).await?;
+        return movable(network, payment, network.rpc.simulate(&call).await?).await;
+    }
+    movable(network, payment, simulated).await?;
+    if inquiry.way == Way::Doubt(Doubt::Held) {
+        return affordable(network, payment, &inquiry.question).await;
+    }
+    Ok(())
+}
+
+/// Reads what is not known, as of the block that everything else is known of. What cannot be read stays unknown.
+async fn fill(network: &Network, inquiry: &Inquiry) -> Option<(Block, Option<U256>, bool)> {
+    let (gaps, tip) = inquiry.gaps?;
+    let question = &inquiry.question;
+    let balance = async {
+        let account = question.payer;
+        let call = Token::balanceOfCall { account };
+        let read = network.rpc.read_at(question.token, &call, tip.hash);
+        match gaps.account.then_some(read)?.await {
+            Ok(Called::Returned(balance)) => Some(balance),
+            Ok(Called::Reverted(_)) | Err(_) => None,
+        }
+    };
+    let unspent = async {
+        let call = Token::authorizationStateCall {
+            authorizer: question.payer,
+            nonce: question.nonce,
+        };
+        let read = network.rpc.read_at(question.token, &call, tip.hash);
+        match gaps.nonce.then_some(read) {
+            Some(read) => matches!(read.await, Ok(Called::Returned(false))),
+            None => false,
+        }
+    };
+    let (balance, unspent) = tokio::join!(balance, unspent);
+    Some((tip, balance, unspent))
+}
+
+/// Whether the payer has the money beside what this process is moving for them already, which the chain does not show.
+async fn affordable(
+    network: &Network,
+    payment: &ExactPayment,
+    question: &Question,
+) -> Result<(), Stop> {
+    let Some(follower) = &network.follower else {
+        return Ok(());
+    };
+    let account = question.payer;
+    let call = Token::balanceOfCall { account };
+    let held = follower.held(question);
+    match network.rpc.read(question.token, &call, None).await? {
+        Called::Returned(balance) if balance.saturating_sub(held) < question.value => {
+            let refusal = no(payment, Code::InvalidExactEvmInsufficientBalance);
+            let detail = "the balance is needed for other payments that are being settled";
+            Err(refusal.detail(detail).into())
+        }
+        Called::Returned(_) | Called::Reverted(_) => Ok(()),
+    }
 }
 
 /// Step 8.

@@ -229,14 +229,14 @@ async fn spent_and_cancelled_authorizations() {
     }
 }
 
-/// A verdict costs two questions. A signature that is not the payer's costs one: whether the payer has code.
+/// Without following the chain a verdict costs two questions. A signature that is not the payer's costs one: whether the payer has code.
 #[tokio::test]
 async fn bad_signatures_cost_the_node_one_question() {
     let world = World::start().await;
     let proxy = Proxy::start(&world.url).await;
-    let facilitator = world
-        .connect(world.config_at(&proxy.url), world.gas_payer().await)
-        .await;
+    let mut config = world.config_at(&proxy.url);
+    config.follow = None;
+    let facilitator = world.connect(config, world.gas_payer().await).await;
     let payment = world.payment(&world.payer().await);
     let (before, codes) = (proxy.calls("eth_call"), proxy.calls("eth_getCode"));
     let bad = payment.clone().with(|p| p.key = common::new_key());
@@ -297,9 +297,9 @@ async fn a_chain_that_is_away_is_not_a_verdict() {
 async fn reverts_without_words_are_diagnosed() {
     let world = World::start().await;
     let proxy = Proxy::start(&world.url).await;
-    let facilitator = world
-        .connect(world.config_at(&proxy.url), world.gas_payer().await)
-        .await;
+    let mut config = world.config_at(&proxy.url);
+    config.follow = None;
+    let facilitator = world.connect(config, world.gas_payer().await).await;
     let payer = world.payer().await;
     let spent = world.payment(&payer);
     world.run_ahead(&spent).await;

@@ -6,4 +6,5 @@
 pub fn describe() {
     faregate_server::admin::describe();
     faregate_server::facilitator::describe_metrics();
+    faregate_evm::describe_metrics();
 }

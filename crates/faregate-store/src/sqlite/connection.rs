@@ -157,6 +157,8 @@ fn prepare(conn: &Connection) -> Result<(), OpenError> {
     conn.set_prepared_statement_cache_capacity(limits::STATEMENT_CACHE_STATEMENTS);
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // Plans do not depend on bound values: otherwise every new value would compile its statement again.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "cell_size_check", true)?;
     Ok(())
 }

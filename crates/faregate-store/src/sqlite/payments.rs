@@ -3,7 +3,7 @@
 
 use faregate_ledger::{Answer, Claim, Claimed, Effect, Payment, Step, StoreError};
 use faregate_types::{PaymentId, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, Params, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Params, params};
 
 use super::books::{self, End};
 use super::codec::{self, PAYMENT_COLUMNS};
@@ -51,12 +51,16 @@ pub(super) fn advance(
 
 /// The payment and the number of its transfer.
 pub(super) fn find(conn: &Connection, id: &PaymentId) -> Result<Option<(Payment, i64)>, Fault> {
+    find_statement(conn)?
+        .query_row([id.as_bytes()], |row| Ok(codec::payment(row)))
+        .optional()?
+        .transpose()
+}
+
+fn find_statement(conn: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
     conn.prepare_cached(&format!(
         "SELECT {PAYMENT_COLUMNS} FROM {PAYMENT_TABLES} WHERE p.id = ?1"
-    ))?
-    .query_row([id.as_bytes()], |row| Ok(codec::payment(row)))
-    .optional()?
-    .transpose()
+    ))
 }
 
 /// Payments whose end is not known, oldest change first.
@@ -141,4 +145,26 @@ fn keep(conn: &Connection, id: &PaymentId, answer: &Answer) -> Result<(), Fault>
     )?
     .execute(params![id.as_bytes(), answer.status, headers, answer.body])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use faregate_types::{Address, B256, ChainId};
+    use rusqlite::StatementStatus;
+
+    use super::*;
+    use crate::sqlite::connection::{Place, open_writer};
+    use crate::sqlite::schema::LEDGER;
+
+    #[test]
+    fn a_statement_is_compiled_once_whatever_is_bound() {
+        let conn = open_writer(&Place::Memory, &LEDGER).unwrap();
+        for byte in 0..10_u8 {
+            let (token, payer) = (Address::repeat_byte(byte), Address::ZERO);
+            let id = PaymentId::eip3009(ChainId::BASE_SEPOLIA, token, payer, B256::ZERO);
+            assert_eq!(find(&conn, &id).unwrap(), None);
+        }
+        let statement = find_statement(&conn).unwrap();
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
 }

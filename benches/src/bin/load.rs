@@ -1,0 +1,175 @@
+//! The load program; `benches/load/run` builds everything it needs and starts it.
+
+#![allow(clippy::print_stdout, reason = "a measurement is printed")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use faregate_benches::rows::{self, GROUPS, Options};
+use faregate_benches::serve::shop::{self, Shop};
+use faregate_benches::{Failed, drive, report, serve};
+
+/// Measures Faregate, and real peers beside it.
+#[derive(Debug, Parser)]
+#[command(after_help = "Groups: unpaid, paid, policies, verify, settle, client, claim")]
+struct Arguments {
+    /// The groups to measure; all without any.
+    groups: Vec<String>,
+    /// Only rows whose name has this in it; may be repeated.
+    #[arg(long)]
+    only: Vec<String>,
+    /// Length of a round, in milliseconds.
+    #[arg(long, default_value_t = 2_500)]
+    round_ms: u64,
+    /// Rounds; their median counts.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// The most payments that one round of a row uses up; it ends when they are.
+    #[arg(long, default_value_t = 24_000)]
+    payments: usize,
+    /// One short round of everything of ours, on the dev chain.
+    #[arg(long)]
+    smoke: bool,
+    /// JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Puts the tables between the markers of this page.
+    #[arg(long)]
+    write: Option<PathBuf>,
+    /// What stands above the tables of the page: date, machine, command.
+    #[arg(long, default_value = "")]
+    about: String,
+    /// The peers' program.
+    #[arg(long)]
+    peers: Option<PathBuf>,
+    /// A Python with the peers' packages.
+    #[arg(long, requires = "seller")]
+    python: Option<PathBuf>,
+    /// The Python seller.
+    #[arg(long)]
+    seller: Option<PathBuf>,
+    /// Anvil; the dev chain without it.
+    #[arg(long)]
+    anvil: Option<PathBuf>,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// What runs in measured processes.
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// A server.
+    #[command(subcommand, hide = true)]
+    Serve(Serve),
+    /// A process that makes its own work.
+    #[command(subcommand, hide = true)]
+    Drive(Drive),
+}
+
+#[derive(Debug, Subcommand)]
+enum Serve {
+    /// `200 ok`.
+    Floor,
+    /// A facilitator that agrees.
+    Stub,
+    /// A seller that agrees with one payer.
+    Seller { payer: String },
+    /// A shop behind our layer.
+    Shop {
+        #[arg(long)]
+        books: String,
+        #[arg(long)]
+        rpc: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Drive {
+    /// Our client.
+    Client { url: String, books: String },
+    /// Claims.
+    Claims { file: PathBuf, per_second: u64 },
+}
+
+fn main() -> ExitCode {
+    // The measured gate and facilitator are the real command, with its own arguments.
+    let command = std::env::args().nth(1).unwrap_or_default();
+    if command == "gate" || command == "facilitator" {
+        return faregate::main();
+    }
+    match start(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(arguments: &Arguments) -> Result<(), Failed> {
+    let mut runtime = match &arguments.part {
+        // A client that does one thing at a time.
+        Some(Part::Drive(Drive::Client { .. })) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    runtime.enable_all().build()?.block_on(async {
+        match &arguments.part {
+            Some(Part::Serve(Serve::Floor)) => serve::floor().await,
+            Some(Part::Serve(Serve::Stub)) => serve::stub::facilitator().await,
+            Some(Part::Serve(Serve::Seller { payer })) => serve::stub::seller(payer).await,
+            Some(Part::Serve(Serve::Shop { books, rpc })) => {
+                let (rpc, books) = (rpc.clone(), books.clone());
+                shop::serve(&Shop { rpc, books }).await
+            }
+            Some(Part::Drive(Drive::Client { url, books })) => drive::client(url, books).await,
+            Some(Part::Drive(Drive::Claims { file, per_second })) => {
+                drive::claims(file, *per_second).await
+            }
+            None => measure(arguments).await,
+        }
+    })
+}
+
+async fn measure(arguments: &Arguments) -> Result<(), Failed> {
+    if let Some(unknown) = arguments
+        .groups
+        .iter()
+        .find(|name| !GROUPS.contains(&name.as_str()))
+    {
+        return Err(format!("no group {unknown:?}; there are {}", GROUPS.join(", ")).into());
+    }
+    let round = Duration::from_millis(arguments.round_ms);
+    let (rounds, round, payments) = if arguments.smoke {
+        (1, Duration::from_millis(100), 400)
+    } else {
+        (arguments.rounds, round, arguments.payments)
+    };
+    let options = Options {
+        rounds,
+        round,
+        payments,
+        groups: arguments.groups.clone(),
+        only: arguments.only.clone(),
+        peers: arguments.peers.clone(),
+        python: arguments.python.clone().zip(arguments.seller.clone()),
+        anvil: arguments.anvil.clone(),
+        artifacts: concat!(env!("CARGO_MANIFEST_DIR"), "/../contracts/artifacts").into(),
+    };
+    let reports = rows::run(options, |report| {
+        if !arguments.json {
+            println!("{}", report.text());
+        }
+    })
+    .await?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&reports)?);
+    }
+    if let Some(page) = &arguments.write {
+        let tables: Vec<String> = reports.iter().map(report::GroupReport::markdown).collect();
+        let inner = format!("{}\n\n{}", arguments.about.trim(), tables.join("\n"));
+        report::write_page(page, inner.trim())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,269 @@
+//! The rows: who is measured at what, in which groups, and what has to come out.
+//!
+//! A group's contestants are all started first, warmed up, and then measured in turn, round after round, so that a machine
+//! that becomes slower is slower for everybody. The median of the rounds counts.
+
+mod facilitators;
+mod own;
+mod servers;
+mod shops;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::Failed;
+use crate::chain::Chain;
+use crate::drive;
+use crate::http::{self, Expected, Load, Measured, Requests};
+use crate::payer::Payers;
+use crate::process::Process;
+use crate::report::{Goal, GroupReport, Line};
+
+/// Every group, in the order they are measured.
+pub const GROUPS: [&str; 7] = [
+    "unpaid", "paid", "policies", "verify", "settle", "client", "claim",
+];
+
+/// What to measure, and how long.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Rounds for each contestant.
+    pub rounds: usize,
+    /// Length of a round.
+    pub round: Duration,
+    /// The groups, by name; empty for all.
+    pub groups: Vec<String>,
+    /// The only contestants, by a part of their name; empty for all.
+    pub only: Vec<String>,
+    /// The peers' program; without it only we are measured.
+    pub peers: Option<PathBuf>,
+    /// A Python with the peers' packages, and the seller to run in it.
+    pub python: Option<(PathBuf, PathBuf)>,
+    /// Anvil; without it the dev chain.
+    pub anvil: Option<PathBuf>,
+    /// The artifacts of the contracts.
+    pub artifacts: PathBuf,
+    /// How many payments a round of a row may use up.
+    pub payments: usize,
+}
+
+/// What the rows stand on.
+pub(crate) struct World {
+    options: Options,
+    chain: Chain,
+    payers: Payers,
+    /// Files of the measured processes.
+    folder: tempfile::TempDir,
+}
+
+/// One row.
+pub(crate) struct Contestant {
+    /// Who, and how it is set up.
+    name: String,
+    /// Whose processor time and memory is counted.
+    process: Process,
+    /// What it needs beside it.
+    _others: Vec<Process>,
+    work: Work,
+}
+
+pub(crate) enum Work {
+    /// We make requests.
+    Serve(Load),
+    /// It makes its own work.
+    Drive { places: usize },
+}
+
+/// A group before it is measured.
+pub(crate) struct Group {
+    title: &'static str,
+    contestants: Vec<Contestant>,
+    goals: Vec<Goal>,
+}
+
+/// Measures everything that `options` ask for.
+///
+/// # Errors
+/// The first thing that does not work as a measured program must.
+pub async fn run(
+    options: Options,
+    mut done: impl FnMut(&GroupReport),
+) -> Result<Vec<GroupReport>, Failed> {
+    let chain = match &options.anvil {
+        Some(anvil) => Chain::anvil(anvil, &options.artifacts).await?,
+        None => Chain::dev().await?,
+    };
+    let payers = Payers::fund(&chain, 64).await?;
+    let mut world = World {
+        options,
+        chain,
+        payers,
+        folder: tempfile::tempdir()?,
+    };
+    let mut reports = Vec::new();
+    for name in GROUPS {
+        if !world.asked_for(name) {
+            continue;
+        }
+        let group = match name {
+            "unpaid" => shops::unpaid(&world).await?,
+            "paid" => shops::paid(&mut world).await?,
+            "policies" => shops::policies(&mut world).await?,
+            "verify" => facilitators::verify(&mut world).await?,
+            "settle" => facilitators::settle(&mut world).await?,
+            "client" => own::client(&world)?,
+            _ => own::claim(&world)?,
+        };
+        let report = measure(name, group, &world.options).await?;
+        done(&report);
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+impl World {
+    fn asked_for(&self, group: &str) -> bool {
+        let groups = &self.options.groups;
+        groups.is_empty() || groups.iter().any(|name| name == group)
+    }
+
+    /// Whether a contestant is asked for.
+    fn wants(&self, name: &str) -> bool {
+        let only = &self.options.only;
+        only.is_empty() || only.iter().any(|part| name.contains(part.as_str()))
+    }
+
+    /// How many payments one row needs for all its rounds and the warm-up.
+    fn payments(&self) -> usize {
+        let rounds = self.options.rounds.saturating_add(1);
+        self.options.payments.saturating_mul(rounds)
+    }
+
+    /// A new file for a measured process.
+    fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+}
+
+async fn measure(name: &str, group: Group, options: &Options) -> Result<GroupReport, Failed> {
+    let Group {
+        title,
+        mut contestants,
+        goals,
+    } = group;
+    let mut rounds: Vec<Vec<Round>> = contestants.iter().map(|_| Vec::new()).collect();
+    let warm_up = options.round.min(WARM_UP);
+    for contestant in &mut contestants {
+        contestant.measure(warm_up).await?;
+    }
+    for _ in 0..options.rounds {
+        for (contestant, rounds) in contestants.iter_mut().zip(&mut rounds) {
+            let cpu = contestant.process.cpu_micros();
+            let measured = contestant.measure(options.round).await?;
+            let cpu = contestant.process.cpu_micros().saturating_sub(cpu);
+            rounds.push(Round { measured, cpu });
+        }
+    }
+    let lines = contestants
+        .iter()
+        .zip(&rounds)
+        .map(|(contestant, rounds)| contestant.line(rounds))
+        .collect();
+    Ok(GroupReport::new(name, title, lines, &goals))
+}
+
+/// How long every row runs before it is measured.
+const WARM_UP: Duration = Duration::from_millis(700);
+
+struct Round {
+    measured: Measured,
+    /// Microseconds.
+    cpu: u64,
+}
+
+impl Contestant {
+    async fn measure(&mut self, duration: Duration) -> Result<Measured, Failed> {
+        let measured = match &mut self.work {
+            Work::Serve(load) => {
+                load.duration = duration;
+                http::run(load).await
+            }
+            Work::Drive { places } => drive::measure(&mut self.process, duration, *places),
+        };
+        let measured = measured.map_err(|error| format!("{}: {error}", self.name))?;
+        if measured.answers == 0 {
+            return Err(format!("{}: no answers; are its payments used up?", self.name).into());
+        }
+        Ok(measured)
+    }
+
+    fn line(&self, rounds: &[Round]) -> Line {
+        let median = |value: &dyn Fn(&Round) -> u64| {
+            let mut values: Vec<u64> = rounds.iter().map(value).collect();
+            values.sort_unstable();
+            let middle = values.len() >> 1;
+            values.get(middle).copied().unwrap_or(0)
+        };
+        Line {
+            name: self.name.clone(),
+            per_ten_seconds: median(&|round| round.measured.per_ten_seconds()),
+            p50_us: median(&|round| round.measured.percentile_us(50)),
+            p99_us: median(&|round| round.measured.percentile_us(99)),
+            cpu_ns: median(&|round| {
+                let nanos = round.cpu.saturating_mul(1_000);
+                nanos.checked_div(round.measured.answers).unwrap_or(0)
+            }),
+            peak_kilobytes: self.process.peak_kilobytes(),
+            rounds: rounds.len(),
+        }
+    }
+}
+
+impl Group {
+    fn new(title: &'static str) -> Self {
+        Self {
+            title,
+            contestants: Vec::new(),
+            goals: Vec::new(),
+        }
+    }
+}
+
+/// A row whose server we send requests to.
+fn served(
+    world: &World,
+    name: &str,
+    server: servers::Server,
+    requests: Requests,
+    expected: Expected,
+) -> Contestant {
+    let requests_max = match &requests {
+        Requests::Same(_) | Requests::Around(_) => usize::MAX,
+        Requests::Once(queue) => {
+            let runs = world.options.rounds.saturating_add(1);
+            queue.len().checked_div(runs).unwrap_or(0)
+        }
+    };
+    Contestant {
+        name: name.to_owned(),
+        process: server.process,
+        _others: server.others,
+        work: Work::Serve(Load {
+            addr: server.addr,
+            requests,
+            expected,
+            connections: 32,
+            duration: Duration::ZERO,
+            requests_max,
+        }),
+    }
+}
+
+impl Contestant {
+    fn connections(mut self, connections: usize) -> Self {
+        if let Work::Serve(load) = &mut self.work {
+            load.connections = connections;
+        }
+        self
+    }
+}

@@ -1,0 +1,76 @@
+//! Rows that make their own work: the paying client, and claims.
+
+use super::servers;
+use super::{Contestant, Group, Work, World};
+use crate::Failed;
+use crate::payer;
+use crate::report::Goal;
+
+const OURS: &str = "faregate-client, books in memory";
+const OURS_ON_DISK: &str = "faregate-client, books on disk";
+const REQWEST: &str = "x402-reqwest 2.0.2, no books";
+
+/// The whole cycle of a client, one at a time: ask, 402, choose, sign, ask again, read the receipt.
+pub(super) fn client(world: &World) -> Result<Group, Failed> {
+    let mut group = Group::new("Client: 402, sign, retry; one at a time");
+    let key = payer::key(0)?;
+    let payer = faregate_evm::LocalSigner::new(payer::key(0)?)?
+        .address()
+        .to_string();
+    let program = std::env::current_exe()?;
+    let disk = world.file("wallet.db");
+    for name in [OURS, OURS_ON_DISK, REQWEST] {
+        if !world.wants(name) {
+            continue;
+        }
+        let seller = servers::own(&["serve", "seller", &payer])?;
+        let url = format!("{}/joke", seller.url());
+        let process = match (name, &world.options.peers) {
+            (OURS, _) => servers::driver(&program, &["drive", "client", &url, "memory"])?,
+            (OURS_ON_DISK, _) => servers::driver(&program, &["drive", "client", &url, &disk])?,
+            (_, Some(peers)) => {
+                let key = alloy_primitives::hex::encode_prefixed(key.expose());
+                servers::driver(peers, &["client", &url, &key])?
+            }
+            (_, None) => continue,
+        };
+        group.contestants.push(Contestant {
+            name: name.to_owned(),
+            process,
+            _others: vec![seller.process],
+            work: Work::Drive { places: 1 },
+        });
+    }
+    group.goals = vec![
+        Goal::at_least(
+            "the client's whole cycle beside x402-reqwest's",
+            OURS,
+            REQWEST,
+            130,
+        ),
+        Goal::at_least(
+            "the same with its books on disk",
+            OURS_ON_DISK,
+            REQWEST,
+            130,
+        ),
+    ];
+    Ok(group)
+}
+
+const CLAIM: &str = "faregate-store, SQLite on disk, 1,000 claims/s offered";
+
+/// Claims at a fixed rate.
+pub(super) fn claim(world: &World) -> Result<Group, Failed> {
+    let mut group = Group::new("Claims");
+    let program = std::env::current_exe()?;
+    let file = world.file("claims.db");
+    group.contestants.push(Contestant {
+        name: CLAIM.to_owned(),
+        process: servers::driver(&program, &["drive", "claims", &file, "1000"])?,
+        _others: Vec::new(),
+        work: Work::Drive { places: 1 },
+    });
+    group.goals = vec![Goal::p99_below("99 of 100 claims", CLAIM, 20_000)];
+    Ok(group)
+}
