@@ -139,6 +139,8 @@ fn claim(number: u64) -> Result<Claim, Failed> {
         route: "GET /joke".into(),
         // As long as a payment with its signature.
         evidence: vec![b'x'; 900],
+        exposure_max: None,
+        idempotency: None,
         at: Timestamp::from(SystemTime::now()),
     })
 }

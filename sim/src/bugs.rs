@@ -11,7 +11,7 @@ use faregate_ledger::{
     AccountId, Balance, Claim, Claimed, LedgerStore, Payment, Step, StoreError, Totals,
 };
 use faregate_types::x402::{FacilitatorRequest, SupportedResponse};
-use faregate_types::{AssetId, Code, PaymentId, Refusal, Timestamp};
+use faregate_types::{AssetId, Code, PaymentId, Refusal, Timestamp, U256};
 use futures_util::future::BoxFuture;
 use tokio::time::sleep;
 
@@ -127,6 +127,27 @@ impl LedgerStore for Store {
 
     fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
         self.inner.open_payments(limit)
+    }
+
+    fn unfinal_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        self.inner.unfinal_payments(limit)
+    }
+
+    fn prune(
+        &self,
+        before: Timestamp,
+        bytes_max: u64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u32, StoreError>> {
+        self.inner.prune(before, bytes_max, limit)
+    }
+
+    fn exposure(
+        &self,
+        payer: AccountId,
+        asset: AssetId,
+    ) -> BoxFuture<'_, Result<U256, StoreError>> {
+        self.inner.exposure(payer, asset)
     }
 
     fn recent_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {

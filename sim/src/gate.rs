@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use faregate_core::rail::x402::X402;
 use faregate_core::{
-    Clock, Facilitator, Offer, Outcome, Paid, Rail, Reading, Served, SettlePolicy, Till,
+    Clock, Facilitator, Offer, Outcome, Owed, Paid, Rail, Reading, Served, SettlePolicy, Till,
 };
 use faregate_ledger::{Answer, LedgerStore};
 use faregate_types::x402::header;
@@ -154,8 +154,27 @@ impl Gate {
                 None => Reply::InFlight,
             },
             Outcome::InFlight => Reply::InFlight,
-            Outcome::Conflict => Reply::Conflict,
+            Outcome::Conflict | Outcome::KeyConflict => Reply::Conflict,
+            Outcome::Owed { response, owed, .. } => self.lend(response, owed).await,
             Outcome::Unavailable(away) => Reply::Away(away.code.as_str()),
+        }
+    }
+
+    /// As the paywall does it: recorded, then out, and settled beside it.
+    async fn lend(&self, (status, body): (u16, String), owed: Owed) -> Reply {
+        let id = owed.id();
+        let answer = Answer {
+            status,
+            headers: Vec::new(),
+            body: Some(body.clone().into_bytes()),
+        };
+        match owed.serve(answer).await {
+            Ok(settling) => {
+                self.shop.kept(id, &body);
+                drop(self.process.spawn(settling.run()));
+                Reply::Sold { status, body }
+            }
+            Err(away) => Reply::Away(away.code.as_str()),
         }
     }
 

@@ -6,10 +6,10 @@ use std::future::{pending, ready};
 use std::sync::{Arc, Mutex};
 
 use faregate_ledger::{
-    AccountId, Balance, Claim, Claimed, LedgerStore, Payment, PaymentState, Step, StoreError,
-    Totals,
+    AccountId, Balance, Claim, Claimed, Effect, LedgerStore, Payment, PaymentState, Step,
+    StoreError, Totals,
 };
-use faregate_types::{AssetId, PaymentId, Timestamp};
+use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp, U256};
 use futures_util::future::BoxFuture;
 
 use crate::process::Process;
@@ -22,6 +22,8 @@ pub struct MemoryLedger(Mutex<Rows>);
 #[derive(Debug, Default)]
 struct Rows {
     payments: BTreeMap<PaymentId, Row>,
+    /// The payment that a payer's key stands for.
+    keys: BTreeMap<(AccountId, IdempotencyKey), PaymentId>,
     writes: u64,
     /// Every transaction that was ever recorded.
     sent: BTreeSet<Box<str>>,
@@ -32,6 +34,39 @@ struct Row {
     payment: Payment,
     /// The number of the write that claimed it, for lists.
     claimed: u64,
+    /// When its answer was kept; none once it was dropped.
+    kept_at: Option<Timestamp>,
+}
+
+impl Row {
+    /// As in a list: nothing of an answer but its status.
+    fn listed(&self) -> Payment {
+        let mut payment = self.payment.clone();
+        drop_answer(&mut payment);
+        payment
+    }
+
+    fn kept_bytes(&self) -> u64 {
+        let Some(answer) = self
+            .payment
+            .answer
+            .as_ref()
+            .filter(|_| self.kept_at.is_some())
+        else {
+            return 0;
+        };
+        let headers = answer.headers.iter();
+        let headers = headers.map(|(name, value)| 8 + name.len() + value.len());
+        let bytes = headers.sum::<usize>() + answer.body.as_ref().map_or(0, Vec::len);
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+}
+
+fn drop_answer(payment: &mut Payment) {
+    if let Some(answer) = &mut payment.answer {
+        answer.headers = Vec::new();
+        answer.body = None;
+    }
 }
 
 impl MemoryLedger {
@@ -65,7 +100,27 @@ impl MemoryLedger {
         if let Some(verdict) = known.and_then(|payment| payment.verdict(&claim.fingerprint)) {
             return Ok(verdict);
         }
-        rows.put(id, Payment::reserved(claim), true)?;
+        let (payer, asset) = (claim.transfer.debit.clone(), claim.transfer.amount.asset());
+        let named = claim.idempotency.clone();
+        if let Some(own) = &named
+            && let Some(first) = rows.keys.get(&(payer.clone(), own.key.clone()))
+            && *first != id
+            && let Some(row) = rows.payments.get(first)
+            && let Some(verdict) = row.payment.clone().keyed(&own.request)
+        {
+            return Ok(verdict);
+        }
+        let out = rows.exposure(&payer, asset)?;
+        let sum = out.checked_add(claim.transfer.amount.value());
+        if claim
+            .exposure_max
+            .is_some_and(|max| sum.is_none_or(|sum| sum > max))
+        {
+            return Ok(Claimed::Exposed);
+        }
+        rows.put(id, Payment::reserved(claim), Change::Claim)?;
+        rows.keys.retain(|_, first| *first != id);
+        rows.keys.extend(named.map(|own| ((payer, own.key), id)));
         Ok(Claimed::Won)
     }
 
@@ -86,8 +141,11 @@ impl MemoryLedger {
             Step::Broadcast { transaction } => Some(transaction.clone()),
             _ => None,
         };
-        payment.apply(step, at)?;
-        rows.put(id, payment.clone(), false)?;
+        let change = match payment.apply(step, at)? {
+            Effect::Keep => Change::Keep(at),
+            _ => Change::Step,
+        };
+        rows.put(id, payment.clone(), change)?;
         rows.sent.extend(sent);
         Ok(payment)
     }
@@ -106,6 +164,32 @@ impl MemoryLedger {
         }
     }
 
+    /// [`LedgerStore::prune`], at once.
+    fn prune_now(&self, before: Timestamp, bytes_max: u64, limit: u32) -> u32 {
+        let rows = &mut *lock(&self.0);
+        let mut kept: u64 = rows.payments.values().map(Row::kept_bytes).sum();
+        let mut old: Vec<&mut Row> = rows
+            .payments
+            .values_mut()
+            .filter(|row| row.kept_at.is_some() && !row.payment.state.is_open())
+            .collect();
+        old.sort_by_key(|row| row.kept_at);
+        let mut dropped = 0;
+        for row in old
+            .into_iter()
+            .take(usize::try_from(limit).unwrap_or(usize::MAX))
+        {
+            if kept <= bytes_max && row.kept_at >= Some(before) {
+                break;
+            }
+            kept -= row.kept_bytes();
+            row.kept_at = None;
+            drop_answer(&mut row.payment);
+            dropped += 1;
+        }
+        dropped
+    }
+
     fn list(
         &self,
         limit: u32,
@@ -120,15 +204,20 @@ impl MemoryLedger {
             .collect();
         list.sort_by_key(|row| key(row));
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        list.into_iter()
-            .take(limit)
-            .map(|row| row.payment.clone())
-            .collect()
+        list.into_iter().take(limit).map(Row::listed).collect()
     }
 
     fn open_now(&self, limit: u32) -> Vec<Payment> {
         let key = |row: &Row| (row.payment.changed_at.as_secs(), row.claimed);
         self.list(limit, |payment| payment.state.is_open(), key)
+    }
+
+    fn unfinal_now(&self, limit: u32) -> Vec<Payment> {
+        let key = |row: &Row| (row.payment.changed_at.as_secs(), row.claimed);
+        let keep = |payment: &Payment| {
+            payment.state == PaymentState::Settled && payment.final_at.is_none()
+        };
+        self.list(limit, keep, key)
     }
 
     fn recent_now(&self, limit: u32) -> Vec<Payment> {
@@ -168,15 +257,34 @@ impl Rows {
         Ok(sums.into_values().collect())
     }
 
+    fn exposure(&self, payer: &AccountId, asset: AssetId) -> Result<U256, StoreError> {
+        self.payments
+            .values()
+            .filter(|row| row.payment.is_exposed())
+            .map(|row| &row.payment.claim.transfer)
+            .filter(|transfer| transfer.debit == *payer && transfer.amount.asset() == asset)
+            .try_fold(U256::ZERO, |sum, transfer| {
+                sum.checked_add(transfer.amount.value())
+            })
+            .ok_or(StoreError::Damaged)
+    }
+
     /// Writes one payment, or nothing when a sum would overflow.
-    fn put(&mut self, id: PaymentId, payment: Payment, claims: bool) -> Result<(), StoreError> {
+    fn put(&mut self, id: PaymentId, payment: Payment, change: Change) -> Result<(), StoreError> {
         self.writes += 1;
         let before = self.payments.remove(&id);
-        let claimed = match &before {
-            Some(row) if !claims => row.claimed,
-            Some(_) | None => self.writes,
+        let known = before.as_ref().map(|row| (row.claimed, row.kept_at));
+        let (claimed, kept_at) = match (change, known) {
+            (Change::Claim, _) | (_, None) => (self.writes, None),
+            (Change::Keep(at), Some((claimed, _))) => (claimed, Some(at)),
+            (Change::Step, Some(known)) => known,
         };
-        self.payments.insert(id, Row { payment, claimed });
+        let row = Row {
+            payment,
+            claimed,
+            kept_at,
+        };
+        self.payments.insert(id, row);
         if let Err(error) = self.totals() {
             self.payments.remove(&id);
             self.payments.extend(before.map(|row| (id, row)));
@@ -184,6 +292,14 @@ impl Rows {
         }
         Ok(())
     }
+}
+
+/// Why a payment is written.
+#[derive(Clone, Copy)]
+enum Change {
+    Claim,
+    Step,
+    Keep(Timestamp),
 }
 
 /// What a payment puts on its two accounts.
@@ -224,6 +340,27 @@ impl LedgerStore for MemoryLedger {
 
     fn recent_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
         Box::pin(ready(Ok(self.recent_now(limit))))
+    }
+
+    fn unfinal_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        Box::pin(ready(Ok(self.unfinal_now(limit))))
+    }
+
+    fn prune(
+        &self,
+        before: Timestamp,
+        bytes_max: u64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u32, StoreError>> {
+        Box::pin(ready(Ok(self.prune_now(before, bytes_max, limit))))
+    }
+
+    fn exposure(
+        &self,
+        payer: AccountId,
+        asset: AssetId,
+    ) -> BoxFuture<'_, Result<U256, StoreError>> {
+        Box::pin(ready(lock(&self.0).exposure(&payer, asset)))
     }
 
     fn balance(
@@ -342,6 +479,38 @@ impl LedgerStore for Disk {
         )
     }
 
+    fn unfinal_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        let what = "lists what is not final".to_owned();
+        Box::pin(self.transaction(what, move |ledger| {
+            Box::pin(async move { ledger.unfinal_payments(limit).await })
+        }))
+    }
+
+    fn prune(
+        &self,
+        before: Timestamp,
+        bytes_max: u64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u32, StoreError>> {
+        Box::pin(
+            self.transaction("drops old answers".to_owned(), move |ledger| {
+                Box::pin(async move { ledger.prune(before, bytes_max, limit).await })
+            }),
+        )
+    }
+
+    fn exposure(
+        &self,
+        payer: AccountId,
+        asset: AssetId,
+    ) -> BoxFuture<'_, Result<U256, StoreError>> {
+        Box::pin(
+            self.transaction("reads an exposure".to_owned(), move |ledger| {
+                Box::pin(async move { ledger.exposure(payer, asset).await })
+            }),
+        )
+    }
+
     fn balance(
         &self,
         account: AccountId,
@@ -368,6 +537,9 @@ fn name(step: &Step) -> String {
         Step::Fail { code } => format!("fail {}", code.as_str()),
         Step::Release => "release".to_owned(),
         Step::Keep { .. } => "keep".to_owned(),
+        Step::Serve { .. } => "serve".to_owned(),
+        Step::Finalize => "finalize".to_owned(),
+        Step::Reopen => "reopen".to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use faregate_ledger::{
     AccountId, Balance, Claim, Claimed, LedgerStore, Payment, Step, StoreError, Totals,
 };
-use faregate_types::{AssetId, PaymentId, Timestamp};
+use faregate_types::{AssetId, PaymentId, Timestamp, U256};
 use futures_util::future::{BoxFuture, ready};
 
 /// The payments, nowhere else.
@@ -56,6 +56,27 @@ impl LedgerStore for Forgetful {
 
     fn open_payments(&self, _limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
         Box::pin(ready(Ok(Vec::new())))
+    }
+
+    fn unfinal_payments(&self, _limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        Box::pin(ready(Ok(Vec::new())))
+    }
+
+    fn prune(
+        &self,
+        _before: Timestamp,
+        _bytes_max: u64,
+        _limit: u32,
+    ) -> BoxFuture<'_, Result<u32, StoreError>> {
+        Box::pin(ready(Ok(0)))
+    }
+
+    fn exposure(
+        &self,
+        _payer: AccountId,
+        _asset: AssetId,
+    ) -> BoxFuture<'_, Result<U256, StoreError>> {
+        Box::pin(ready(Ok(U256::ZERO)))
     }
 
     fn recent_payments(&self, _limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {

@@ -56,12 +56,30 @@ impl Books {
         self.store.open_payments(limit).await.map_err(away)
     }
 
+    /// Settled payments that are not final, oldest change first.
+    pub(crate) async fn unfinal(&self, limit: u32) -> Result<Vec<Payment>, Away> {
+        self.store.unfinal_payments(limit).await.map_err(away)
+    }
+
+    /// Drops kept answers of before `before`, and more until `bytes_max` are kept.
+    pub(crate) async fn prune(
+        &self,
+        before: Timestamp,
+        bytes_max: u64,
+        limit: u32,
+    ) -> Result<u32, Away> {
+        self.store
+            .prune(before, bytes_max, limit)
+            .await
+            .map_err(away)
+    }
+
     pub(crate) async fn advance(&self, id: PaymentId, step: Step) -> Result<(), Away> {
         let mut last = StoreError::Unavailable;
         for _ in 0..STEP_TRIES {
             match self.store.advance(id, step.clone(), self.now()).await {
                 Ok(_) => {
-                    if matches!(step, Step::Keep { .. }) {
+                    if matches!(step, Step::Keep { .. } | Step::Serve { .. }) {
                         crash::point(Point::Kept);
                     }
                     return Ok(());

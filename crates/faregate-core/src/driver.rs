@@ -7,24 +7,23 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use faregate_ledger::{Answer, LedgerStore, Payment, Step, Transfer};
+use faregate_ledger::{Answer, Claimed, Idempotency, LedgerStore, Payment, Step, Transfer};
 use faregate_types::{Code, Fingerprint, IdempotencyKey, PaymentId, RailName, Refusal};
-use futures_util::future::{BoxFuture, Either, select};
+use futures_util::future::BoxFuture;
 use http::HeaderMap;
 
 use crate::books::Books;
 use crate::live::{Live, LiveGuard};
 use crate::offer::Offer;
-use crate::port::{Away, Clock, Settlement, Unknown};
-use crate::rail::{Challenge, Credential, Headers, Rail, Reading};
+use crate::port::{Away, Clock, SettleOutcome, Settlement, Unknown};
+use crate::rail::{Challenge, Credential, Headers, Presented, Rail, Reading};
 
 mod run;
 
-use run::{Run, bug};
+use run::{Begun, Run, bug};
 
 /// Sells offers over every rail it was given, with one ledger behind all of them.
 #[derive(Clone)]
@@ -96,6 +95,17 @@ pub enum Outcome<R> {
     Conflict,
     /// The ledger, the chain or the facilitator did not answer. Nothing was served.
     Unavailable(Away),
+    /// Served and not paid yet ([`SettlePolicy::Background`](crate::SettlePolicy::Background)).
+    Owed {
+        /// The answer. It may leave once [`Owed::serve`] has recorded it.
+        response: R,
+        /// The receipt to add to it, which says that the settlement is pending.
+        receipt: Headers,
+        /// Records the answer, then settles.
+        owed: Owed,
+    },
+    /// The payer's key for this purchase names another request.
+    KeyConflict,
 }
 
 /// What the service gets to know about the payment it serves.
@@ -117,6 +127,31 @@ pub struct Sale {
     till: Till,
     id: PaymentId,
     guard: LiveGuard,
+}
+
+/// An answer that is to leave before it is paid. Dropped, nothing is charged and nothing may leave.
+#[must_use = "the answer must not leave before it is recorded"]
+#[derive(Debug)]
+pub struct Owed {
+    settling: Settling,
+}
+
+/// The settlement of an answer that left before it was paid. To be driven to its end beside the answer; what is left
+/// undone, [`Recovery`](crate::Recovery) does. While it lives nobody else here works on the payment.
+#[must_use = "what was served has to be settled"]
+pub struct Settling {
+    till: Till,
+    rail: Arc<dyn Rail>,
+    presented: Presented,
+    _guard: LiveGuard,
+}
+
+impl fmt::Debug for Settling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settling")
+            .field("payment", &self.presented.id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Till {
@@ -209,37 +244,43 @@ impl Till {
         F: FnOnce(Paid) -> BoxFuture<'static, Served<R>> + Send,
         R: Send,
     {
-        let Some(rail) = self
-            .rails
-            .iter()
-            .find(|rail| rail.name() == credential.rail())
-        else {
+        let Some(rail) = self.rail(credential.rail()) else {
             return bug();
         };
         let presented = match rail.present(credential, offer) {
             Ok(presented) => presented,
             Err(refusal) => return self.unpaid(offer, refusal).await,
         };
-        let entered = self.live.enter(presented.id);
-        let run = Run {
+        let mut run = Run {
             till: self,
-            rail: rail.as_ref(),
+            rail,
             offer,
-            idempotency,
+            idempotency: idempotency.map(|key| Idempotency {
+                key,
+                request: fingerprint,
+            }),
             // A copy with other bytes is another credential, whatever payment it names.
             fingerprint: Fingerprint::of(&[fingerprint.as_bytes(), &presented.evidence.0]),
             presented,
         };
-        match entered {
-            Ok(guard) => run.go(guard, serve).await,
-            Err(waiting) => {
-                let (waiting, patience) = (pin!(waiting), pin!(patience));
-                match select(waiting, patience).await {
-                    Either::Left(((), _)) => run.share().await,
-                    Either::Right(((), _)) => Outcome::InFlight,
-                }
+        loop {
+            let guard = match self.live.enter(run.presented.id) {
+                Ok(guard) => guard,
+                Err(waiting) => return run.wait(waiting, patience).await,
+            };
+            match run.begin().await {
+                // Bought before with another payment: this request is a copy of that one, and its own payment stays unused.
+                Begun::Claimed(Claimed::Repeated(first)) => match run.instead(&first) {
+                    Some(copy) => run = copy,
+                    None => return bug(),
+                },
+                begun => return run.go(begun, guard, serve).await,
             }
         }
+    }
+
+    fn rail(&self, name: RailName) -> Option<&Arc<dyn Rail>> {
+        self.rails.iter().find(|rail| rail.name() == name)
     }
 
     async fn unpaid<R>(&self, offer: &Offer, refusal: Refusal) -> Outcome<R> {
@@ -270,5 +311,38 @@ impl Sale {
             .await;
         drop(self.guard);
         kept
+    }
+}
+
+impl Owed {
+    /// The payment that is owed.
+    #[must_use]
+    pub const fn id(&self) -> PaymentId {
+        self.settling.presented.id
+    }
+
+    /// Records durably what is about to leave, for copies of the request and so that it is settled whatever happens. Only
+    /// after this may the answer leave.
+    ///
+    /// # Errors
+    /// [`Away`] when the ledger did not take it: the answer must not leave.
+    pub async fn serve(self, answer: Answer) -> Result<Settling, Away> {
+        let step = Step::Serve { answer };
+        self.settling.till.books.advance(self.id(), step).await?;
+        Ok(self.settling)
+    }
+}
+
+impl Settling {
+    /// Moves the money and records what became of it.
+    pub async fn run(self) -> SettleOutcome {
+        let (books, id) = (&self.till.books, self.presented.id);
+        let outcome = self.rail.settle(&self.presented, &books.trail(id)).await;
+        books.record_or_log(id, &outcome).await;
+        if let SettleOutcome::Failed(refusal) = &outcome {
+            let code = refusal.code.as_str();
+            tracing::error!(payment = %id, code, "served and not paid: the payment failed");
+        }
+        outcome
     }
 }

@@ -30,7 +30,7 @@ pub mod recovery;
 pub mod route;
 pub mod settler;
 
-pub use driver::{Outcome, Paid, Sale, Served, Till};
+pub use driver::{Outcome, Owed, Paid, Sale, Served, Settling, Till};
 pub use machine::SettlePolicy;
 pub use offer::{Ask, Offer, OfferError, Payee, Resource};
 pub use port::{

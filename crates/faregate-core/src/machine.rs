@@ -8,6 +8,10 @@
 //!                         │                 ├──► failed  (answer withheld) ► Finish(Refused)
 //!                         │                 └──► unknown (answer withheld) ► Finish(Pending)
 //!                         └──► bad  ─► Release ──────────────────────────► Finish(NotSold)
+//! Background, as far as the payer's exposure allows; beyond it like Before:
+//!          claimed ─► Lend ──► good ─────────────────────────────────────► Finish(Owed): the answer is recorded and leaves,
+//!                         │                                                               then the money moves
+//!                         └──► bad  ─► Release ──────────────────────────► Finish(NotSold)
 //! ```
 
 use crate::port::SettleOutcome;
@@ -19,6 +23,9 @@ pub enum SettlePolicy {
     Before,
     /// After the service ran well and before a byte of its answer leaves. A bad answer costs the payer nothing.
     After,
+    /// After the answer left, as long as no more than the offer's exposure of one payer is unpaid; a payer who is at the
+    /// limit pays before. The fastest, and the seller bears the risk of what is out. A bad answer costs the payer nothing.
+    Background,
 }
 
 /// Where a claimed payment stands between claim and answer.
@@ -34,6 +41,8 @@ pub enum Phase {
         /// The money is in.
         settled: bool,
     },
+    /// The service is running, and its answer will not wait for the money.
+    Lending,
     /// The reservation is being given back.
     Releasing,
     /// Nothing more happens.
@@ -78,6 +87,8 @@ pub enum Finish {
     Refused,
     /// The payment's end is unknown; the answer is withheld until it is known.
     Pending,
+    /// The answer goes out and has to be paid: the money moves afterwards.
+    Owed,
 }
 
 impl Phase {
@@ -87,6 +98,7 @@ impl Phase {
         match policy {
             SettlePolicy::Before => Self::Settling { served: false },
             SettlePolicy::After => Self::Serving { settled: false },
+            SettlePolicy::Background => Self::Lending,
         }
     }
 
@@ -105,7 +117,10 @@ impl Phase {
             (Self::Serving { settled: false }, Event::ServedWell) => {
                 Self::Settling { served: true }
             }
-            (Self::Serving { settled: false }, Event::ServedBadly) => Self::Releasing,
+            (Self::Lending, Event::ServedWell) => Self::Done(Finish::Owed),
+            (Self::Serving { settled: false } | Self::Lending, Event::ServedBadly) => {
+                Self::Releasing
+            }
             (Self::Releasing, Event::Released) => Self::Done(Finish::NotSold),
             (phase, _) => phase,
         }
@@ -117,10 +132,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_policies_end_as_drawn() {
+    fn every_policy_ends_as_drawn() {
         use Event::{Failed, Released, ServedBadly, ServedWell, Settled, Unknown};
-        use SettlePolicy::{After, Before};
-        let table: [(SettlePolicy, &[Event], Finish); 9] = [
+        use SettlePolicy::{After, Background, Before};
+        let table: [(SettlePolicy, &[Event], Finish); 12] = [
             (Before, &[Settled, ServedWell], Finish::Sold),
             (Before, &[Settled, ServedBadly], Finish::Sold),
             (Before, &[Failed], Finish::Refused),
@@ -129,6 +144,9 @@ mod tests {
             (After, &[ServedWell, Failed], Finish::Refused),
             (After, &[ServedWell, Unknown], Finish::Pending),
             (After, &[ServedBadly, Released], Finish::NotSold),
+            (Background, &[ServedWell], Finish::Owed),
+            (Background, &[ServedWell, Settled], Finish::Owed),
+            (Background, &[ServedBadly, Released], Finish::NotSold),
             // stray events change nothing
             (
                 After,
@@ -160,7 +178,11 @@ mod tests {
             Event::ServedBadly,
             Event::Released,
         ];
-        for policy in [SettlePolicy::Before, SettlePolicy::After] {
+        for policy in [
+            SettlePolicy::Before,
+            SettlePolicy::After,
+            SettlePolicy::Background,
+        ] {
             let mut phases = vec![Phase::start(policy)];
             for _ in 0..6 {
                 phases = phases
@@ -169,6 +191,8 @@ mod tests {
                     .collect();
                 phases.dedup();
                 assert!(!phases.contains(&Phase::Done(Finish::Sold)));
+                let owed = phases.contains(&Phase::Done(Finish::Owed));
+                assert!(!owed || policy == SettlePolicy::Background);
             }
         }
     }

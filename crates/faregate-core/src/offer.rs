@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use alloy_primitives::Address;
-use faregate_types::{Amount, Asset, RailName};
+use faregate_types::{Amount, Asset, AssetId, RailName};
 
 use crate::machine::SettlePolicy;
 use crate::rail::Challenge;
@@ -16,6 +16,7 @@ pub struct Offer {
     asks: Vec<Ask>,
     policy: SettlePolicy,
     max_timeout_secs: u64,
+    exposures: Vec<Amount>,
     pub(crate) unpaid: OnceLock<Challenge>,
 }
 
@@ -99,8 +100,19 @@ impl Offer {
             asks,
             policy,
             max_timeout_secs,
+            exposures: Vec::new(),
             unpaid: OnceLock::new(),
         })
+    }
+
+    /// The same offer with a limit to how much of one payer may be served and not paid, in one asset: what
+    /// [`SettlePolicy::Background`] needs. Without one for its asset a payment is settled before.
+    #[must_use]
+    pub fn with_exposure_max(mut self, max: Amount) -> Self {
+        self.exposures.retain(|known| known.asset() != max.asset());
+        self.exposures.push(max);
+        self.unpaid = OnceLock::new();
+        self
     }
 
     /// The same offer for another URL, for routes that match many paths.
@@ -115,6 +127,7 @@ impl Offer {
             asks: self.asks.clone(),
             policy: self.policy,
             max_timeout_secs: self.max_timeout_secs,
+            exposures: self.exposures.clone(),
             unpaid: OnceLock::new(),
         }
     }
@@ -141,6 +154,15 @@ impl Offer {
     #[must_use]
     pub const fn policy(&self) -> SettlePolicy {
         self.policy
+    }
+
+    /// How much of one payer may be served and not paid, if a payment in this asset may be at all.
+    #[must_use]
+    pub fn exposure_max(&self, asset: AssetId) -> Option<Amount> {
+        let known = self.exposures.iter().find(|max| max.asset() == asset);
+        known
+            .filter(|_| self.policy == SettlePolicy::Background)
+            .copied()
     }
 
     /// How long a signed payment must stay valid, in seconds.

@@ -154,6 +154,19 @@ pub struct Presented {
     pub evidence: Evidence,
 }
 
+impl Presented {
+    /// A claimed payment as it was presented.
+    #[must_use]
+    pub fn of(payment: &Payment) -> Self {
+        Self {
+            id: payment.claim.id,
+            rail: payment.claim.rail,
+            transfer: payment.claim.transfer.clone(),
+            evidence: Evidence(payment.claim.evidence.clone()),
+        }
+    }
+}
+
 /// Bytes that may hold a signature. `Debug` shows their number only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Evidence(pub Vec<u8>);

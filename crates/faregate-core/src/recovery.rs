@@ -9,6 +9,11 @@
 //! | `Broadcast` | asked about: something was handed to the network |
 //! | `Reserved`, its credential may still be good | left alone: nothing is known to have been sent, and some rails resolve by settling again, which would charge for what was not sold. A copy of the request takes it over |
 //! | `Reserved`, its credential has expired | asked about: the question can move no money any more |
+//! | `Reserved` and served | settled: the payer has got what was sold |
+//! | `Settled`, not final | confirmed: final, or gone from the chain. What is gone is reopened and settled again with the same credential, which is good for one transfer and so cannot pay twice |
+//! | `Broadcast` without a transaction | settled again: it was reopened, and nothing is known to be on its way |
+//!
+//! Kept answers are dropped when they are older than the replay window or too many.
 //!
 //! The answer is recorded as for any settlement: settled is posted, failed needs the rail's proof, unknown stays open. Time
 //! alone never ends a payment, and nothing is released here.
@@ -17,19 +22,40 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use faregate_ledger::{Payment, PaymentState};
+use faregate_ledger::{Payment, PaymentState, Step};
 use faregate_types::{PaymentId, Timestamp};
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt};
 
 use crate::books::Books;
 use crate::driver::Till;
 use crate::live::Live;
-use crate::port::{Away, SettleOutcome};
-use crate::rail::Rail;
+use crate::port::{Away, Finality, SettleOutcome};
 use crate::rail::x402::X402;
+use crate::rail::{Presented, Rail};
 use crate::settler::Settler;
 
 /// Most open payments that a sweep reads to choose from.
 const OPEN_MAX: u32 = 1_000;
+
+/// Most settled payments that a sweep asks about whether they are final.
+const UNFINAL_MAX: u32 = 1_000;
+
+/// How many of these questions are asked at the same time.
+const CONFIRMED_AT_ONCE: usize = 16;
+
+/// Most kept answers that a sweep drops, so that the ledger is not held for long.
+const PRUNED_MAX: u32 = 1_000;
+
+/// How long a kept answer is given to copies, in seconds, if nobody says otherwise.
+pub const REPLAY_WINDOW_SECS: u64 = 24 * 60 * 60;
+
+/// The shortest replay window, in seconds: as long as a payment of any offer may be valid.
+pub const REPLAY_WINDOW_SECS_MIN: u64 = 3_600;
+
+/// How many bytes of answers are kept, if nobody says otherwise.
+pub const KEPT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Seconds that an expired credential rests before it is asked about: clocks differ from the chain's.
 const EXPIRED_SECS: u64 = 60;
@@ -47,6 +73,8 @@ pub struct Recovery {
     rails: Arc<[Arc<dyn Rail>]>,
     live: Live,
     tried: Arc<Mutex<BTreeMap<PaymentId, Tried>>>,
+    replay_window_secs: u64,
+    kept_bytes_max: u64,
 }
 
 impl fmt::Debug for Recovery {
@@ -59,7 +87,7 @@ impl fmt::Debug for Recovery {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SweepReport {
-    /// Asked about; the sum of the others.
+    /// Open payments that were asked about; the sum of the next three.
     pub looked_at: u32,
     /// Found to have moved, and posted.
     pub settled: u32,
@@ -67,6 +95,14 @@ pub struct SweepReport {
     pub failed: u32,
     /// Open as before, also when the ledger did not take the answer.
     pub still_unknown: u32,
+    /// Settlements that became final.
+    pub finalized: u32,
+    /// Settlements that the chain took back; each was sent again.
+    pub reopened: u32,
+    /// Of all that failed: those whose answer was out already. Sold and not paid.
+    pub unpaid: u32,
+    /// Kept answers that were dropped.
+    pub pruned: u32,
 }
 
 /// How patient to be with one payment.
@@ -100,19 +136,53 @@ impl Recovery {
             rails,
             live: live.clone(),
             tried: Arc::default(),
+            replay_window_secs: REPLAY_WINDOW_SECS,
+            kept_bytes_max: KEPT_BYTES_MAX,
         }
+    }
+
+    /// The same with another replay window, at least [`REPLAY_WINDOW_SECS_MIN`], and another limit to all that is kept.
+    /// Where the two disagree the limit counts. A copy that comes too late is told that the payment was used.
+    #[must_use]
+    pub fn keeping(mut self, replay_window_secs: u64, kept_bytes_max: u64) -> Self {
+        self.replay_window_secs = replay_window_secs.max(REPLAY_WINDOW_SECS_MIN);
+        self.kept_bytes_max = kept_bytes_max;
+        self
     }
 
     /// Asks what became of at most `limit` open payments that have not changed since `older_than`, oldest first, one after
     /// the other. One that stays unknown rests longer each time, so that it does not stand before the others. May be dropped
     /// at any point: what was not recorded is asked again.
     ///
+    /// Then asks which settlements that have not changed since `older_than` are final, and drops old answers.
+    ///
     /// # Errors
     /// [`Away`] when the ledger does not say which payments are open.
     pub async fn sweep(&self, older_than: Timestamp, limit: u32) -> Result<SweepReport, Away> {
         let open = self.books.open(OPEN_MAX).await?;
-        self.forget_all_but(&open);
+        let unfinal = self.books.unfinal(UNFINAL_MAX).await?;
+        self.forget_all_but(open.iter().chain(&unfinal));
         let mut report = SweepReport::default();
+        self.resolve_all(&open, older_than, limit, &mut report)
+            .await;
+        self.confirm_all(&unfinal, older_than, &mut report).await;
+        let now = self.books.now().as_secs();
+        let before = Timestamp::from_secs(now.saturating_sub(self.replay_window_secs));
+        let pruned = self.books.prune(before, self.kept_bytes_max, PRUNED_MAX);
+        match pruned.await {
+            Ok(pruned) => report.pruned = pruned,
+            Err(away) => tracing::warn!(%away, "old answers could not be dropped"),
+        }
+        Ok(report)
+    }
+
+    async fn resolve_all(
+        &self,
+        open: &[Payment],
+        older_than: Timestamp,
+        limit: u32,
+        report: &mut SweepReport,
+    ) {
         for payment in open
             .iter()
             .filter(|payment| payment.changed_at <= older_than)
@@ -123,6 +193,7 @@ impl Recovery {
             let Some(outcome) = self.look(payment).await else {
                 continue;
             };
+            count_unpaid(report, payment, outcome.as_ref().ok());
             let count = match outcome {
                 Ok(SettleOutcome::Settled(_)) => &mut report.settled,
                 Ok(SettleOutcome::Failed(_)) => &mut report.failed,
@@ -131,28 +202,109 @@ impl Recovery {
             *count = count.saturating_add(1);
             report.looked_at = report.looked_at.saturating_add(1);
         }
-        Ok(report)
+    }
+
+    async fn confirm_all(
+        &self,
+        unfinal: &[Payment],
+        older_than: Timestamp,
+        report: &mut SweepReport,
+    ) {
+        let mut questions: Vec<BoxFuture<'_, _>> = Vec::new();
+        for payment in unfinal {
+            if payment.changed_at <= older_than {
+                questions.push(Box::pin(
+                    async move { (payment, self.confirm(payment).await) },
+                ));
+            }
+        }
+        let mut asked = stream::iter(questions).buffer_unordered(CONFIRMED_AT_ONCE);
+        while let Some((payment, confirmed)) = asked.next().await {
+            match confirmed {
+                None => {}
+                Some(Confirmed::Final) => report.finalized = report.finalized.saturating_add(1),
+                Some(Confirmed::Reopened(again)) => {
+                    report.reopened = report.reopened.saturating_add(1);
+                    count_unpaid(report, payment, Some(&again));
+                }
+            }
+        }
+    }
+
+    /// Asks whether one settlement is final, unless it is not the time or somebody here works on it. What is gone is
+    /// reopened and settled again.
+    async fn confirm(&self, listed: &Payment) -> Option<Confirmed> {
+        let id = listed.claim.id;
+        let rail = self.rail_of(listed)?;
+        if !self.is_due(id) {
+            return None;
+        }
+        let _guard = self.live.enter(id).ok()?;
+        self.rest(id);
+        match rail.confirm(listed).await {
+            Finality::Waiting | Finality::Unknown => None,
+            Finality::Final => match self.books.advance(id, Step::Finalize).await {
+                Ok(()) => Some(Confirmed::Final),
+                Err(away) => {
+                    tracing::warn!(payment = %id, %away, "that a payment is final could not be recorded");
+                    None
+                }
+            },
+            Finality::Gone => {
+                let transaction = listed.transaction.as_deref();
+                tracing::warn!(payment = %id, transaction, "a settlement is gone from its chain; it is settled again");
+                if let Err(away) = self.books.advance(id, Step::Reopen).await {
+                    tracing::warn!(payment = %id, %away, "a payment could not be reopened");
+                    return None;
+                }
+                let again = self.settle(rail, listed).await;
+                self.books.record_or_log(id, &again).await;
+                Some(Confirmed::Reopened(again))
+            }
+        }
+    }
+
+    /// Settles what is owed. That a payment fails is believed only when the chain says so too: what looks like a spent
+    /// authorisation may be a transfer of ours that came back.
+    async fn settle(&self, rail: &dyn Rail, payment: &Payment) -> SettleOutcome {
+        let presented = Presented::of(payment);
+        let outcome = rail
+            .settle(&presented, &self.books.trail(presented.id))
+            .await;
+        match outcome {
+            SettleOutcome::Failed(_) => rail.resolve(payment).await,
+            SettleOutcome::Settled(_) | SettleOutcome::Unknown(_) => outcome,
+        }
+    }
+
+    fn rail_of(&self, payment: &Payment) -> Option<&dyn Rail> {
+        let rail = self
+            .rails
+            .iter()
+            .find(|rail| rail.name() == payment.claim.rail);
+        rail.map(AsRef::as_ref)
     }
 
     /// Asks about one payment, unless it is not the time or somebody here works on it. A copy that arrives meanwhile finds
     /// the payment in progress.
     async fn look(&self, listed: &Payment) -> Option<Result<SettleOutcome, Away>> {
         let id = listed.claim.id;
-        let rail = self
-            .rails
-            .iter()
-            .find(|rail| rail.name() == listed.claim.rail)?;
-        if !self.may_ask(rail.as_ref(), listed) || !self.is_due(id) {
+        let rail = self.rail_of(listed)?;
+        if !self.may_ask(rail, listed) || !self.is_due(id) {
             return None;
         }
         let _guard = self.live.enter(id).ok()?;
         // It may have ended between the list and the guard.
         let payment = match self.books.payment(id).await {
-            Ok(payment) => payment.filter(|payment| self.may_ask(rail.as_ref(), payment))?,
+            Ok(payment) => payment.filter(|payment| self.may_ask(rail, payment))?,
             Err(away) => return Some(Err(away)),
         };
         self.rest(id);
-        let outcome = rail.resolve(&payment).await;
+        let outcome = if is_owed(&payment) {
+            self.settle(rail, &payment).await
+        } else {
+            rail.resolve(&payment).await
+        };
         if is_news(&payment, &outcome)
             && let Err(away) = self.books.record(id, &outcome).await
         {
@@ -166,6 +318,7 @@ impl Recovery {
     fn may_ask(&self, rail: &dyn Rail, payment: &Payment) -> bool {
         match payment.state {
             PaymentState::Broadcast => true,
+            PaymentState::Reserved if is_owed(payment) => true,
             PaymentState::Reserved => rail
                 .expires(payment)
                 .and_then(|at| at.checked_add_secs(EXPIRED_SECS))
@@ -190,13 +343,40 @@ impl Recovery {
         all.insert(id, Tried { next, wait_secs });
     }
 
-    fn forget_all_but(&self, open: &[Payment]) {
-        let ids: BTreeSet<PaymentId> = open.iter().map(|payment| payment.claim.id).collect();
+    fn forget_all_but<'p>(&self, listed: impl Iterator<Item = &'p Payment>) {
+        let ids: BTreeSet<PaymentId> = listed.map(|payment| payment.claim.id).collect();
         self.tried().retain(|id, _| ids.contains(id));
     }
 
     fn tried(&self) -> MutexGuard<'_, BTreeMap<PaymentId, Tried>> {
         self.tried.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What became of the question whether a settlement is final.
+enum Confirmed {
+    Final,
+    /// Gone, and what sending it again came to.
+    Reopened(SettleOutcome),
+}
+
+/// True when the money has to be moved and nothing is on its way: served and never sent, or reopened.
+fn is_owed(payment: &Payment) -> bool {
+    match payment.state {
+        PaymentState::Reserved => payment.answer.is_some(),
+        PaymentState::Broadcast => payment.transaction.is_none(),
+        PaymentState::Settled | PaymentState::Failed | PaymentState::Released => false,
+    }
+}
+
+/// What was sold and can never be paid: an operator has to know.
+fn count_unpaid(report: &mut SweepReport, payment: &Payment, outcome: Option<&SettleOutcome>) {
+    if let Some(SettleOutcome::Failed(refusal)) = outcome
+        && payment.answer.is_some()
+    {
+        let (id, code) = (payment.claim.id, refusal.code.as_str());
+        tracing::error!(payment = %id, code, "sold and not paid: the payment failed for good");
+        report.unpaid = report.unpaid.saturating_add(1);
     }
 }
 

@@ -96,7 +96,11 @@ impl Settler {
                 self.books.record(id, &outcome).await?;
                 Ok(outcome)
             }
-            ended @ (Claimed::Same(_) | Claimed::Conflict) => Ok(copy(ended, &payment)),
+            known @ (Claimed::Same(_)
+            | Claimed::Conflict
+            | Claimed::Exposed
+            | Claimed::Repeated(_)
+            | Claimed::KeyConflict) => Ok(copy(known, &payment)),
         }
     }
 
@@ -124,6 +128,8 @@ impl Settler {
             route: ROUTE.into(),
             evidence,
             at: self.books.now(),
+            exposure_max: None,
+            idempotency: None,
         }
     }
 }
@@ -159,7 +165,10 @@ fn copy(known: Claimed, payment: &ExactPayment) -> SettleOutcome {
         Claimed::Conflict => SettleOutcome::Failed(
             Refusal::new(Code::PaymentConflict).payer(payment.payload.authorization.from),
         ),
-        Claimed::Won => pending(None),
+        // A claim without a key and without an exposure meets neither.
+        Claimed::Won | Claimed::Exposed | Claimed::Repeated(_) | Claimed::KeyConflict => {
+            pending(None)
+        }
     }
 }
 

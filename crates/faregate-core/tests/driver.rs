@@ -9,6 +9,7 @@
     reason = "tests may"
 )]
 
+#[allow(dead_code, reason = "every test file uses its own part")]
 mod support;
 
 use std::sync::Arc;

@@ -84,6 +84,8 @@ impl World {
             route: "joke".into(),
             evidence: b"sig".to_vec(),
             at: Timestamp::from_secs(at),
+            exposure_max: None,
+            idempotency: None,
         };
         let mut row = Payment::reserved(claim);
         row.state = state;

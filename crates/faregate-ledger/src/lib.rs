@@ -29,5 +29,7 @@ pub use budget::{
     CapRefusal, Caps, KnownTerms, Period, Spend, SpendEnd, SpendRecord, SpendState, Terms, Usage,
     Worth,
 };
-pub use payment::{Answer, Claim, Claimed, Effect, Payment, PaymentState, Step, StepError};
+pub use payment::{
+    Answer, Claim, Claimed, Effect, Idempotency, Payment, PaymentState, Step, StepError,
+};
 pub use store::{LedgerStore, StoreError, Totals, WalletStore};

@@ -1,6 +1,7 @@
 //! One payment, from the claim that makes a credential usable once to the answer that was sold for it.
 
-use faregate_types::{Code, Fingerprint, PaymentId, RailName, Timestamp};
+use alloy_primitives::U256;
+use faregate_types::{Code, Fingerprint, IdempotencyKey, PaymentId, RailName, Timestamp};
 
 use crate::account::Transfer;
 
@@ -8,14 +9,14 @@ use crate::account::Transfer;
 ///
 /// ```text
 ///            ┌──────────► Released   (nothing was sent, nothing is owed; may be claimed again)
-/// Reserved ──┼─► Broadcast ─┬─► Settled
+/// Reserved ──┼─► Broadcast ─┬─► Settled ──► Broadcast   (reopened: the chain took the transfer back before it was final)
 ///            │              └─► Failed    (positive proof that the money did not move)
 ///            ├──────────► Settled
 ///            └──────────► Failed
 /// ```
 ///
-/// There is no move from `Broadcast` to `Released`, and none out of the three ends but the second claim of `Released`:
-/// a timeout leaves a payment where it is.
+/// There is no move from `Broadcast` to `Released`, and none out of the three ends but the second claim of `Released` and
+/// the reopening of a settlement that is not final: a timeout leaves a payment where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PaymentState {
     /// Claimed; the payer's side is held.
@@ -77,16 +78,25 @@ impl PaymentState {
                 Ok(Self::Failed)
             }
             (Self::Reserved | Self::Released, Step::Release) => Ok(Self::Released),
-            (Self::Settled, Step::Keep { .. }) => Ok(Self::Settled),
+            (Self::Reserved, Step::Serve { .. }) => Ok(Self::Reserved),
+            (Self::Settled, Step::Keep { .. } | Step::Finalize) => Ok(Self::Settled),
+            (Self::Settled | Self::Broadcast, Step::Reopen) => Ok(Self::Broadcast),
             (
                 Self::Settled | Self::Failed | Self::Released,
-                Step::Broadcast { .. } | Step::Settle { .. } | Step::Fail { .. } | Step::Release,
+                Step::Broadcast { .. }
+                | Step::Settle { .. }
+                | Step::Fail { .. }
+                | Step::Release
+                | Step::Serve { .. },
             )
-            | (Self::Broadcast, Step::Release)
+            | (Self::Broadcast, Step::Release | Step::Serve { .. })
             | (
                 Self::Reserved | Self::Broadcast | Self::Failed | Self::Released,
-                Step::Keep { .. },
-            ) => Err(StepError { from: self }),
+                Step::Keep { .. } | Step::Finalize,
+            )
+            | (Self::Reserved | Self::Failed | Self::Released, Step::Reopen) => {
+                Err(StepError { from: self })
+            }
         }
     }
 }
@@ -116,6 +126,18 @@ pub enum Step {
         /// What to send again.
         answer: Answer,
     },
+    /// The answer is about to leave although the money has not moved. From now on the payment has to be settled and is not
+    /// released any more. Only for payments that were claimed with [`Claim::exposure_max`].
+    Serve {
+        /// What leaves, kept for copies of the same request.
+        answer: Answer,
+    },
+    /// The settlement can no longer be undone by the chain it happened on.
+    Finalize,
+    /// The settlement was undone before it was final: the posting is reversed and the transfer is reserved again. The
+    /// transaction is forgotten, so an open payment that was [`Broadcast`](PaymentState::Broadcast) and has none is one to
+    /// be settled again. A kept answer stays.
+    Reopen,
 }
 
 /// A step that the payment's state does not allow.
@@ -154,6 +176,20 @@ pub struct Claim {
     pub evidence: Vec<u8>,
     /// When it was claimed.
     pub at: Timestamp,
+    /// Set when it is served before the money moves: how much of this payer, in atomic units of the transfer's asset, may
+    /// be out like this at once, this payment included.
+    pub exposure_max: Option<U256>,
+    /// The payer's own name for the purchase, if there is one.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// What a payer calls a purchase, so that another payment for it is not charged a second time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    /// The name. One per payer's account, whichever payment it came with.
+    pub key: IdempotencyKey,
+    /// What is bought, without the credential. The key stands for this and for nothing else.
+    pub request: Fingerprint,
 }
 
 /// A payment as the store keeps it.
@@ -167,8 +203,10 @@ pub struct Payment {
     pub transaction: Option<Box<str>>,
     /// Why it failed, if it did.
     pub failure: Option<Code>,
-    /// The answer that was sold, once it was served and settled.
+    /// The answer that was sold. Before the money moved only for what is served first: see [`Step::Serve`].
     pub answer: Option<Answer>,
+    /// When it became certain that the settlement stays.
+    pub final_at: Option<Timestamp>,
     /// When it last changed.
     pub changed_at: Timestamp,
 }
@@ -184,6 +222,12 @@ pub enum Claimed {
     Same(Box<Payment>),
     /// The credential was used for another request.
     Conflict,
+    /// Serving it first would leave more than [`Claim::exposure_max`] of this payer unpaid. Nothing was claimed.
+    Exposed,
+    /// The payer's key names a purchase that another payment of the same payer has made or is making. Nothing was claimed.
+    Repeated(Box<Payment>),
+    /// The payer's key names another request. Nothing was claimed.
+    KeyConflict,
 }
 
 /// What [`Payment::apply`] did, and so what an engine has to write besides the payment's row.
@@ -199,6 +243,8 @@ pub enum Effect {
     Void,
     /// The answer is to be kept.
     Keep,
+    /// The posting is to be reversed, and the same transfer to be reserved again.
+    Unpost,
 }
 
 impl Payment {
@@ -212,18 +258,50 @@ impl Payment {
             transaction: None,
             failure: None,
             answer: None,
+            final_at: None,
             changed_at,
         }
+    }
+
+    /// The state after `step`, or why the step is not allowed: [`PaymentState::after`], and what is on record about this
+    /// payment. What was served is not given back, what is final is not reopened, and only who may owe is served first.
+    ///
+    /// # Errors
+    /// [`StepError`] for a move that is not allowed.
+    pub const fn after(&self, step: &Step) -> Result<PaymentState, StepError> {
+        let allowed = match step {
+            Step::Serve { .. } => self.claim.exposure_max.is_some(),
+            Step::Release => self.answer.is_none(),
+            Step::Reopen => self.final_at.is_none(),
+            Step::Broadcast { .. }
+            | Step::Settle { .. }
+            | Step::Fail { .. }
+            | Step::Keep { .. }
+            | Step::Finalize => true,
+        };
+        if allowed {
+            self.state.after(step)
+        } else {
+            Err(StepError { from: self.state })
+        }
+    }
+
+    /// True while this payment counts against its payer's exposure: it is served before the money moves and not paid yet,
+    /// or was served and never paid.
+    #[must_use]
+    pub const fn is_exposed(&self) -> bool {
+        let owed = matches!(self.state, PaymentState::Failed) && self.answer.is_some();
+        self.claim.exposure_max.is_some() && (self.state.is_open() || owed)
     }
 
     /// Applies a step. What was recorded at an end stays: a second `Settle` with another reference, a second `Fail` with
     /// another code and a second `Keep` change nothing, so every copy of a request is told the same.
     ///
     /// # Errors
-    /// [`StepError`] for a move that [`PaymentState::after`] refuses; the payment is then unchanged.
+    /// [`StepError`] for a move that [`Payment::after`] refuses; the payment is then unchanged.
     pub fn apply(&mut self, step: Step, at: Timestamp) -> Result<Effect, StepError> {
         let before = self.state;
-        self.state = before.after(&step)?;
+        self.state = self.after(&step)?;
         let effect = match step {
             Step::Broadcast { transaction } => self.note(transaction),
             Step::Settle { transaction } => match (before.is_open(), transaction) {
@@ -239,11 +317,24 @@ impl Payment {
                 Effect::Void
             }
             Step::Release if before.is_open() => Effect::Void,
-            Step::Keep { answer } if self.answer.is_none() => {
+            Step::Keep { answer } | Step::Serve { answer } if self.answer.is_none() => {
                 self.answer = Some(answer);
                 Effect::Keep
             }
-            Step::Fail { .. } | Step::Release | Step::Keep { .. } => Effect::Repeated,
+            Step::Finalize if self.final_at.is_none() => {
+                self.final_at = Some(at);
+                Effect::Noted
+            }
+            Step::Reopen if !before.is_open() => {
+                self.transaction = None;
+                Effect::Unpost
+            }
+            Step::Fail { .. }
+            | Step::Release
+            | Step::Keep { .. }
+            | Step::Serve { .. }
+            | Step::Finalize
+            | Step::Reopen => Effect::Repeated,
         };
         if effect != Effect::Repeated {
             self.changed_at = at;
@@ -279,13 +370,36 @@ impl Payment {
             PaymentState::Settled | PaymentState::Failed => Some(Claimed::Same(Box::new(self))),
         }
     }
+
+    /// The verdict for a claim with another payment whose payer's key names this one. `None` means that this one bought
+    /// nothing and the key is free again.
+    #[must_use]
+    pub fn keyed(self, request: &Fingerprint) -> Option<Claimed> {
+        if matches!(self.state, PaymentState::Released | PaymentState::Failed) {
+            return None;
+        }
+        let named = self.claim.idempotency.as_ref().map(|own| own.request);
+        Some(if named == Some(*request) {
+            Claimed::Repeated(Box::new(self))
+        } else {
+            Claimed::KeyConflict
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn steps() -> [(&'static str, Step); 5] {
+    fn answer() -> Answer {
+        Answer {
+            status: 200,
+            headers: vec![],
+            body: None,
+        }
+    }
+
+    fn steps() -> [(&'static str, Step); 8] {
         [
             (
                 "broadcast",
@@ -301,45 +415,40 @@ mod tests {
                 },
             ),
             ("release", Step::Release),
-            (
-                "keep",
-                Step::Keep {
-                    answer: Answer {
-                        status: 200,
-                        headers: vec![],
-                        body: None,
-                    },
-                },
-            ),
+            ("keep", Step::Keep { answer: answer() }),
+            ("serve", Step::Serve { answer: answer() }),
+            ("finalize", Step::Finalize),
+            ("reopen", Step::Reopen),
         ]
     }
 
     #[test]
     fn every_move_is_written_down() {
         use PaymentState::{Broadcast, Failed, Released, Reserved, Settled};
-        // state, then the state after broadcast, settle, fail, release, keep; None is refused
-        let table = [
-            (
-                Reserved,
-                [
-                    Some(Broadcast),
-                    Some(Settled),
-                    Some(Failed),
-                    Some(Released),
-                    None,
-                ],
-            ),
-            (
-                Broadcast,
-                [Some(Broadcast), Some(Settled), Some(Failed), None, None],
-            ),
-            (Settled, [None, Some(Settled), None, None, Some(Settled)]),
-            (Failed, [None, None, Some(Failed), None, None]),
-            (Released, [None, None, None, Some(Released), None]),
+        let moves = [
+            (Reserved, "broadcast", Broadcast),
+            (Reserved, "settle", Settled),
+            (Reserved, "fail", Failed),
+            (Reserved, "release", Released),
+            (Reserved, "serve", Reserved),
+            (Broadcast, "broadcast", Broadcast),
+            (Broadcast, "settle", Settled),
+            (Broadcast, "fail", Failed),
+            (Broadcast, "reopen", Broadcast),
+            (Settled, "settle", Settled),
+            (Settled, "keep", Settled),
+            (Settled, "finalize", Settled),
+            (Settled, "reopen", Broadcast),
+            (Failed, "fail", Failed),
+            (Released, "release", Released),
         ];
-        for (from, row) in table {
-            for ((name, step), expected) in steps().iter().zip(row) {
-                assert_eq!(from.after(step).ok(), expected, "{from:?} {name}");
+        for from in [Reserved, Broadcast, Settled, Failed, Released] {
+            for (name, step) in steps() {
+                let drawn = moves
+                    .iter()
+                    .find(|(state, move_, _)| (*state, *move_) == (from, name));
+                let expected = drawn.map(|(_, _, next)| *next);
+                assert_eq!(from.after(&step).ok(), expected, "{from:?} {name}");
             }
         }
     }

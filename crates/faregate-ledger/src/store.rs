@@ -36,10 +36,16 @@ pub type Totals = Vec<Balance>;
 pub trait LedgerStore: Send + Sync + 'static {
     /// Makes a payment usable once and reserves its transfer, in one transaction. Two processes may call this at the same
     /// time; exactly one gets [`Claimed::Won`]. Survives a crash after it returns.
+    ///
+    /// In the same transaction, and in this order: the payment itself ([`Payment::verdict`]), then the payer's key
+    /// ([`Payment::keyed`] of the payment that has it; it passes to this one when that one bought nothing), then the
+    /// exposure ([`Claimed::Exposed`] when the amounts of all payments of this payer in this asset that are
+    /// [exposed](Payment::is_exposed), and this one, are more than [`Claim::exposure_max`]).
     fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Claimed, StoreError>>;
 
     /// Applies `step` under the rules of [`PaymentState::after`](crate::PaymentState::after) and moves the money in the
-    /// same transaction: `Settle` posts, `Fail` and `Release` void.
+    /// same transaction: `Settle` posts, `Fail` and `Release` void, `Reopen` reverses what was posted and reserves it again.
+    /// What is exposed changes in the same transaction too.
     fn advance(
         &self,
         id: PaymentId,
@@ -50,8 +56,27 @@ pub trait LedgerStore: Send + Sync + 'static {
     /// The payment, if it was ever claimed.
     fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>>;
 
-    /// Payments whose end is not known, oldest change first, at most `limit`.
+    /// Payments whose end is not known, oldest change first, at most `limit`. Of a kept answer they carry the status only.
     fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>>;
+
+    /// Settled payments that are not final, oldest change first, at most `limit`. Of a kept answer they carry the status
+    /// only.
+    fn unfinal_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>>;
+
+    /// Drops headers and bodies of kept answers, oldest first, at most `limit` of them: those kept before `before`, and
+    /// others until no more than `bytes_max` bytes are kept. Only of payments that have ended; the payments, and that they
+    /// were answered with which status, stay for ever. Returns how many were dropped.
+    fn prune(
+        &self,
+        before: Timestamp,
+        bytes_max: u64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u32, StoreError>>;
+
+    /// How much of this payer was served before the money moved and is not paid: the sum of all
+    /// [exposed](Payment::is_exposed) payments, in atomic units.
+    fn exposure(&self, payer: AccountId, asset: AssetId)
+    -> BoxFuture<'_, Result<U256, StoreError>>;
 
     /// The newest payments, newest first, at most `limit`.
     fn recent_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>>;

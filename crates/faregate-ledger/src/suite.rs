@@ -56,6 +56,33 @@ macro_rules! ledger_store_suite {
             assets_are_kept_apart
             sums_never_wrap
         }
+        $crate::suite_cases! { ledger::finality, $make,
+            a_reopened_payment_is_reserved_again
+            a_payment_may_be_reopened_more_than_once
+            what_is_final_stays
+            payments_that_are_not_final_are_oldest_first
+            a_reopened_payment_keeps_its_answer
+        }
+        $crate::suite_cases! { ledger::exposure, $make,
+            an_exposure_is_refused_above_its_max
+            an_exposure_ends_with_the_payment
+            who_was_served_and_never_paid_stays_exposed
+            exposures_of_payers_and_assets_are_apart
+            an_exposure_holds_in_a_crowd
+            served_and_unpaid_never_exceeds_the_max
+        }
+        $crate::suite_cases! { ledger::keys, $make,
+            a_key_stands_for_one_purchase
+            a_key_is_the_payers_own
+            a_key_is_free_again_when_nothing_was_bought
+            the_payment_itself_comes_before_its_key
+            one_of_many_payments_gets_the_key
+        }
+        $crate::suite_cases! { ledger::prune, $make,
+            old_answers_are_dropped_and_payments_stay
+            answers_are_dropped_oldest_first_until_they_fit
+            answers_of_open_payments_stay
+        }
         $crate::suite_cases! { ledger::lists, $make,
             open_payments_are_oldest_first
             recent_payments_are_newest_first
@@ -122,6 +149,10 @@ mod tests {
         for source in [
             include_str!("suite/ledger/books.rs"),
             include_str!("suite/ledger/claims.rs"),
+            include_str!("suite/ledger/exposure.rs"),
+            include_str!("suite/ledger/finality.rs"),
+            include_str!("suite/ledger/keys.rs"),
+            include_str!("suite/ledger/prune.rs"),
             include_str!("suite/ledger/lists.rs"),
             include_str!("suite/ledger/random.rs"),
             include_str!("suite/ledger/steps.rs"),

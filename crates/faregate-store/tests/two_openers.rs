@@ -8,7 +8,7 @@ use faregate_ledger::{
     SpendEnd, SpendRecord, Step, StoreError, Totals, Usage, WalletStore,
 };
 use faregate_store::sqlite::{SqliteLedger, SqliteWallet};
-use faregate_types::{AssetId, PaymentId, Timestamp};
+use faregate_types::{AssetId, PaymentId, Timestamp, U256};
 use futures_util::future::BoxFuture;
 use tempfile::TempDir;
 
@@ -53,6 +53,24 @@ impl LedgerStore for InTurns<SqliteLedger> {
     }
     fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
         self.next().open_payments(limit)
+    }
+    fn unfinal_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        self.next().unfinal_payments(limit)
+    }
+    fn prune(
+        &self,
+        before: Timestamp,
+        bytes_max: u64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u32, StoreError>> {
+        self.next().prune(before, bytes_max, limit)
+    }
+    fn exposure(
+        &self,
+        payer: AccountId,
+        asset: AssetId,
+    ) -> BoxFuture<'_, Result<U256, StoreError>> {
+        self.next().exposure(payer, asset)
     }
     fn recent_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
         self.next().recent_payments(limit)

@@ -7,7 +7,9 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use faregate_core::rail::Headers;
-use faregate_core::{Credential, Outcome, Paid as CorePaid, Sale, Served, SettlePolicy, Till};
+use faregate_core::{
+    Credential, Outcome, Owed, Paid as CorePaid, Sale, Served, SettlePolicy, Till,
+};
 use faregate_types::{Code, Fingerprint, Problem};
 use futures_util::FutureExt;
 use http::request::Parts;
@@ -151,6 +153,11 @@ where
                 receipt,
                 sale,
             } => return sold(response, receipt, sale, &settings, &asked).await,
+            Outcome::Owed {
+                response,
+                receipt,
+                owed,
+            } => lent(response, receipt, owed, &settings, &asked).await,
             Outcome::NotSold(answer) => return not_sold(answer, &settings, &asked),
             Outcome::Pending { unknown, receipt } => {
                 respond::pending(&unknown, receipt, cors, &asked)
@@ -161,6 +168,7 @@ where
             },
             Outcome::InFlight => respond::in_flight(cors, &asked),
             Outcome::Conflict => respond::conflict(cors, &asked),
+            Outcome::KeyConflict => respond::key_conflict(cors, &asked),
             Outcome::Unavailable(away) => respond::away(away, cors, &asked),
         })
     }
@@ -206,7 +214,9 @@ where
         }
         match policy {
             SettlePolicy::Before => Served::Well(Answered::Coming(response)),
-            SettlePolicy::After => hold_back(response, settings.response_bytes_max).await,
+            SettlePolicy::After | SettlePolicy::Background => {
+                hold_back(response, settings.response_bytes_max).await
+            }
         }
     };
     match timeout(longest, AssertUnwindSafe(answer).catch_unwind()).await {
@@ -271,6 +281,38 @@ async fn sold<E>(
     };
     settings.cors.apply(asked, response.headers_mut());
     Ok(response)
+}
+
+/// An answer that does not wait for the money: recorded, then out, and settled beside it.
+async fn lent<E>(
+    answer: Answered<E>,
+    receipt: Headers,
+    owed: Owed,
+    settings: &Settings,
+    asked: &HeaderMap,
+) -> Response {
+    let Answered::Whole(mut head, body) = answer else {
+        // What is lent is held back until it is whole. Dropped, it is not charged.
+        return problem(&Problem::new(Code::Internal), settings, asked);
+    };
+    respond::sold(&mut head.headers, receipt);
+    let kept = (body.len() <= settings.kept_bytes_max).then_some(&*body);
+    let settling = match owed
+        .serve(respond::kept(head.status, &head.headers, kept))
+        .await
+    {
+        Ok(settling) => settling,
+        Err(away) => return respond::away(away, &settings.cors, asked),
+    };
+    let purchase = settings.purchases.enter();
+    let task = async move {
+        settling.run().await;
+        drop(purchase);
+    };
+    tokio::spawn(task.in_current_span());
+    let mut response = Response::from_parts(head, Body::from(body));
+    settings.cors.apply(asked, response.headers_mut());
+    response
 }
 
 /// Paid first, and then the service broke down: nothing is kept, so the same credential is served again without paying

@@ -9,6 +9,8 @@
 //! | a copy of what was sold | the same bytes again; 409 `payment_already_used` when they were too many to keep |
 //! | a copy of what is in progress | 409 `payment_in_flight` |
 //! | the credential was used for another request | 409 `payment_conflict` |
+//! | the payer's key names another request | 409 `idempotency_conflict` |
+//! | served before it is paid | the service's answer with a receipt that says `settlement_pending` |
 //! | ledger, chain or facilitator away | 503 |
 
 use axum::body::Body;
@@ -186,6 +188,11 @@ pub(crate) fn in_flight(cors: &Cors, request: &HeaderMap) -> Response {
 /// The credential was used for another request.
 pub(crate) fn conflict(cors: &Cors, request: &HeaderMap) -> Response {
     error(&Problem::new(Code::PaymentConflict), cors, request)
+}
+
+/// The payer's key names another request.
+pub(crate) fn key_conflict(cors: &Cors, request: &HeaderMap) -> Response {
+    error(&Problem::new(Code::IdempotencyConflict), cors, request)
 }
 
 /// A copy of what was sold.

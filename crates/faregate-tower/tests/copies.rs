@@ -18,7 +18,7 @@ use faregate_ledger::{
     Totals,
 };
 use faregate_store::sqlite::SqliteLedger;
-use faregate_types::{AssetId, PaymentId, Timestamp};
+use faregate_types::{AssetId, PaymentId, Timestamp, U256};
 use futures_util::future::BoxFuture;
 use http::{Request, StatusCode};
 use tokio::sync::Semaphore;
@@ -207,6 +207,27 @@ impl LedgerStore for Flaky {
 
     fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
         self.inner.open_payments(limit)
+    }
+
+    fn unfinal_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        self.inner.unfinal_payments(limit)
+    }
+
+    fn prune(
+        &self,
+        before: Timestamp,
+        bytes_max: u64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u32, StoreError>> {
+        self.inner.prune(before, bytes_max, limit)
+    }
+
+    fn exposure(
+        &self,
+        payer: AccountId,
+        asset: AssetId,
+    ) -> BoxFuture<'_, Result<U256, StoreError>> {
+        self.inner.exposure(payer, asset)
     }
 
     fn recent_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {

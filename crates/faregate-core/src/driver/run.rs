@@ -1,13 +1,18 @@
 //! One credential from verification to its end: does what the [`machine`](crate::machine) says.
 
-use faregate_ledger::{Claim, Claimed, Payment, PaymentState, Step};
-use faregate_types::{Code, Fingerprint, IdempotencyKey};
-use futures_util::future::BoxFuture;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
 
-use super::{Outcome, Paid, Sale, Served, Till};
+use faregate_ledger::{Claim, Claimed, Idempotency, Payment, PaymentState, Step};
+use faregate_types::{Code, Fingerprint, Refusal};
+use futures_util::future::{BoxFuture, Either, select};
+use http::{HeaderName, HeaderValue};
+
+use super::{Outcome, Owed, Paid, Sale, Served, Settling, Till};
 use crate::crash::{self, Point};
-use crate::live::LiveGuard;
-use crate::machine::{Event, Finish, Phase};
+use crate::live::{LiveGuard, Waiting};
+use crate::machine::{Event, Finish, Phase, SettlePolicy};
 use crate::offer::Offer;
 use crate::port::{Away, SettleOutcome, Unknown};
 use crate::rail::{Presented, Rail, VerifyError};
@@ -15,54 +20,42 @@ use crate::rail::{Presented, Rail, VerifyError};
 /// One credential on its way.
 pub(super) struct Run<'a> {
     pub(super) till: &'a Till,
-    pub(super) rail: &'a dyn Rail,
+    pub(super) rail: &'a Arc<dyn Rail>,
     pub(super) offer: &'a Offer,
     pub(super) fingerprint: Fingerprint,
-    #[expect(
-        dead_code,
-        reason = "looked up in the claim, which the ledger learns next"
-    )]
-    pub(super) idempotency: Option<IdempotencyKey>,
+    pub(super) idempotency: Option<Idempotency>,
     pub(super) presented: Presented,
 }
 
-impl Run<'_> {
-    pub(super) async fn go<R, F>(self, guard: LiveGuard, serve: F) -> Outcome<R>
-    where
-        F: FnOnce(Paid) -> BoxFuture<'static, Served<R>> + Send,
-        R: Send,
-    {
-        let claimed = match self.rail.verify(&self.presented).await {
+/// What the ledger says once the credential was verified, or why nobody got that far.
+pub(super) enum Begun {
+    /// Claimed on credit: it may be served before the money moves.
+    Lent,
+    Claimed(Claimed),
+    /// Claimed before, and it does not verify any more.
+    Spent(Claimed),
+    Refused(Refusal),
+    Away(Away),
+}
+
+impl<'a> Run<'a> {
+    /// Verifies, then claims.
+    pub(super) async fn begin(&self) -> Begun {
+        let begun = match self.rail.verify(&self.presented).await {
             Ok(()) => self.claim().await,
-            Err(VerifyError::Away(away)) => return Outcome::Unavailable(away),
+            Err(VerifyError::Away(away)) => Err(away),
             // A spent authorisation no longer verifies, but its copies deserve what was sold.
-            Err(VerifyError::Refused(refusal)) => match self.known().await {
-                Ok(Some(Claimed::InFlight(payment))) => {
-                    return self.resume(&payment, guard, serve).await;
-                }
-                Ok(Some(claimed)) => Ok(claimed),
-                Ok(None) => return self.till.unpaid(self.offer, refusal).await,
-                Err(away) => Err(away),
-            },
+            Err(VerifyError::Refused(refusal)) => self
+                .known()
+                .await
+                .map(|known| known.map_or(Begun::Refused(refusal), Begun::Spent)),
         };
-        let start = Phase::start(self.offer.policy());
-        match claimed {
-            Ok(Claimed::Won) => self.drive(start, None, guard, serve).await,
-            // Whoever claimed it is gone and had sent nothing: what is sent is recorded first.
-            Ok(Claimed::InFlight(payment))
-                if payment.state == PaymentState::Reserved && self.rail.uses_trail() =>
-            {
-                self.drive(start, None, guard, serve).await
-            }
-            Ok(Claimed::InFlight(payment)) => self.resume(&payment, guard, serve).await,
-            Ok(Claimed::Same(payment)) => self.again(payment, guard, serve).await,
-            Ok(Claimed::Conflict) => Outcome::Conflict,
-            Err(away) => Outcome::Unavailable(away),
-        }
+        begun.unwrap_or_else(Begun::Away)
     }
 
-    async fn claim(&self) -> Result<Claimed, Away> {
-        let claim = Claim {
+    /// Claims, on credit if the offer gives any and the payer has any left.
+    async fn claim(&self) -> Result<Begun, Away> {
+        let mut claim = Claim {
             id: self.presented.id,
             rail: self.presented.rail,
             fingerprint: self.fingerprint,
@@ -70,26 +63,153 @@ impl Run<'_> {
             route: self.offer.route().into(),
             evidence: self.presented.evidence.0.clone(),
             at: self.till.books.now(),
+            exposure_max: None,
+            idempotency: self.idempotency.clone(),
         };
-        self.till.books.claim(claim).await
+        let books = &self.till.books;
+        let asset = claim.transfer.amount.asset();
+        if let Some(max) = self.offer.exposure_max(asset) {
+            claim.exposure_max = Some(max.value());
+            match books.claim(claim.clone()).await? {
+                Claimed::Exposed => claim.exposure_max = None,
+                Claimed::Won => return Ok(Begun::Lent),
+                claimed => return Ok(Begun::Claimed(claimed)),
+            }
+        }
+        books.claim(claim).await.map(Begun::Claimed)
+    }
+
+    /// This request as a copy of the one that the payer's key names.
+    pub(super) fn instead(&self, first: &Payment) -> Option<Self> {
+        Some(Self {
+            till: self.till,
+            rail: self.till.rail(first.claim.rail)?,
+            offer: self.offer,
+            fingerprint: first.claim.fingerprint,
+            idempotency: None,
+            presented: Presented::of(first),
+        })
+    }
+
+    /// Goes on from what the ledger said.
+    pub(super) async fn go<R, F>(self, begun: Begun, guard: LiveGuard, serve: F) -> Outcome<R>
+    where
+        F: FnOnce(Paid) -> BoxFuture<'static, Served<R>> + Send,
+        R: Send,
+    {
+        let start = self.start(match &begun {
+            Begun::Lent => true,
+            Begun::Claimed(Claimed::InFlight(payment)) => payment.claim.exposure_max.is_some(),
+            Begun::Claimed(_) | Begun::Spent(_) | Begun::Refused(_) | Begun::Away(_) => false,
+        });
+        match begun {
+            Begun::Lent | Begun::Claimed(Claimed::Won) => {
+                self.drive(start, None, guard, serve).await
+            }
+            // It was served, and is settled beside the copies or by recovery.
+            Begun::Claimed(Claimed::InFlight(payment))
+            | Begun::Spent(Claimed::InFlight(payment))
+                if payment.answer.is_some() =>
+            {
+                self.replay(payment)
+            }
+            // Whoever claimed it is gone and had sent nothing: what is sent is recorded first.
+            Begun::Claimed(Claimed::InFlight(payment))
+                if payment.state == PaymentState::Reserved && self.rail.uses_trail() =>
+            {
+                self.drive(start, None, guard, serve).await
+            }
+            Begun::Claimed(Claimed::InFlight(payment))
+            | Begun::Spent(Claimed::InFlight(payment)) => self.resume(&payment, guard, serve).await,
+            Begun::Claimed(Claimed::Same(payment)) | Begun::Spent(Claimed::Same(payment)) => {
+                self.again(payment, guard, serve).await
+            }
+            Begun::Claimed(Claimed::Conflict) | Begun::Spent(Claimed::Conflict) => {
+                Outcome::Conflict
+            }
+            Begun::Claimed(Claimed::KeyConflict) => Outcome::KeyConflict,
+            Begun::Refused(refusal) => self.till.unpaid(self.offer, refusal).await,
+            Begun::Away(away) => Outcome::Unavailable(away),
+            // Only a claim on credit is refused credit, a payment that is known is neither won nor another's, and a copy of
+            // what a key names comes without a key.
+            Begun::Claimed(Claimed::Exposed | Claimed::Repeated(_))
+            | Begun::Spent(
+                Claimed::Won | Claimed::Exposed | Claimed::Repeated(_) | Claimed::KeyConflict,
+            ) => bug(),
+        }
+    }
+
+    /// Where a claimed payment starts. Without credit nothing leaves unpaid.
+    const fn start(&self, lent: bool) -> Phase {
+        match self.offer.policy() {
+            SettlePolicy::Background if !lent => Phase::start(SettlePolicy::Before),
+            policy => Phase::start(policy),
+        }
+    }
+
+    /// A copy of a request in progress. One whose answer has left need not wait for the money.
+    pub(super) async fn wait<R>(
+        self,
+        waiting: Waiting,
+        patience: impl Future<Output = ()> + Send,
+    ) -> Outcome<R> {
+        if self.offer.policy() == SettlePolicy::Background
+            && let Ok(Some(Claimed::InFlight(payment))) = self.known().await
+            && payment.answer.is_some()
+        {
+            return self.replay(payment);
+        }
+        match select(pin!(waiting), pin!(patience)).await {
+            Either::Left(((), _)) => self.share().await,
+            Either::Right(((), _)) => Outcome::InFlight,
+        }
+    }
+
+    /// The kept answer; once that is dropped, a receipt for what was used.
+    fn replay<R>(&self, mut payment: Box<Payment>) -> Outcome<R> {
+        let outcome = if payment.state.is_open() {
+            pending_at(payment.transaction.clone())
+        } else {
+            self.rail.recorded(&payment)
+        };
+        if let Some(answer) = &mut payment.answer
+            && answer.body.is_none()
+            && answer.headers.is_empty()
+        {
+            let receipt = self.rail.receipt(&self.presented.evidence, &outcome);
+            let header = |(name, value): (HeaderName, HeaderValue)| {
+                (name.as_str().into(), value.as_bytes().to_vec())
+            };
+            answer.headers = receipt.into_iter().map(header).collect();
+        }
+        Outcome::Replay(payment)
     }
 
     /// A copy that waited for the first: whatever that one came to, nothing is done again.
-    pub(super) async fn share<R>(self) -> Outcome<R> {
+    async fn share<R>(self) -> Outcome<R> {
         match self.known().await {
             Ok(Some(Claimed::Conflict)) => Outcome::Conflict,
             // Without a kept answer the copy may be sent again.
             Ok(Some(Claimed::Same(payment))) => {
                 self.ended(payment).await.unwrap_or(Outcome::InFlight)
             }
+            Ok(Some(Claimed::InFlight(payment))) if payment.answer.is_some() => {
+                self.replay(payment)
+            }
             Ok(Some(Claimed::InFlight(payment))) if payment.state == PaymentState::Broadcast => {
-                self.pending(SettleOutcome::Unknown(Unknown {
-                    code: Code::SettlementPending,
-                    transaction: payment.transaction,
-                }))
+                self.pending(pending_at(payment.transaction))
             }
             // The first one sent nothing or bought nothing: the copy may be sent again.
-            Ok(Some(Claimed::InFlight(_) | Claimed::Won) | None) => Outcome::InFlight,
+            Ok(
+                Some(
+                    Claimed::InFlight(_)
+                    | Claimed::Won
+                    | Claimed::Exposed
+                    | Claimed::Repeated(_)
+                    | Claimed::KeyConflict,
+                )
+                | None,
+            ) => Outcome::InFlight,
             Err(away) => Outcome::Unavailable(away),
         }
     }
@@ -109,7 +229,7 @@ impl Run<'_> {
             return Ok(self.refused(&ended).await);
         }
         if payment.answer.is_some() {
-            return Ok(Outcome::Replay(payment));
+            return Ok(self.replay(payment));
         }
         Err(ended)
     }
@@ -165,7 +285,7 @@ impl Run<'_> {
                     outcome = Some(settled);
                     event
                 }
-                Phase::Serving { .. } => match serve.take() {
+                Phase::Serving { .. } | Phase::Lending => match serve.take() {
                     Some(serve) => {
                         let (event, answer) = match serve(self.paid(outcome.as_ref())).await {
                             Served::Well(answer) => (Event::ServedWell, answer),
@@ -225,8 +345,26 @@ impl Run<'_> {
             (Finish::NotSold, _, Some(response)) => Outcome::NotSold(response),
             (Finish::Refused, Some(outcome), _) => self.refused(&outcome).await,
             (Finish::Pending, Some(outcome), _) => self.pending(outcome),
+            (Finish::Owed, None, Some(response)) => Outcome::Owed {
+                response,
+                receipt: self
+                    .rail
+                    .receipt(&self.presented.evidence, &pending_at(None)),
+                owed: Owed {
+                    settling: Settling {
+                        till: self.till.clone(),
+                        rail: Arc::clone(self.rail),
+                        presented: self.presented.clone(),
+                        _guard: guard,
+                    },
+                },
+            },
             // The machine does not end like this.
-            (Finish::Sold | Finish::NotSold | Finish::Refused | Finish::Pending, _, _) => bug(),
+            (
+                Finish::Sold | Finish::NotSold | Finish::Refused | Finish::Pending | Finish::Owed,
+                _,
+                _,
+            ) => bug(),
         }
     }
 
@@ -264,6 +402,14 @@ impl Run<'_> {
             },
         }
     }
+}
+
+/// Nobody knows yet.
+const fn pending_at(transaction: Option<Box<str>>) -> SettleOutcome {
+    SettleOutcome::Unknown(Unknown {
+        code: Code::SettlementPending,
+        transaction,
+    })
 }
 
 /// Something that cannot happen did. Nothing is served and nothing is given back.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use alloy_primitives::{Address, U256};
-use faregate_core::port::{Away, SettleOutcome, Settlement, Trail, Unknown};
+use faregate_core::port::{Away, Finality, SettleOutcome, Settlement, Trail, Unknown};
 use faregate_core::rail::{
     Challenge, Credential, Evidence, Headers, Presented, Rail, Reading, VerifyError,
 };
@@ -17,7 +17,7 @@ use faregate_types::{
     Amount, AssetId, AssetRegistry, ChainId, Code, PaymentId, RailName, Refusal, Timestamp,
 };
 use futures_util::future::{BoxFuture, ready};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 
 /// What happened, in order.
@@ -29,6 +29,8 @@ pub struct Memory {
     pub log: Log,
     pub rows: Mutex<BTreeMap<PaymentId, Payment>>,
     pub away: Mutex<bool>,
+    /// What was asked to be pruned.
+    pub pruned: Mutex<Vec<(Timestamp, u64)>>,
 }
 
 impl Memory {
@@ -55,47 +57,53 @@ impl Memory {
         {
             return Ok(verdict);
         }
-        let at = claim.at;
-        rows.insert(
-            claim.id,
-            Payment {
-                claim,
-                state: PaymentState::Reserved,
-                transaction: None,
-                failure: None,
-                answer: None,
-                changed_at: at,
-            },
-        );
+        if let Some(own) = &claim.idempotency
+            && let Some(first) = rows.values().find(|row| {
+                let theirs = row.claim.idempotency.as_ref();
+                row.claim.id != claim.id && theirs.is_some_and(|theirs| theirs.key == own.key)
+            })
+            && let Some(verdict) = first.clone().keyed(&own.request)
+        {
+            return Ok(verdict);
+        }
+        let out = rows.values().filter(|row| row.is_exposed());
+        let out = out.fold(claim.transfer.amount.value(), |sum, row| {
+            sum + row.claim.transfer.amount.value()
+        });
+        if claim.exposure_max.is_some_and(|max| out > max) {
+            self.log.lock().unwrap().push("exposed".into());
+            return Ok(Claimed::Exposed);
+        }
+        rows.insert(claim.id, Payment::reserved(claim));
         Ok(Claimed::Won)
     }
 
-    fn advance_now(&self, id: PaymentId, step: Step) -> Result<Payment, StoreError> {
+    fn advance_now(&self, id: PaymentId, step: Step, at: Timestamp) -> Result<Payment, StoreError> {
         self.up()?;
         let mut rows = self.rows.lock().unwrap();
         let row = rows.get_mut(&id).ok_or(StoreError::NotFound)?;
-        row.state = row.state.after(&step)?;
-        let name = match step {
-            Step::Broadcast { transaction } => {
-                row.transaction = Some(transaction);
-                "broadcast"
-            }
-            Step::Settle { transaction } => {
-                row.transaction = transaction.or(row.transaction.take());
-                "post"
-            }
-            Step::Fail { code } => {
-                row.failure = Some(code);
-                "void"
-            }
+        let name = match &step {
+            Step::Broadcast { .. } => "broadcast",
+            Step::Settle { .. } => "post",
+            Step::Fail { .. } => "void",
             Step::Release => "release",
-            Step::Keep { answer } => {
-                row.answer = Some(answer);
-                "keep"
-            }
+            Step::Keep { .. } => "keep",
+            Step::Serve { .. } => "lend",
+            Step::Finalize => "final",
+            Step::Reopen => "reopen",
         };
+        row.apply(step, at)?;
         self.log.lock().unwrap().push(name.into());
         Ok(row.clone())
+    }
+
+    fn listed(&self, limit: u32, which: fn(&Payment) -> bool) -> Result<Vec<Payment>, StoreError> {
+        self.up()?;
+        let rows = self.rows.lock().unwrap();
+        let mut listed: Vec<Payment> = rows.values().filter(|row| which(row)).cloned().collect();
+        listed.sort_by_key(|row| row.changed_at);
+        listed.truncate(limit.try_into().unwrap());
+        Ok(listed)
     }
 }
 
@@ -108,9 +116,9 @@ impl LedgerStore for Memory {
         &self,
         id: PaymentId,
         step: Step,
-        _at: Timestamp,
+        at: Timestamp,
     ) -> BoxFuture<'_, Result<Payment, StoreError>> {
-        Box::pin(ready(self.advance_now(id, step)))
+        Box::pin(ready(self.advance_now(id, step, at)))
     }
 
     fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
@@ -121,17 +129,31 @@ impl LedgerStore for Memory {
     }
 
     fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
-        Box::pin(ready(self.up().map(|()| {
-            let rows = self.rows.lock().unwrap();
-            let mut open: Vec<Payment> = rows
-                .values()
-                .filter(|row| row.state.is_open())
-                .cloned()
-                .collect();
-            open.sort_by_key(|row| row.changed_at);
-            open.truncate(limit.try_into().unwrap());
-            open
+        Box::pin(ready(self.listed(limit, |row| row.state.is_open())))
+    }
+
+    fn unfinal_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        Box::pin(ready(self.listed(limit, |row| {
+            row.state == PaymentState::Settled && row.final_at.is_none()
         })))
+    }
+
+    fn prune(
+        &self,
+        before: Timestamp,
+        bytes_max: u64,
+        _limit: u32,
+    ) -> BoxFuture<'_, Result<u32, StoreError>> {
+        self.pruned.lock().unwrap().push((before, bytes_max));
+        Box::pin(ready(self.up().map(|()| 7)))
+    }
+
+    fn exposure(
+        &self,
+        _payer: AccountId,
+        _asset: AssetId,
+    ) -> BoxFuture<'_, Result<U256, StoreError>> {
+        Box::pin(ready(Ok(U256::ZERO)))
     }
 
     fn recent_payments(&self, _limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
@@ -158,6 +180,7 @@ pub struct Scripted {
     pub verify: Mutex<VecDeque<Result<(), VerifyError>>>,
     pub settle: Mutex<VecDeque<SettleOutcome>>,
     pub resolve: Mutex<VecDeque<SettleOutcome>>,
+    pub confirm: Mutex<VecDeque<Finality>>,
     pub expires: Mutex<Option<Timestamp>>,
     /// It settles somewhere else, and its trail hears nothing.
     pub elsewhere: bool,
@@ -285,6 +308,12 @@ impl Rail for Scripted {
         })
     }
 
+    fn confirm<'a>(&'a self, _payment: &'a Payment) -> BoxFuture<'a, Finality> {
+        self.log.lock().unwrap().push("confirm".into());
+        let told = self.confirm.lock().unwrap().pop_front();
+        Box::pin(ready(told.unwrap_or(Finality::Unknown)))
+    }
+
     fn expires(&self, _payment: &Payment) -> Option<Timestamp> {
         *self.expires.lock().unwrap()
     }
@@ -296,8 +325,13 @@ impl Rail for Scripted {
         }
     }
 
-    fn receipt(&self, _evidence: &Evidence, _outcome: &SettleOutcome) -> Headers {
-        Headers::new()
+    fn receipt(&self, _evidence: &Evidence, outcome: &SettleOutcome) -> Headers {
+        let told = match outcome {
+            SettleOutcome::Settled(_) => "settled",
+            SettleOutcome::Failed(_) => "failed",
+            SettleOutcome::Unknown(_) => "pending",
+        };
+        vec![(receipt_name(), HeaderValue::from_static(told))]
     }
 }
 
@@ -319,4 +353,15 @@ pub fn offer(policy: SettlePolicy) -> Offer {
         payee: Payee::Evm(Address::repeat_byte(2)),
     };
     Offer::new("joke", resource, vec![ask], policy, 60).unwrap()
+}
+
+/// The same, served before it is paid, as long as no more than this many of one payer are unpaid.
+pub fn lending(most: u64) -> Offer {
+    let offer = offer(SettlePolicy::Background);
+    let asset = offer.asks()[0].asset.id;
+    offer.with_exposure_max(Amount::new(U256::from(most * 1_000), asset))
+}
+
+pub fn receipt_name() -> HeaderName {
+    HeaderName::from_static("receipt")
 }

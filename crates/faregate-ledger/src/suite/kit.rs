@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy_primitives::{Address, U256};
-use faregate_types::{Amount, AssetId, ChainId, Fingerprint, PaymentId, RailName, Timestamp};
+use faregate_types::{
+    Amount, AssetId, ChainId, Fingerprint, IdempotencyKey, PaymentId, RailName, Timestamp,
+};
 use futures_util::future::{BoxFuture, join_all};
 
-use crate::{AccountId, Caps, Claim, Spend, Transfer, Worth};
+use crate::{AccountId, Caps, Claim, Idempotency, Spend, Transfer, Worth};
 
 /// Starts a future on the caller's runtime, so that many run at the same time; the result is done when it is.
 pub type Spawn = fn(BoxFuture<'static, ()>) -> BoxFuture<'static, ()>;
@@ -121,7 +123,24 @@ pub(super) fn claim(number: u64) -> Claim {
         route: "GET /joke".into(),
         evidence: number.to_le_bytes().to_vec(),
         at: at(0),
+        exposure_max: None,
+        idempotency: None,
     }
+}
+
+/// The same claim, served before it is paid as long as no more than `max` of the payer is.
+pub(super) fn on_credit(mut claim: Claim, max: u64) -> Claim {
+    claim.exposure_max = Some(U256::from(max));
+    claim
+}
+
+/// The same claim under a name of the payer's, for one of several requests.
+pub(super) fn named(mut claim: Claim, key: &str, request: u64) -> Claim {
+    claim.idempotency = Some(Idempotency {
+        key: IdempotencyKey::from_header(key.as_bytes()).unwrap(),
+        request: Fingerprint::of(&[b"bought", &request.to_be_bytes()]),
+    });
+    claim
 }
 
 /// The same claim with another amount.

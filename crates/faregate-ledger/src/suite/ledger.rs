@@ -3,12 +3,16 @@
 use alloy_primitives::U256;
 use faregate_types::Code;
 
-use super::kit::{asset, payee, payer};
+use super::kit::{asset, at, payee, payer};
 use crate::{AccountId, Answer, Balance, Claim, Claimed, LedgerStore, Payment, PaymentState, Step};
 
 pub mod books;
 pub mod claims;
+pub mod exposure;
+pub mod finality;
+pub mod keys;
 pub mod lists;
+pub mod prune;
 pub mod random;
 pub mod steps;
 
@@ -80,14 +84,34 @@ fn answer() -> Answer {
 }
 
 /// One step of each kind.
-fn steps() -> [Step; 5] {
+fn steps() -> [Step; 8] {
     [
         broadcast(),
         settle(),
         fail(),
         Step::Release,
         Step::Keep { answer: answer() },
+        Step::Serve { answer: answer() },
+        Step::Finalize,
+        Step::Reopen,
     ]
+}
+
+/// A payment with all these steps behind it.
+async fn after<S: LedgerStore>(
+    store: &S,
+    claim: Claim,
+    steps: impl IntoIterator<Item = Step>,
+) -> Payment {
+    let mut payment = won(store, claim).await;
+    for step in steps {
+        payment = store.advance(payment.claim.id, step, at(1)).await.unwrap();
+    }
+    payment
+}
+
+fn serve() -> Step {
+    Step::Serve { answer: answer() }
 }
 
 /// The shortest way to each state.

@@ -56,6 +56,20 @@ pub enum AuditFault {
         /// The payment it was made for.
         payment: PaymentId,
     },
+    /// The sum kept for what a payer owes or may come to owe is not the sum of the payments that are served first.
+    #[error("the exposure of {account} in {asset} is not the sum of its payments")]
+    Exposure {
+        /// The payer.
+        account: AccountId,
+        /// The asset.
+        asset: AssetId,
+    },
+    /// A payer's key stands for a payment that does not have it.
+    #[error("a key stands for payment {payment}, which does not have it")]
+    Key {
+        /// The payment.
+        payment: PaymentId,
+    },
     /// The sum kept for an origin is not the sum of its spends.
     #[error("the sum signed for {origin} is not the sum of its spends")]
     Origin {
@@ -119,6 +133,8 @@ pub(super) fn ledger(conn: &Connection) -> Result<Audit, Fault> {
         }
     }
     check_phases(conn, &mut audit)?;
+    check_exposures(conn, &mut audit)?;
+    check_keys(conn, &mut audit)?;
     Ok(audit)
 }
 
@@ -186,8 +202,9 @@ fn check_file(conn: &Connection, audit: &mut Audit) -> Result<(), Fault> {
 /// Every balance, from transfers alone.
 fn from_transfers(conn: &Connection, audit: &mut Audit) -> Result<Balances, Fault> {
     let mut balances = Balances::new();
-    let sql = "SELECT t.debit, t.credit, t.asset, t.amount, e.phase \
-               FROM transfer t LEFT JOIN transfer_end e ON e.transfer = t.seq";
+    let sql = "SELECT t.debit, t.credit, t.asset, t.amount, iif(r.transfer IS NULL, e.phase, 'reversed') \
+               FROM transfer t LEFT JOIN transfer_end e ON e.transfer = t.seq \
+               LEFT JOIN transfer_reversal r ON r.transfer = t.seq";
     each(conn, sql, |row| {
         audit.row();
         let asset = codec::asset(&row.get::<_, String>(2)?)?;
@@ -197,7 +214,7 @@ fn from_transfers(conn: &Connection, audit: &mut Audit) -> Result<Balances, Faul
         match phase.as_deref() {
             None => (debit.debits_pending, credit.credits_pending) = (amount, amount),
             Some("posted") => (debit.debits_posted, credit.credits_posted) = (amount, amount),
-            Some("voided") => {}
+            Some("voided" | "reversed") => {}
             Some(_) => return Err(Fault::Damaged("a phase")),
         }
         for (column, change) in [(0, debit), (1, credit)] {
@@ -235,7 +252,8 @@ fn check_phases(conn: &Connection, audit: &mut Audit) -> Result<(), Fault> {
     let sql = "SELECT p.id FROM payment p \
                LEFT JOIN transfer t ON t.seq = p.transfer \
                LEFT JOIN transfer_end e ON e.transfer = p.transfer \
-               WHERE t.payment IS NOT p.id OR coalesce(e.phase, 'pending') <> \
+               LEFT JOIN transfer_reversal r ON r.transfer = p.transfer \
+               WHERE t.payment IS NOT p.id OR r.transfer IS NOT NULL OR coalesce(e.phase, 'pending') <> \
                CASE p.state WHEN 'settled' THEN 'posted' WHEN 'failed' THEN 'voided' WHEN 'released' THEN 'voided' \
                ELSE 'pending' END";
     each(conn, sql, |row| {
@@ -250,6 +268,55 @@ fn check_phases(conn: &Connection, audit: &mut Audit) -> Result<(), Fault> {
                WHERE e.transfer IS NULL AND p.id IS NULL";
     each(conn, sql, |row| {
         audit.add(AuditFault::Orphan {
+            payment: codec::id(row.get(0)?),
+        });
+        Ok(())
+    })
+}
+
+/// What is kept for a payer is what its payments that are served first add up to.
+fn check_exposures(conn: &Connection, audit: &mut Audit) -> Result<(), Fault> {
+    let mut computed = BTreeMap::<(AccountId, AssetId), U256>::new();
+    let sql = "SELECT t.debit, t.asset, t.amount FROM payment p JOIN transfer t ON t.seq = p.transfer \
+               WHERE p.exposure_max IS NOT NULL AND (p.state IN ('reserved', 'broadcast') \
+               OR (p.state = 'failed' AND EXISTS (SELECT 1 FROM answer a WHERE a.payment = p.id)))";
+    each(conn, sql, |row| {
+        let sum = computed.entry(payer_of(row)?).or_default();
+        *sum = plus(*sum, codec::money(&row.get::<_, String>(2)?)?)?;
+        Ok(())
+    })?;
+    let mut stored = BTreeMap::new();
+    each(
+        conn,
+        "SELECT account, asset, amount FROM exposure WHERE amount <> '0'",
+        |row| {
+            stored.insert(payer_of(row)?, codec::money(&row.get::<_, String>(2)?)?);
+            Ok(())
+        },
+    )?;
+    compare(&computed, &stored, |(account, asset)| {
+        audit.add(AuditFault::Exposure {
+            account: account.clone(),
+            asset: *asset,
+        });
+    });
+    Ok(())
+}
+
+fn payer_of(row: &rusqlite::Row<'_>) -> Result<(AccountId, AssetId), Fault> {
+    Ok((
+        codec::account(&row.get::<_, String>(0)?)?,
+        codec::asset(&row.get::<_, String>(1)?)?,
+    ))
+}
+
+/// A key of a payer stands for a payment of this payer that came with it.
+fn check_keys(conn: &Connection, audit: &mut Audit) -> Result<(), Fault> {
+    let sql = "SELECT i.payment FROM idempotency i \
+               LEFT JOIN payment p ON p.id = i.payment LEFT JOIN transfer t ON t.seq = p.transfer \
+               WHERE p.idempotency_key IS NOT i.key OR t.debit IS NOT i.account";
+    each(conn, sql, |row| {
+        audit.add(AuditFault::Key {
             payment: codec::id(row.get(0)?),
         });
         Ok(())

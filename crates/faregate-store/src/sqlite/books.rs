@@ -85,6 +85,59 @@ pub(super) fn finish(
     })
 }
 
+/// Takes a posting back; the transfer itself and its end stay as they are.
+pub(super) fn reverse(
+    conn: &Connection,
+    seq: i64,
+    transfer: &Transfer,
+    transaction: Option<&str>,
+    at: Timestamp,
+) -> Result<(), Fault> {
+    let amount = transfer.amount.value();
+    conn.prepare_cached(
+        "INSERT INTO transfer_reversal (transfer, transaction_ref, reversed_at) VALUES (?1, ?2, ?3)",
+    )?
+    .execute(params![seq, transaction, codec::secs(at)])?;
+    change_both(conn, transfer, |sums| {
+        sums.posted = sums.posted.checked_sub(amount)?;
+        Some(())
+    })
+}
+
+/// What a payer owes or may come to owe in one asset; zero when nothing.
+pub(super) fn exposure(
+    conn: &Connection,
+    payer: &AccountId,
+    asset: AssetId,
+) -> Result<U256, Fault> {
+    conn.prepare_cached("SELECT amount FROM exposure WHERE account = ?1 AND asset = ?2")?
+        .query_row(params![payer.as_str(), asset.to_string()], |row| {
+            row.get::<_, String>(0)
+        })
+        .optional()?
+        .map_or(Ok(U256::ZERO), |text| codec::money(&text))
+}
+
+/// Counts a transfer to its payer's exposure, or no longer.
+pub(super) fn expose(conn: &Connection, transfer: &Transfer, exposed: bool) -> Result<(), Fault> {
+    let (payer, asset) = (&transfer.debit, transfer.amount.asset());
+    let (sum, amount) = (exposure(conn, payer, asset)?, transfer.amount.value());
+    let sum = if exposed {
+        sum.checked_add(amount)
+    } else {
+        sum.checked_sub(amount)
+    };
+    let sum = sum.ok_or(Fault::Damaged(
+        "an exposure that a transfer does not fit into",
+    ))?;
+    conn.prepare_cached(
+        "INSERT INTO exposure (account, asset, amount) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (account, asset) DO UPDATE SET amount = excluded.amount",
+    )?
+    .execute(params![payer.as_str(), asset.to_string(), sum.to_string()])?;
+    Ok(())
+}
+
 /// The two sums of one side of an account.
 struct Sums {
     pending: U256,

@@ -2,11 +2,12 @@
 
 use alloy_primitives::U256;
 use faregate_ledger::{
-    AccountId, Answer, Balance, Claim, Payment, PaymentState, Spend, SpendRecord, SpendState,
-    Transfer, Worth,
+    AccountId, Answer, Balance, Claim, Idempotency, Payment, PaymentState, Spend, SpendRecord,
+    SpendState, Transfer, Worth,
 };
 use faregate_types::{
-    Amount, AssetId, Code, Fingerprint, PaymentId, RailName, Timestamp, parse_atomic,
+    Amount, AssetId, Code, Fingerprint, IdempotencyKey, PaymentId, RailName, Timestamp,
+    parse_atomic,
 };
 use rusqlite::Row;
 
@@ -54,7 +55,13 @@ fn boxed(text: Option<String>) -> Option<Box<str>> {
 
 /// The columns that [`payment`] reads, from `payment p`, `transfer t` and `answer a`.
 pub(super) const PAYMENT_COLUMNS: &str = "p.id, p.rail, p.fingerprint, p.state, p.route, p.evidence, p.transaction_ref, \
-     p.failure, p.claimed_at, p.changed_at, p.transfer, t.debit, t.credit, t.asset, t.amount, a.status, a.headers, a.body";
+     p.failure, p.claimed_at, p.changed_at, p.final_at, p.exposure_max, p.idempotency_key, p.request, p.transfer, \
+     t.debit, t.credit, t.asset, t.amount, a.status, a.headers, a.body";
+
+/// The same, with nothing of an answer but its status: a list of payments must not hold all they were answered with.
+pub(super) const LISTED_COLUMNS: &str = "p.id, p.rail, p.fingerprint, p.state, p.route, p.evidence, p.transaction_ref, \
+     p.failure, p.claimed_at, p.changed_at, p.final_at, p.exposure_max, p.idempotency_key, p.request, p.transfer, \
+     t.debit, t.credit, t.asset, t.amount, a.status, x'' AS headers, NULL AS body";
 
 /// A payment and the number of its transfer, from a row of [`PAYMENT_COLUMNS`].
 pub(super) fn payment(row: &Row<'_>) -> Result<(Payment, i64), Fault> {
@@ -72,6 +79,11 @@ pub(super) fn payment(row: &Row<'_>) -> Result<(Payment, i64), Fault> {
         route: text("route")?.into(),
         evidence: row.get("evidence")?,
         at: time(row.get("claimed_at")?),
+        exposure_max: row
+            .get::<_, Option<String>>("exposure_max")?
+            .map(|text| money(&text))
+            .transpose()?,
+        idempotency: idempotency(row)?,
     };
     let payment = Payment {
         claim,
@@ -79,9 +91,24 @@ pub(super) fn payment(row: &Row<'_>) -> Result<(Payment, i64), Fault> {
         transaction: boxed(row.get("transaction_ref")?),
         failure: code(row.get("failure")?)?,
         answer: answer(row)?,
+        final_at: row.get::<_, Option<i64>>("final_at")?.map(time),
         changed_at: time(row.get("changed_at")?),
     };
     Ok((payment, row.get("transfer")?))
+}
+
+fn idempotency(row: &Row<'_>) -> Result<Option<Idempotency>, Fault> {
+    let key: Option<String> = row.get("idempotency_key")?;
+    let request: Option<[u8; 32]> = row.get("request")?;
+    match (key, request) {
+        (Some(key), Some(request)) => Ok(Some(Idempotency {
+            key: IdempotencyKey::from_header(key.as_bytes())
+                .map_err(|_| Fault::Damaged("an idempotency key"))?,
+            request: Fingerprint::from_bytes(request),
+        })),
+        (None, None) => Ok(None),
+        _ => Err(Fault::Damaged("an idempotency key")),
+    }
 }
 
 fn answer(row: &Row<'_>) -> Result<Option<Answer>, Fault> {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use alloy_primitives::U256;
 use faregate_ledger::{
     AccountId, Balance, Claim, Claimed, LedgerStore, Payment, Step, StoreError, Totals,
 };
@@ -12,7 +13,7 @@ use super::audit::{self, Audit};
 use super::connection::OpenError;
 use super::engine::Engine;
 use super::schema::LEDGER;
-use super::{books, payments};
+use super::{answers, books, payments};
 
 /// [`LedgerStore`] on SQLite.
 ///
@@ -91,6 +92,33 @@ impl LedgerStore for SqliteLedger {
 
     fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
         Box::pin(self.engine.read(move |conn| payments::open(conn, limit)))
+    }
+
+    fn unfinal_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
+        Box::pin(self.engine.read(move |conn| payments::unfinal(conn, limit)))
+    }
+
+    fn prune(
+        &self,
+        before: Timestamp,
+        bytes_max: u64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u32, StoreError>> {
+        Box::pin(
+            self.engine
+                .write(move |conn| answers::prune(conn, before, bytes_max, limit)),
+        )
+    }
+
+    fn exposure(
+        &self,
+        payer: AccountId,
+        asset: AssetId,
+    ) -> BoxFuture<'_, Result<U256, StoreError>> {
+        Box::pin(
+            self.engine
+                .read(move |conn| books::exposure(conn, &payer, asset)),
+        )
     }
 
     fn recent_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {

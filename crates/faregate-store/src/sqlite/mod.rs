@@ -12,13 +12,15 @@
 //! | many jobs, one commit | `writer` |
 //! | reads beside the writer | `reader` |
 //! | both, and what becomes of SQLite's errors | `engine`, `fault` |
-//! | payments · transfers and balances · spends · sums over time | `payments`, `books`, `spends`, `window` |
+//! | payments · transfers and balances · kept answers | `payments`, `books`, `answers` |
+//! | spends · sums over time | `spends`, `window` |
 //! | what was signed at a place before | `terms` |
 //! | rows to domain types and back | `codec` |
 //! | do the books add up? | `audit` |
 //!
 //! No SQLite call runs on the caller's thread, except while opening.
 
+mod answers;
 mod audit;
 mod books;
 mod codec;

@@ -1,12 +1,13 @@
 //! Payments: what the writer and the readers do for [`LedgerStore`](faregate_ledger::LedgerStore). The rules are the
 //! ledger crate's; here they meet rows.
 
-use faregate_ledger::{Answer, Claim, Claimed, Effect, Payment, Step, StoreError};
+use faregate_ledger::{Claim, Claimed, Effect, Payment, PaymentState, Step, StoreError};
 use faregate_types::{PaymentId, Timestamp};
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Params, params};
 
+use super::answers;
 use super::books::{self, End};
-use super::codec::{self, PAYMENT_COLUMNS};
+use super::codec::{self, LISTED_COLUMNS, PAYMENT_COLUMNS};
 use super::fault::Fault;
 use super::limits;
 
@@ -15,14 +16,92 @@ const PAYMENT_TABLES: &str =
 
 /// Makes a payment usable once and reserves its transfer.
 pub(super) fn claim(conn: &Connection, claim: Claim) -> Result<Claimed, Fault> {
-    if let Some((known, _)) = find(conn, &claim.id)?
-        && let Some(verdict) = known.verdict(&claim.fingerprint)
-    {
-        return Ok(verdict);
+    let released = match find(conn, &claim.id)? {
+        Some((known, _)) if known.state == PaymentState::Released => Some(known.claim),
+        Some((known, _)) => {
+            return known
+                .verdict(&claim.fingerprint)
+                .ok_or(Fault::Damaged("a payment without a verdict"));
+        }
+        None => None,
+    };
+    if let Some(refused) = keyed(conn, &claim)? {
+        return Ok(refused);
+    }
+    if is_too_much(conn, &claim)? {
+        return Ok(Claimed::Exposed);
     }
     let transfer = books::reserve(conn, &claim.id, &claim.transfer, claim.at)?;
-    insert(conn, &Payment::reserved(claim), transfer)?;
+    if let Some(released) = released {
+        forget(conn, &released)?;
+    }
+    let payment = Payment::reserved(claim);
+    insert(conn, &payment, transfer)?;
+    name(conn, &payment.claim)?;
+    if payment.is_exposed() {
+        books::expose(conn, &payment.claim.transfer, true)?;
+    }
     Ok(Claimed::Won)
+}
+
+/// What the payer's key says against this claim.
+fn keyed(conn: &Connection, claim: &Claim) -> Result<Option<Claimed>, Fault> {
+    let Some(named) = &claim.idempotency else {
+        return Ok(None);
+    };
+    let first: Option<[u8; 32]> = conn
+        .prepare_cached("SELECT payment FROM idempotency WHERE account = ?1 AND key = ?2")?
+        .query_row(
+            params![claim.transfer.debit.as_str(), named.key.as_str()],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let Some(first) = first.map(codec::id).filter(|first| *first != claim.id) else {
+        return Ok(None);
+    };
+    let (first, _) = find(conn, &first)?.ok_or(Fault::Damaged("a key of no payment"))?;
+    Ok(first.keyed(&named.request))
+}
+
+/// Makes the payer's key stand for this payment.
+fn name(conn: &Connection, claim: &Claim) -> Result<(), Fault> {
+    if let Some(named) = &claim.idempotency {
+        conn.prepare_cached(
+            "INSERT INTO idempotency (account, key, payment) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (account, key) DO UPDATE SET payment = excluded.payment",
+        )?
+        .execute(params![
+            claim.transfer.debit.as_str(),
+            named.key.as_str(),
+            claim.id.as_bytes()
+        ])?;
+    }
+    Ok(())
+}
+
+/// What was released has no key any more.
+fn forget(conn: &Connection, claim: &Claim) -> Result<(), Fault> {
+    if let Some(named) = &claim.idempotency {
+        conn.prepare_cached(
+            "DELETE FROM idempotency WHERE account = ?1 AND key = ?2 AND payment = ?3",
+        )?
+        .execute(params![
+            claim.transfer.debit.as_str(),
+            named.key.as_str(),
+            claim.id.as_bytes()
+        ])?;
+    }
+    Ok(())
+}
+
+/// True when serving this first would leave more of the payer unpaid than it may.
+fn is_too_much(conn: &Connection, claim: &Claim) -> Result<bool, Fault> {
+    let Some(max) = claim.exposure_max else {
+        return Ok(false);
+    };
+    let amount = claim.transfer.amount;
+    let out = books::exposure(conn, &claim.transfer.debit, amount.asset())?;
+    Ok(out.checked_add(amount.value()).is_none_or(|sum| sum > max))
 }
 
 /// Applies a step and moves the money.
@@ -32,20 +111,29 @@ pub(super) fn advance(
     step: Step,
     at: Timestamp,
 ) -> Result<Payment, Fault> {
-    let (mut payment, transfer) = find(conn, &id)?.ok_or(StoreError::NotFound)?;
+    let (mut payment, mut seq) = find(conn, &id)?.ok_or(StoreError::NotFound)?;
+    let (was_exposed, undone) = (payment.is_exposed(), payment.transaction.clone());
     let effect = payment.apply(step, at)?;
+    let transfer = &payment.claim.transfer;
     match effect {
         Effect::Repeated => return Ok(payment),
         Effect::Noted => {}
-        Effect::Post => books::finish(conn, transfer, &payment.claim.transfer, End::Posted, at)?,
-        Effect::Void => books::finish(conn, transfer, &payment.claim.transfer, End::Voided, at)?,
+        Effect::Post => books::finish(conn, seq, transfer, End::Posted, at)?,
+        Effect::Void => books::finish(conn, seq, transfer, End::Voided, at)?,
         Effect::Keep => {
             if let Some(answer) = &payment.answer {
-                keep(conn, &id, answer)?;
+                answers::keep(conn, &id, answer, at)?;
             }
         }
+        Effect::Unpost => {
+            books::reverse(conn, seq, transfer, undone.as_deref(), at)?;
+            seq = books::reserve(conn, &id, transfer, at)?;
+        }
     }
-    update(conn, &payment)?;
+    if payment.is_exposed() != was_exposed {
+        books::expose(conn, transfer, payment.is_exposed())?;
+    }
+    update(conn, &payment, seq)?;
     Ok(payment)
 }
 
@@ -68,7 +156,19 @@ pub(super) fn open(conn: &Connection, limit: u32) -> Result<Vec<Payment>, Fault>
     list(
         conn,
         &format!(
-            "SELECT {PAYMENT_COLUMNS} FROM {PAYMENT_TABLES} WHERE p.state IN ('reserved', 'broadcast') \
+            "SELECT {LISTED_COLUMNS} FROM {PAYMENT_TABLES} WHERE p.state IN ('reserved', 'broadcast') \
+             ORDER BY p.changed_at, p.transfer LIMIT ?1"
+        ),
+        [limit.min(limits::PAGE_ROWS)],
+    )
+}
+
+/// Settled payments that are not final, oldest change first.
+pub(super) fn unfinal(conn: &Connection, limit: u32) -> Result<Vec<Payment>, Fault> {
+    list(
+        conn,
+        &format!(
+            "SELECT {LISTED_COLUMNS} FROM {PAYMENT_TABLES} WHERE p.state = 'settled' AND p.final_at IS NULL \
              ORDER BY p.changed_at, p.transfer LIMIT ?1"
         ),
         [limit.min(limits::PAGE_ROWS)],
@@ -80,7 +180,7 @@ pub(super) fn recent(conn: &Connection, limit: u32) -> Result<Vec<Payment>, Faul
     list(
         conn,
         &format!(
-            "SELECT {PAYMENT_COLUMNS} FROM {PAYMENT_TABLES} ORDER BY p.claimed_at DESC, p.transfer DESC LIMIT ?1"
+            "SELECT {LISTED_COLUMNS} FROM {PAYMENT_TABLES} ORDER BY p.claimed_at DESC, p.transfer DESC LIMIT ?1"
         ),
         [limit.min(limits::PAGE_ROWS)],
     )
@@ -100,12 +200,14 @@ fn list(conn: &Connection, sql: &str, params: impl Params) -> Result<Vec<Payment
 fn insert(conn: &Connection, payment: &Payment, transfer: i64) -> Result<(), Fault> {
     let claim = &payment.claim;
     conn.prepare_cached(
-        "INSERT INTO payment (id, rail, fingerprint, state, transfer, route, evidence, claimed_at, changed_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
+        "INSERT INTO payment (id, rail, fingerprint, state, transfer, route, evidence, claimed_at, changed_at, \
+         exposure_max, idempotency_key, request) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
          ON CONFLICT (id) DO UPDATE SET \
          rail = excluded.rail, fingerprint = excluded.fingerprint, state = excluded.state, \
          transfer = excluded.transfer, route = excluded.route, evidence = excluded.evidence, \
-         transaction_ref = NULL, failure = NULL, \
+         transaction_ref = NULL, failure = NULL, exposure_max = excluded.exposure_max, \
+         idempotency_key = excluded.idempotency_key, request = excluded.request, \
          claimed_at = excluded.claimed_at, changed_at = excluded.changed_at",
     )?
     .execute(params![
@@ -118,14 +220,21 @@ fn insert(conn: &Connection, payment: &Payment, transfer: i64) -> Result<(), Fau
         claim.evidence,
         codec::secs(claim.at),
         codec::secs(payment.changed_at),
+        claim.exposure_max.map(|max| max.to_string()),
+        claim.idempotency.as_ref().map(|named| named.key.as_str()),
+        claim
+            .idempotency
+            .as_ref()
+            .map(|named| named.request.as_bytes()),
     ])?;
     Ok(())
 }
 
 /// Writes what a step may change.
-fn update(conn: &Connection, payment: &Payment) -> Result<(), Fault> {
+fn update(conn: &Connection, payment: &Payment, transfer: i64) -> Result<(), Fault> {
     conn.prepare_cached(
-        "UPDATE payment SET state = ?2, transaction_ref = ?3, failure = ?4, changed_at = ?5 WHERE id = ?1",
+        "UPDATE payment SET state = ?2, transaction_ref = ?3, failure = ?4, changed_at = ?5, final_at = ?6, \
+         transfer = ?7 WHERE id = ?1",
     )?
     .execute(params![
         payment.claim.id.as_bytes(),
@@ -133,17 +242,9 @@ fn update(conn: &Connection, payment: &Payment) -> Result<(), Fault> {
         payment.transaction,
         payment.failure.map(|code| code.as_str()),
         codec::secs(payment.changed_at),
+        payment.final_at.map(codec::secs),
+        transfer,
     ])?;
-    Ok(())
-}
-
-fn keep(conn: &Connection, id: &PaymentId, answer: &Answer) -> Result<(), Fault> {
-    let headers = codec::headers_to_bytes(&answer.headers)
-        .ok_or(Fault::Damaged("headers above four gigabytes"))?;
-    conn.prepare_cached(
-        "INSERT INTO answer (payment, status, headers, body) VALUES (?1, ?2, ?3, ?4)",
-    )?
-    .execute(params![id.as_bytes(), answer.status, headers, answer.body])?;
     Ok(())
 }
 

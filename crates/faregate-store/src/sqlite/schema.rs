@@ -22,7 +22,10 @@ pub(super) struct Schema {
 pub(super) const LEDGER: Schema = Schema {
     name: "ledger",
     application_id: i32::from_be_bytes(*b"FGLD"),
-    migrations: &[include_str!("migrations/ledger/0001_payments.sql")],
+    migrations: &[
+        include_str!("migrations/ledger/0001_payments.sql"),
+        include_str!("migrations/ledger/0002_finality.sql"),
+    ],
 };
 
 /// The books of a payer.

@@ -58,6 +58,8 @@ pub(crate) fn claim(number: u64) -> Claim {
         route: "GET /joke".into(),
         evidence: b"evidence".to_vec(),
         at: at(number),
+        exposure_max: None,
+        idempotency: None,
     }
 }
 

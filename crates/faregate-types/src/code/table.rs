@@ -162,6 +162,7 @@ codes! {
     PaymentRequired "payment_required" [] Payer Retry::Never, 402, "this resource has to be paid for";
     PaymentInFlight "payment_in_flight" [] Payer Retry::AfterSecs(1), 409, "a request with this credential is being worked on";
     PaymentConflict "payment_conflict" [] Payer Retry::Never, 409, "this credential was used for another request";
+    IdempotencyConflict "idempotency_conflict" [] Payer Retry::Never, 409, "this idempotency key was used for another request";
     PaymentAlreadyUsed "payment_already_used" [] Payer Retry::Never, 402, "this payment was used before and its answer is no longer kept";
     PaymentUnknown "payment_unknown" [] Peer Retry::AfterSecs(2), 503, "nobody can say yet whether the money moved";
     NoMatchingRequirements "no_matching_requirements" [] Payer Retry::Never, 402,

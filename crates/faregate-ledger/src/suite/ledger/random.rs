@@ -1,13 +1,15 @@
 //! Chance: many events in any order, and the books are what the payments add up to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::U256;
-use faregate_types::{Amount, AssetId, PaymentId, Timestamp};
+use faregate_types::{Amount, AssetId, IdempotencyKey, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
-use super::{answer, fail};
-use crate::suite::kit::{Bench, Chance, asset, at, claim, id, other_request, payee, payer};
+use super::{answer, fail, serve};
+use crate::suite::kit::{
+    Bench, Chance, asset, at, claim, id, named, on_credit, other_request, payee, payer,
+};
 use crate::{
     AccountId, Balance, Claim, Claimed, Effect, LedgerStore, Payment, PaymentState, Step,
     StoreError,
@@ -16,7 +18,7 @@ use crate::{
 /// Something that may happen to one of a few payments.
 #[derive(Clone, Debug)]
 enum Event {
-    Claim(Claim),
+    Claim(Box<Claim>),
     Step(PaymentId, Step, Timestamp),
 }
 
@@ -24,7 +26,7 @@ impl Event {
     /// An event at one of six payments, of which one is new now and then: old ones end and nothing moves them any more.
     fn any(chance: &mut Chance, secs: u64, first: u64) -> Self {
         let number = first + chance.below(6);
-        let step = match chance.below(10) {
+        let step = match chance.below(14) {
             0..=3 => {
                 let mut claim = other_request(claim(number), chance.below(2));
                 claim.at = at(secs);
@@ -32,7 +34,14 @@ impl Event {
                 claim.transfer.credit = payee(chance.below(2));
                 claim.transfer.amount =
                     Amount::new(U256::from(1 + chance.below(1000)), asset(chance.below(2)));
-                return Self::Claim(claim);
+                if chance.below(2) == 0 {
+                    claim = on_credit(claim, 2_000);
+                }
+                if chance.below(3) == 0 {
+                    let key = ["a", "b"][usize::from(chance.below(2) == 0)];
+                    claim = named(claim, key, chance.below(2));
+                }
+                return Self::Claim(Box::new(claim));
             }
             4 => Step::Broadcast {
                 transaction: format!("0x{}", chance.below(3)).into(),
@@ -40,6 +49,9 @@ impl Event {
             5 => Step::Settle { transaction: None },
             6 => fail(),
             7 | 8 => Step::Release,
+            9 => Step::Finalize,
+            10 => Step::Reopen,
+            11 | 12 => serve(),
             _ => Step::Keep { answer: answer() },
         };
         Self::Step(id(number), step, at(secs))
@@ -68,6 +80,45 @@ fn tally<'a>(
         }
     }
     books
+}
+
+/// What the rules say to a claim, given every payment there is: see [`LedgerStore::claim`].
+fn judge(
+    model: &BTreeMap<PaymentId, Payment>,
+    keys: &BTreeMap<(AccountId, IdempotencyKey), PaymentId>,
+    claim: &Claim,
+) -> Claimed {
+    let known = model.get(&claim.id).cloned();
+    if let Some(verdict) = known.and_then(|payment| payment.verdict(&claim.fingerprint)) {
+        return verdict;
+    }
+    let (payer, asset) = (&claim.transfer.debit, claim.transfer.amount.asset());
+    if let Some(own) = &claim.idempotency
+        && let Some(first) = keys.get(&(payer.clone(), own.key.clone()))
+        && *first != claim.id
+        && let Some(verdict) = model[first].clone().keyed(&own.request)
+    {
+        return verdict;
+    }
+    let exposed = exposed(model.values(), payer, asset);
+    match claim.exposure_max {
+        Some(max) if exposed + claim.transfer.amount.value() > max => Claimed::Exposed,
+        Some(_) | None => Claimed::Won,
+    }
+}
+
+/// What a payer owes or may come to owe.
+fn exposed<'a>(
+    payments: impl IntoIterator<Item = &'a Payment>,
+    payer: &AccountId,
+    asset: AssetId,
+) -> U256 {
+    payments
+        .into_iter()
+        .filter(|payment| payment.is_exposed())
+        .map(|payment| &payment.claim.transfer)
+        .filter(|transfer| transfer.debit == *payer && transfer.amount.asset() == asset)
+        .fold(U256::ZERO, |sum, transfer| sum + transfer.amount.value())
 }
 
 /// Every balance and every total is what the payments add up to.
@@ -100,21 +151,24 @@ pub async fn any_sequence_agrees_with_the_rules<S: LedgerStore>(bench: &Bench<S>
     let store = &*bench.store;
     let mut chance = Chance::new(402);
     let mut model = BTreeMap::<PaymentId, Payment>::new();
-    let mut moves = 0;
-    for secs in 0..250 {
+    let mut keys = BTreeMap::new();
+    let (mut moves, mut seen) = (0, BTreeSet::new());
+    for secs in 0..600 {
         match Event::any(&mut chance, secs, secs / 8) {
             Event::Claim(claim) => {
-                let known = model.get(&claim.id).cloned();
-                let expected = known
-                    .and_then(|payment| payment.verdict(&claim.fingerprint))
-                    .unwrap_or(Claimed::Won);
+                let expected = judge(&model, &keys, &claim);
+                seen.insert(format!("{expected:?}").split('(').next().map(str::to_owned));
                 assert_eq!(
-                    store.claim(claim.clone()).await,
+                    store.claim((*claim).clone()).await,
                     Ok(expected.clone()),
                     "event {secs}"
                 );
                 if expected == Claimed::Won {
-                    model.insert(claim.id, Payment::reserved(claim));
+                    keys.retain(|_, first| *first != claim.id);
+                    if let Some(own) = &claim.idempotency {
+                        keys.insert((claim.transfer.debit.clone(), own.key.clone()), claim.id);
+                    }
+                    model.insert(claim.id, Payment::reserved(*claim));
                 }
             }
             Event::Step(id, step, at) => {
@@ -133,7 +187,14 @@ pub async fn any_sequence_agrees_with_the_rules<S: LedgerStore>(bench: &Bench<S>
         }
         let payments: Vec<Payment> = model.values().cloned().collect();
         assert_tally(store, &payments).await;
+        for number in 0..3 {
+            assert_eq!(
+                store.exposure(payer(number), asset(0)).await,
+                Ok(exposed(&payments, &payer(number), asset(0)))
+            );
+        }
     }
+    assert_eq!(seen.len(), 7, "every verdict was seen: {seen:?}");
     assert!(moves > 20, "the sequence moved money {moves} times");
 }
 
@@ -151,7 +212,7 @@ pub async fn books_balance_under_any_interleaving<S: LedgerStore>(bench: &Bench<
                 |store, event| -> BoxFuture<'_, Option<StoreError>> {
                     Box::pin(async move {
                         match event {
-                            Event::Claim(claim) => store.claim(claim).await.err(),
+                            Event::Claim(claim) => store.claim(*claim).await.err(),
                             Event::Step(id, step, at) => store.advance(id, step, at).await.err(),
                         }
                     })
