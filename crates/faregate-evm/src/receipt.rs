@@ -66,7 +66,12 @@ pub(crate) async fn confirmed(
         return Ok(None);
     };
     let head = rpc.head().await?;
-    Ok(is_deep(receipt.block_number, head, confirmations).then_some(receipt))
+    if !is_deep(receipt.block_number, head, confirmations) {
+        return Ok(None);
+    }
+    // A reorganisation between the two questions makes a block look deep that is not there any more.
+    let again = rpc.receipt(hash).await?;
+    Ok(again.filter(|again| again.block_number == receipt.block_number))
 }
 
 /// True when at least so many blocks follow a block.
