@@ -2,7 +2,7 @@
 
 use crate::case::Case;
 use crate::judge::Heard;
-use crate::x402::{header, money, route, schema, signing, words};
+use crate::x402::{extension, header, money, route, schema, signing, words};
 
 /// Cases that are run the same way.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +52,8 @@ pub const KINDS: &[Kind] = &[
     pure("v1.error_reasons", words::reasons),
     pure("v1.network_chain_ids", words::networks),
     pure("v1.route_match", route::v1),
+    pure("payment_identifier", extension::identifier),
+    pure("extension_echo", extension::echo),
     on_chain("facilitator.chain_state"),
     on_chain("facilitator.verify.eip3009"),
     on_chain("facilitator.verify.v1"),

@@ -57,6 +57,8 @@ kinds! {
     vectors_v1_error_reasons runs "v1.error_reasons";
     vectors_v1_network_chain_ids runs "v1.network_chain_ids";
     vectors_v1_route_match runs "v1.route_match";
+    vectors_payment_identifier runs "payment_identifier";
+    vectors_extension_echo runs "extension_echo";
     vectors_facilitator_chain_state runs "facilitator.chain_state";
     vectors_facilitator_verify_eip3009 runs "facilitator.verify.eip3009";
     vectors_facilitator_verify_v1 runs "facilitator.verify.v1";

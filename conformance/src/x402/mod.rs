@@ -1,6 +1,7 @@
 //! The runners of the x402 recordings, by what they look at.
 
 mod desk;
+pub mod extension;
 pub mod facilitator;
 pub mod header;
 pub mod money;

@@ -12,6 +12,7 @@
 //! them into checked values.
 
 pub mod exact;
+pub mod extension;
 mod facilitator;
 pub mod header;
 mod request;
