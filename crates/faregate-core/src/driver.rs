@@ -11,13 +11,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use faregate_ledger::{Answer, Claimed, Idempotency, LedgerStore, Payment, Step, Transfer};
-use faregate_types::{Code, Fingerprint, IdempotencyKey, PaymentId, RailName, Refusal};
+use faregate_types::{
+    Code, Fingerprint, IdempotencyKey, IdempotencyKeyError, PaymentId, RailName, Refusal,
+};
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
 
 use crate::books::Books;
 use crate::live::{Live, LiveGuard};
-use crate::offer::Offer;
+use crate::offer::{Identifier, Offer};
 use crate::port::{Away, Clock, SettleOutcome, Settlement, Unknown};
 use crate::rail::{Challenge, Credential, Headers, Presented, Rail, Reading};
 
@@ -183,6 +185,21 @@ impl Till {
             .map(|rail| rail.read(headers))
             .find(|reading| !matches!(reading, Reading::Nothing))
             .unwrap_or(Reading::Nothing)
+    }
+
+    /// The payer's own name for the purchase, if the offer takes names and the credential holds one. Pure.
+    ///
+    /// # Errors
+    /// [`IdempotencyKeyError`] for a name that is none.
+    pub fn key(
+        &self,
+        offer: &Offer,
+        credential: &Credential,
+    ) -> Result<Option<IdempotencyKey>, IdempotencyKeyError> {
+        match self.rail(credential.rail()) {
+            Some(rail) if offer.identifier() != Identifier::Off => rail.key(credential),
+            _ => Ok(None),
+        }
     }
 
     /// Every rail's challenge for the offer, put together. The plain "payment required" is made once per offer.

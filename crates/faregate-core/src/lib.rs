@@ -32,7 +32,7 @@ pub mod settler;
 
 pub use driver::{Outcome, Owed, Paid, Sale, Served, Settling, Till};
 pub use machine::SettlePolicy;
-pub use offer::{Ask, Offer, OfferError, Payee, Resource};
+pub use offer::{Ask, Identifier, Offer, OfferError, Payee, Resource};
 pub use port::{
     Away, Clock, Facilitator, Finality, SettleOutcome, Settlement, Trail, Unknown, Verdict,
 };

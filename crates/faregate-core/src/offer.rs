@@ -17,7 +17,22 @@ pub struct Offer {
     policy: SettlePolicy,
     max_timeout_secs: u64,
     exposures: Vec<Amount>,
+    identifier: Identifier,
     pub(crate) unpaid: OnceLock<Challenge>,
+}
+
+/// Whether payers name their purchases (x402 extension `payment-identifier`), so that a repetition buys nothing twice even
+/// when it comes with another payment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "there is no fourth")]
+pub enum Identifier {
+    /// It is not offered. An `Idempotency-Key` header counts all the same.
+    #[default]
+    Off,
+    /// They may.
+    Optional,
+    /// They have to.
+    Required,
 }
 
 /// The thing that is sold.
@@ -101,6 +116,7 @@ impl Offer {
             policy,
             max_timeout_secs,
             exposures: Vec::new(),
+            identifier: Identifier::Off,
             unpaid: OnceLock::new(),
         })
     }
@@ -111,6 +127,14 @@ impl Offer {
     pub fn with_exposure_max(mut self, max: Amount) -> Self {
         self.exposures.retain(|known| known.asset() != max.asset());
         self.exposures.push(max);
+        self.unpaid = OnceLock::new();
+        self
+    }
+
+    /// The same offer with another rule about names of purchases.
+    #[must_use]
+    pub fn with_identifier(mut self, identifier: Identifier) -> Self {
+        self.identifier = identifier;
         self.unpaid = OnceLock::new();
         self
     }
@@ -128,6 +152,7 @@ impl Offer {
             policy: self.policy,
             max_timeout_secs: self.max_timeout_secs,
             exposures: self.exposures.clone(),
+            identifier: self.identifier,
             unpaid: OnceLock::new(),
         }
     }
@@ -154,6 +179,12 @@ impl Offer {
     #[must_use]
     pub const fn policy(&self) -> SettlePolicy {
         self.policy
+    }
+
+    /// Whether payers name their purchases.
+    #[must_use]
+    pub const fn identifier(&self) -> Identifier {
+        self.identifier
     }
 
     /// How much of one payer may be served and not paid, if a payment in this asset may be at all.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use faregate_ledger::{Payment, Transfer};
-use faregate_types::{PaymentId, RailName, Refusal, Timestamp};
+use faregate_types::{
+    IdempotencyKey, IdempotencyKeyError, PaymentId, RailName, Refusal, Timestamp,
+};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
@@ -42,6 +44,14 @@ pub trait Rail: Send + Sync + 'static {
     /// # Errors
     /// A [`Refusal`] when it pays for something else.
     fn present(&self, credential: &Credential, offer: &Offer) -> Result<Presented, Refusal>;
+
+    /// The payer's own name for the purchase, if the credential holds one. Pure.
+    ///
+    /// # Errors
+    /// [`IdempotencyKeyError`] for a name that is none.
+    fn key(&self, _credential: &Credential) -> Result<Option<IdempotencyKey>, IdempotencyKeyError> {
+        Ok(None)
+    }
 
     /// Decides whether the payment would settle now: signature, time, funds. Reads only.
     fn verify<'a>(&'a self, presented: &'a Presented) -> BoxFuture<'a, Result<(), VerifyError>>;

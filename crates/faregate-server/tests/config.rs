@@ -362,6 +362,31 @@ const MISTAKES: &[Case] = &[
     ),
     (
         9,
+        "price = \"$1\"\nsettle = \"background\"",
+        &[("missing_key", 7)],
+    ),
+    (
+        9,
+        "price = \"$1\"\nsettle = \"background\"\nexposure_max = \"$0.50\"",
+        &[("invalid_value", 11)],
+    ),
+    (
+        9,
+        "price = \"$1\"\nsettle = \"background\"\nexposure_max = \"2 EURC\"",
+        &[("invalid_price", 11)],
+    ),
+    (
+        9,
+        "price = \"$1\"\nexposure_max = \"$5\"",
+        &[("contradiction", 10)],
+    ),
+    (
+        9,
+        "price = \"$1\"\npayment_identifier = \"maybe\"",
+        &[("invalid_value", 10)],
+    ),
+    (
+        9,
         "price = \"$1\"\nwebsocket = \"yes\"",
         &[("wrong_type", 10)],
     ),

@@ -1,5 +1,7 @@
 //! Keeping answers for copies of the request.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use faregate_core::Sale;
@@ -12,6 +14,7 @@ use tracing::Instrument;
 
 use crate::layer::Settings;
 use crate::limits::{DRAIN_TIMEOUT, KEEP_FIRST_WAIT, STREAM_FRAMES_MAX};
+use crate::metrics::Meter;
 use crate::respond;
 
 /// Keeps a whole answer before it leaves.
@@ -37,6 +40,7 @@ pub(crate) async fn while_streaming(
     status: StatusCode,
     headers: &HeaderMap,
     mut body: Body,
+    meter: &Arc<Meter>,
     settings: &Settings,
 ) -> Body {
     let bytes_max = settings.kept_bytes_max;
@@ -45,6 +49,7 @@ pub(crate) async fn while_streaming(
         .exact()
         .and_then(|length| usize::try_from(length).ok());
     if status == StatusCode::SWITCHING_PROTOCOLS || known.is_some_and(|length| length > bytes_max) {
+        meter.sent(known.unwrap_or_default());
         put(sale, status, headers, None).await;
         return body;
     }
@@ -53,6 +58,7 @@ pub(crate) async fn while_streaming(
         match timeout(KEEP_FIRST_WAIT, read(&mut body, &mut so_far)).await {
             Ok(Ok(())) => {
                 let whole = so_far.freeze();
+                meter.sent(whole.len());
                 now(sale, status, headers, &whole, bytes_max).await;
                 return Body::from(whole);
             }
@@ -63,6 +69,7 @@ pub(crate) async fn while_streaming(
     let (sender, receiver) = mpsc::channel(STREAM_FRAMES_MAX);
     let first = so_far.clone().freeze();
     let pump = Pump {
+        meter: Arc::clone(meter),
         sale: Some(sale),
         status,
         headers: headers.clone(),
@@ -100,6 +107,7 @@ type Piece = Result<Frame<Bytes>, axum::Error>;
 
 /// Carries a body from the service to the payer and into the books.
 struct Pump {
+    meter: Arc<Meter>,
     sale: Option<Sale>,
     status: StatusCode,
     headers: HeaderMap,
@@ -110,6 +118,7 @@ struct Pump {
 impl Pump {
     /// `first` was read, and noted, before it was known that the body takes its time.
     async fn run(mut self, first: Bytes, mut body: Body, payer: mpsc::Sender<Piece>) {
+        self.meter.sent(first.len());
         if !first.is_empty() && payer.send(Ok(Frame::data(first))).await.is_err() {
             self.drain(body).await;
             return;
@@ -128,6 +137,9 @@ impl Pump {
             match &piece {
                 Ok(frame) => self.note(frame).await,
                 Err(_) => self.sale = None,
+            }
+            if let Some(data) = piece.as_ref().ok().and_then(Frame::data_ref) {
+                self.meter.sent(data.len());
             }
             let broken = piece.is_err();
             if payer.send(piece).await.is_err() {

@@ -44,14 +44,17 @@
 mod cors;
 mod extract;
 mod keep;
+mod key;
 mod layer;
 pub mod limits;
+mod metrics;
 mod price;
 mod purchase;
 pub mod respond;
 mod service;
 pub mod upgrade;
 
+pub use self::metrics::describe_metrics;
 pub use cors::Cors;
 pub use extract::{NotPaid, Paid};
 pub use layer::{NoRail, PaywallLayer, Purchases};

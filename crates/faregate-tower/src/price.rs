@@ -5,12 +5,14 @@ use std::sync::{Arc, OnceLock};
 use faregate_core::Offer;
 use http::request::Parts;
 
+use crate::metrics::Meter;
 use crate::respond::Prepared;
 
 /// An offer with its 402 answer, made once.
 #[derive(Debug)]
 pub struct Priced {
     offer: Offer,
+    pub(crate) meter: Arc<Meter>,
     pub(crate) prepared: OnceLock<Prepared>,
 }
 
@@ -18,8 +20,20 @@ impl Priced {
     /// An offer to be shared by all requests for it.
     #[must_use]
     pub fn new(offer: Offer) -> Arc<Self> {
+        let meter = Arc::new(Meter::new(offer.route()));
         Arc::new(Self {
             offer,
+            meter,
+            prepared: OnceLock::new(),
+        })
+    }
+
+    /// The same offer for another URL, counted together with this one.
+    #[must_use]
+    pub fn at(&self, url: impl Into<Box<str>>) -> Arc<Self> {
+        Arc::new(Self {
+            offer: self.offer.at(url),
+            meter: Arc::clone(&self.meter),
             prepared: OnceLock::new(),
         })
     }

@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -10,7 +11,7 @@ use faregate_core::rail::Headers;
 use faregate_core::{
     Credential, Outcome, Owed, Paid as CorePaid, Sale, Served, SettlePolicy, Till,
 };
-use faregate_types::{Code, Fingerprint, Problem};
+use faregate_types::{Code, Fingerprint, IdempotencyKey, Problem};
 use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderMap, Request, StatusCode};
@@ -22,7 +23,9 @@ use tracing::Instrument;
 
 use crate::extract::Paid;
 use crate::keep;
+use crate::key;
 use crate::layer::Settings;
+use crate::metrics::{Ended, Meter};
 use crate::price::Priced;
 use crate::respond;
 
@@ -65,6 +68,20 @@ where
     /// of these.
     pub(crate) async fn run(self, head: Parts, body: Body) -> Result<Response, S::Error> {
         let settings = Arc::clone(&self.settings);
+        let meter = Arc::clone(&self.priced.meter);
+        let malformed = |about: &Problem| {
+            meter.ended(Ended::Malformed);
+            Ok(problem(about, &settings, &head.headers))
+        };
+        let key = match key::of(
+            &self.till,
+            self.priced.offer(),
+            &self.credential,
+            &head.headers,
+        ) {
+            Ok(key) => key,
+            Err(about) => return malformed(&about),
+        };
         let reading = read_whole(body, settings.request_body_bytes_max);
         let body = match timeout(settings.serve_timeout, reading)
             .await
@@ -72,43 +89,43 @@ where
         {
             Ok(body) => body,
             Err(BodyError::Late) => {
-                return Ok(problem(
-                    &Problem::new(Code::RequestTimeout),
-                    &settings,
-                    &head.headers,
-                ));
+                return malformed(&Problem::new(Code::RequestTimeout));
             }
             Err(BodyError::TooLarge) => {
-                return Ok(problem(
-                    &Problem::new(Code::BodyTooLarge),
-                    &settings,
-                    &head.headers,
-                ));
+                return malformed(&Problem::new(Code::BodyTooLarge));
             }
             Err(BodyError::Broken) => {
                 let about = Problem::new(Code::BadRequest)
                     .detail("the body broke off; nothing was charged");
-                return Ok(problem(&about, &settings, &head.headers));
+                return malformed(&about);
             }
         };
         let asked = head.headers.clone();
         let purchase = settings.purchases.enter();
         let task = async move {
-            let answer = self.sell(head, body).await;
-            drop(purchase);
+            let in_progress = self.priced.meter.purchase();
+            let answer = self.sell(head, body, key).await;
+            drop((purchase, in_progress));
             answer
         };
         let task = tokio::spawn(task.in_current_span());
         match task.await {
             Ok(answer) => answer,
             Err(error) => {
+                meter.ended(Ended::Panicked);
                 tracing::error!(%error, "a purchase ended in a panic; its credential can be sent again");
                 Ok(problem(&Problem::new(Code::Internal), &settings, &asked))
             }
         }
     }
 
-    async fn sell(self, head: Parts, body: Bytes) -> Result<Response, S::Error> {
+    async fn sell(
+        self,
+        head: Parts,
+        body: Bytes,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Response, S::Error> {
+        let started = Instant::now();
         let Self {
             inner,
             till,
@@ -119,7 +136,8 @@ where
         let asked = head.headers.clone();
         let fingerprint = fingerprint(priced.offer().route(), &head, &body);
         let policy = priced.offer().policy();
-        let serving = Arc::clone(&settings);
+        let meter = Arc::clone(&priced.meter);
+        let serving = (Arc::clone(&settings), Arc::clone(&meter));
         let serve = move |paid: CorePaid| {
             serve(
                 inner,
@@ -135,11 +153,13 @@ where
                 priced.offer(),
                 &credential,
                 fingerprint,
-                None,
+                key,
                 sleep(settings.copy_wait),
                 serve,
             )
             .await;
+        meter.ended(Ended::of(&outcome));
+        meter.purchase_took(started);
         let cors = &settings.cors;
         Ok(match outcome {
             Outcome::Unpaid { challenge, .. } => {
@@ -152,12 +172,12 @@ where
                 response,
                 receipt,
                 sale,
-            } => return sold(response, receipt, sale, &settings, &asked).await,
+            } => return sold(response, receipt, sale, &meter, &settings, &asked).await,
             Outcome::Owed {
                 response,
                 receipt,
                 owed,
-            } => lent(response, receipt, owed, &settings, &asked).await,
+            } => lent(response, receipt, owed, &meter, &settings, &asked).await,
             Outcome::NotSold(answer) => return not_sold(answer, &settings, &asked),
             Outcome::Pending { unknown, receipt } => {
                 respond::pending(&unknown, receipt, cors, &asked)
@@ -195,7 +215,7 @@ async fn serve<S, R>(
     mut request: Request<Body>,
     paid: CorePaid,
     policy: SettlePolicy,
-    settings: Arc<Settings>,
+    (settings, meter): (Arc<Settings>, Arc<Meter>),
 ) -> Served<Answered<S::Error>>
 where
     S: Service<Request<Body>, Response = http::Response<R>>,
@@ -203,6 +223,7 @@ where
     R::Error: Into<BoxError>,
 {
     let longest = settings.serve_timeout;
+    let started = Instant::now();
     request.extensions_mut().insert(Paid::from(paid));
     let answer = async move {
         let response = match inner.call(request).await {
@@ -219,7 +240,9 @@ where
             }
         }
     };
-    match timeout(longest, AssertUnwindSafe(answer).catch_unwind()).await {
+    let answer = timeout(longest, AssertUnwindSafe(answer).catch_unwind()).await;
+    meter.service_took(started);
+    match answer {
         Ok(Ok(served)) => served,
         Ok(Err(_panic)) => {
             tracing::error!("a service panicked while serving a payment");
@@ -251,12 +274,14 @@ async fn sold<E>(
     answer: Answered<E>,
     receipt: Headers,
     sale: Sale,
+    meter: &Arc<Meter>,
     settings: &Settings,
     asked: &HeaderMap,
 ) -> Result<Response, E> {
     let mut response = match answer {
         Answered::Whole(mut head, body) => {
             respond::sold(&mut head.headers, receipt);
+            meter.sent(body.len());
             keep::now(
                 sale,
                 head.status,
@@ -273,7 +298,7 @@ async fn sold<E>(
             let body = if owes_an_answer(head.status) {
                 body
             } else {
-                keep::while_streaming(sale, head.status, &head.headers, body, settings).await
+                keep::while_streaming(sale, head.status, &head.headers, body, meter, settings).await
             };
             Response::from_parts(head, body)
         }
@@ -288,6 +313,7 @@ async fn lent<E>(
     answer: Answered<E>,
     receipt: Headers,
     owed: Owed,
+    meter: &Meter,
     settings: &Settings,
     asked: &HeaderMap,
 ) -> Response {
@@ -304,6 +330,7 @@ async fn lent<E>(
         Ok(settling) => settling,
         Err(away) => return respond::away(away, &settings.cors, asked),
     };
+    meter.sent(body.len());
     let purchase = settings.purchases.enter();
     let task = async move {
         settling.run().await;

@@ -18,6 +18,7 @@ use http::{HeaderMap, HeaderName, Method, Request};
 use tower::{BoxError, Service};
 
 use crate::layer::{Settings, Shared};
+use crate::metrics::Ended;
 use crate::price::{Price, Priced, Pricing};
 use crate::purchase::Purchase;
 use crate::{respond, upgrade};
@@ -129,9 +130,15 @@ where
         match self.shared.till.read(&head.headers) {
             Reading::Nothing => match self.shared.prepared(&priced, &head.headers) {
                 Some(response) => PaywallFuture::ready(response),
-                None => self.challenge(priced, head.headers, Refusal::new(Code::PaymentRequired)),
+                None => {
+                    priced.meter.ended(Ended::Challenged);
+                    self.challenge(priced, head.headers, Refusal::new(Code::PaymentRequired))
+                }
             },
-            Reading::Malformed(refusal) => self.challenge(priced, head.headers, refusal),
+            Reading::Malformed(refusal) => {
+                priced.meter.ended(Ended::Malformed);
+                self.challenge(priced, head.headers, refusal)
+            }
             Reading::Found(credential) => {
                 let inner = self.ready_inner();
                 let Shared { till, settings, .. } = &self.shared;
@@ -187,6 +194,7 @@ impl<P> Shared<P> {
         if !upgrade::is_websocket(request) || upgrade::is_possible(priced.offer().policy()) {
             return None;
         }
+        priced.meter.ended(Ended::Malformed);
         let about = Problem::new(Code::UpgradeNotSupported)
             .detail("this route is paid for after it was served, and a WebSocket cannot be held back that long; nothing was charged");
         Some(respond::error(&about, &self.settings.cors, request))
@@ -195,9 +203,11 @@ impl<P> Shared<P> {
     /// The 402, if it was made already.
     fn prepared(&self, priced: &Priced, request: &HeaderMap) -> Option<Response> {
         let prepared = priced.prepared.get()?;
-        prepared
-            .is_for(&self.settings.cors)
-            .then(|| prepared.response(request))
+        if !prepared.is_for(&self.settings.cors) {
+            return None;
+        }
+        priced.meter.ended(Ended::Challenged);
+        Some(prepared.response(request))
     }
 }
 

@@ -9,15 +9,17 @@ use std::sync::Arc;
 use faregate_ledger::Payment;
 use faregate_types::x402::exact::ExactPayment;
 use faregate_types::x402::{
-    FacilitatorRequest, MaxTimeout, SCHEME_EXACT, SettleResponse, VersionTag, header, matches, v1,
-    v2,
+    FacilitatorRequest, MaxTimeout, SCHEME_EXACT, SettleResponse, VersionTag, extension, header,
+    matches, v1, v2,
 };
-use faregate_types::{Code, RailName, Refusal, Timestamp, TransferMethod};
+use faregate_types::{
+    Code, IdempotencyKey, IdempotencyKeyError, RailName, Refusal, Timestamp, TransferMethod,
+};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-use crate::offer::{Ask, Offer, Payee};
+use crate::offer::{Ask, Identifier, Offer, Payee};
 use crate::port::{Away, Facilitator, Finality, SettleOutcome, Trail, Unknown, Verdict};
 use crate::rail::{
     Challenge, Credential, Evidence, Headers, Presented, Rail, Reading, VerifyError,
@@ -102,6 +104,14 @@ impl Rail for X402 {
             transfer: transfer_of(&payment),
             evidence: Evidence(request.encode()),
         })
+    }
+
+    fn key(&self, credential: &Credential) -> Result<Option<IdempotencyKey>, IdempotencyKeyError> {
+        match credential.content::<Sent>() {
+            Some(Sent::V2(payload)) => extension::payment_identifier(payload.extensions.as_ref()),
+            // The first version of the protocol has no extensions.
+            Some(Sent::V1(_)) | None => Ok(None),
+        }
     }
 
     fn verify<'a>(&'a self, presented: &'a Presented) -> BoxFuture<'a, Result<(), VerifyError>> {
@@ -246,7 +256,7 @@ fn challenge(offer: &Offer, why: &Refusal) -> Result<Challenge, Away> {
         error: Some(error.to_owned()),
         resource: resource_of(offer),
         accepts: asks(offer).map(|ask| requirements_v2(offer, ask)).collect(),
-        extensions: None,
+        extensions: offered(offer),
     };
     let value = HeaderValue::from_str(&header::encode(&required)).map_err(|_| Away {
         code: Code::Internal,
@@ -270,6 +280,20 @@ fn challenge(offer: &Offer, why: &Refusal) -> Result<Challenge, Away> {
         reusable: true,
         ..Challenge::default()
     })
+}
+
+/// The extensions that the offer speaks.
+fn offered(offer: &Offer) -> Option<Map<String, Value>> {
+    let required = match offer.identifier() {
+        Identifier::Off => return None,
+        Identifier::Optional => false,
+        Identifier::Required => true,
+    };
+    let name = extension::PAYMENT_IDENTIFIER.to_owned();
+    Some(Map::from_iter([(
+        name,
+        extension::payment_identifier_offer(required),
+    )]))
 }
 
 fn resource_of(offer: &Offer) -> v2::ResourceInfo {
@@ -307,6 +331,11 @@ fn no_match() -> Refusal {
 
 /// A v2 credential pays for the ask whose requirement it accepted, member for member.
 fn match_v2(payload: &v2::PaymentPayload, offer: &Offer) -> Result<FacilitatorRequest, Refusal> {
+    if let (Some(offered), Some(echoed)) = (offered(offer), &payload.extensions)
+        && !extension::is_echo(&offered, echoed)
+    {
+        return Err(Refusal::new(Code::ExtensionEchoMismatch));
+    }
     asks(offer)
         .map(|ask| requirements_v2(offer, ask))
         .find(|own| matches(own, &payload.accepted))

@@ -108,6 +108,30 @@ fn money(
     }
 }
 
+/// An amount of this asset as money text, such as `"$1"` or `"1 USDC"`.
+pub(super) fn amount_of(
+    section: &Section<'_, '_>,
+    key: &'static str,
+    asset: &Asset,
+) -> Option<U256> {
+    let text = section.text(key)?.value;
+    let amount = MoneyText::parse(&text).and_then(|money| {
+        let same = money
+            .currency()
+            .is_none_or(|symbol| symbol == &*asset.symbol);
+        Ok((same, money.to_atomic(asset.decimals)?))
+    });
+    match amount {
+        Ok((true, amount)) => return Some(amount),
+        Ok((false, _)) => {
+            let message = format!("expected an amount in {}, like the price", asset.symbol);
+            section.fault(ConfigCode::Price, key, message);
+        }
+        Err(error) => section.fault(ConfigCode::Price, key, error.to_string()),
+    }
+    None
+}
+
 fn exact(
     table: &Section<'_, '_>,
     registry: &AssetRegistry,

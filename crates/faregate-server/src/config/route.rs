@@ -1,9 +1,9 @@
 //! `[[route]]`: what is sold, for what, and where it comes from.
 
 use faregate_core::route::{RoutePattern, RouteTable, Shadow};
-use faregate_core::{Ask, SettlePolicy};
+use faregate_core::{Ask, Identifier, SettlePolicy};
 use faregate_tower::upgrade;
-use faregate_types::{Address, ChainId};
+use faregate_types::{Address, Amount, Asset, ChainId, U256};
 use http::Method;
 use url::Url;
 
@@ -43,6 +43,10 @@ pub struct RouteOffer {
     pub asks: Vec<Ask>,
     /// When the money moves.
     pub settle: SettlePolicy,
+    /// How much of one payer may be served and not paid, for a route that is settled in the background.
+    pub exposure_max: Option<Amount>,
+    /// Whether payers name their purchases.
+    pub identifier: Identifier,
     /// What it is, for people and agents; may be empty.
     pub description: Box<str>,
     /// What comes back; may be empty.
@@ -59,8 +63,10 @@ pub(super) struct Defaults {
     pub(super) max_timeout_secs: u64,
 }
 
-const KEYS_OF_PAID_ROUTES: [&str; 6] = [
+const KEYS_OF_PAID_ROUTES: [&str; 8] = [
     "settle",
+    "exposure_max",
+    "payment_identifier",
     "network",
     "pay_to",
     "description",
@@ -220,9 +226,11 @@ fn route(
                     "expected the address that is paid, here or as gate.pay_to",
                 );
             let terms = terms(section, pattern, websocket, defaults);
+            let exposure_max = exposure_max(section, terms.as_ref(), &asset, value);
             let ask = price::ask(section, asset, value, pay_to?);
             Some(RoutePrice::Paid(RouteOffer {
                 asks: vec![ask?],
+                exposure_max: exposure_max?,
                 ..terms?
             }))
         }
@@ -242,29 +250,16 @@ fn terms(
     websocket: Option<bool>,
     defaults: &Defaults,
 ) -> Option<RouteOffer> {
-    let settle = match section
-        .text("settle")
-        .as_ref()
-        .map(|text| text.value.as_str())
-    {
-        Some("before") => Some(SettlePolicy::Before),
-        Some("after") => Some(SettlePolicy::After),
-        Some(_) => {
-            section.fault(
-                ConfigCode::Value,
-                "settle",
-                "expected \"before\" or \"after\"",
-            );
-            None
-        }
-        // A connection cannot be held back.
-        None if websocket == Some(true) => Some(SettlePolicy::Before),
-        // Reading costs little to run for nothing; anything else has effects and is paid for first.
-        None => match pattern.and_then(RoutePattern::method) {
-            Some(&Method::GET | &Method::HEAD) => Some(SettlePolicy::After),
-            _ => Some(SettlePolicy::Before),
-        },
-    };
+    let settle = settle(section, pattern, websocket);
+    let identifier = one_of(
+        section,
+        "payment_identifier",
+        [
+            ("off", Identifier::Off),
+            ("optional", Identifier::Optional),
+            ("required", Identifier::Required),
+        ],
+    );
     if websocket == Some(true) && settle.is_some_and(|policy| !upgrade::is_possible(policy)) {
         let message = "a WebSocket has to be paid for first: settle = \"before\"";
         section.fault(ConfigCode::Contradiction, "websocket", message);
@@ -291,8 +286,90 @@ fn terms(
     Some(RouteOffer {
         asks: Vec::new(),
         settle: settle?,
+        exposure_max: None,
+        identifier: identifier?.unwrap_or_default(),
         description,
         mime_type,
         max_timeout_secs,
     })
+}
+
+fn settle(
+    section: &Section<'_, '_>,
+    pattern: Option<&RoutePattern>,
+    websocket: Option<bool>,
+) -> Option<SettlePolicy> {
+    let said = one_of(
+        section,
+        "settle",
+        [
+            ("before", SettlePolicy::Before),
+            ("after", SettlePolicy::After),
+            ("background", SettlePolicy::Background),
+        ],
+    )?;
+    Some(match said {
+        Some(policy) => policy,
+        // A connection cannot be held back.
+        None if websocket == Some(true) => SettlePolicy::Before,
+        // Reading costs little to run for nothing; anything else has effects and is paid for first.
+        None => match pattern.and_then(RoutePattern::method) {
+            Some(&Method::GET | &Method::HEAD) => SettlePolicy::After,
+            _ => SettlePolicy::Before,
+        },
+    })
+}
+
+/// What one word of a list stands for; `Some(None)` when the key is not there.
+fn one_of<T: Copy, const N: usize>(
+    section: &Section<'_, '_>,
+    key: &'static str,
+    words: [(&str, T); N],
+) -> Option<Option<T>> {
+    if !section.has(key) {
+        return Some(None);
+    }
+    let text = section.text(key)?;
+    let found = words.iter().find(|(word, _)| *word == text.value);
+    if found.is_none() {
+        let words: Vec<String> = words
+            .iter()
+            .map(|(word, _)| format!("\"{word}\""))
+            .collect();
+        let message = format!("expected {}", words.join(" or "));
+        section.fault(ConfigCode::Value, key, message);
+    }
+    found.map(|(_, value)| Some(*value))
+}
+
+/// The limit that a route settled in the background has to have, at least one price; no other route has one.
+fn exposure_max(
+    section: &Section<'_, '_>,
+    terms: Option<&RouteOffer>,
+    asset: &Asset,
+    price: U256,
+) -> Option<Option<Amount>> {
+    const KEY: &str = "exposure_max";
+    let background = terms.map(|terms| terms.settle == SettlePolicy::Background);
+    match (section.has(KEY), background) {
+        (false, Some(true)) => {
+            let message = "expected how much one payer may owe, such as \"$1\"";
+            section.missing(KEY, message);
+            None
+        }
+        (true, Some(false)) => {
+            let message = "only with settle = \"background\" does anybody owe anything";
+            section.fault(ConfigCode::Contradiction, KEY, message);
+            None
+        }
+        (false, _) => Some(None),
+        (true, _) => {
+            let most = price::amount_of(section, KEY, asset)?;
+            if most < price {
+                section.fault(ConfigCode::Value, KEY, "expected at least the price");
+                return None;
+            }
+            Some(Some(Amount::new(most, asset.id)))
+        }
+    }
 }

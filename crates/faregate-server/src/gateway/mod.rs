@@ -41,6 +41,12 @@ use table::Table;
 pub use stack::{Gate, GateFuture};
 pub use tls::TlsError;
 
+/// Registers what the metrics of a gate mean, with those of its paywalls.
+pub fn describe_metrics() {
+    faregate_tower::describe_metrics();
+    tunnel::describe_metrics();
+}
+
 /// What a gate stands on.
 #[derive(Clone)]
 #[allow(

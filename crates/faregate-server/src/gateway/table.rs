@@ -50,8 +50,7 @@ impl PerPath {
     /// The paywall with the offer for this path.
     pub(super) fn paywall(&self, path: &NormalisedPath<'_>) -> Paywall<Proxy> {
         let url = format!("{}{}", self.public_url, path.wire());
-        self.paywall
-            .with_pricing(Priced::new(self.offer.offer().at(url)))
+        self.paywall.with_pricing(self.offer.at(url))
     }
 }
 
@@ -226,15 +225,15 @@ fn offer(route: &str, url: String, terms: &RouteOffer) -> Result<Offer, StartErr
         description: terms.description.clone(),
         mime_type: terms.mime_type.clone(),
     };
-    Offer::new(
-        route,
-        resource,
-        terms.asks.clone(),
-        terms.settle,
-        terms.max_timeout_secs,
-    )
-    .map_err(|source| StartError::Offer {
+    let asks = terms.asks.clone();
+    let offer = Offer::new(route, resource, asks, terms.settle, terms.max_timeout_secs);
+    let offer = offer.map_err(|source| StartError::Offer {
         route: route.into(),
         source,
+    })?;
+    let offer = offer.with_identifier(terms.identifier);
+    Ok(match terms.exposure_max {
+        Some(max) => offer.with_exposure_max(max),
+        None => offer,
     })
 }

@@ -106,6 +106,8 @@ impl Handshake {
             }
             Err(_elapsed) => return,
         };
+        metrics::counter!(TUNNELS_TOTAL).increment(1);
+        let _open = Open::new();
         let flow = Flow::default();
         let mut payer = Watched(TokioIo::new(payer), flow.clone());
         let mut upstream = TokioIo::new(upstream);
@@ -127,6 +129,32 @@ impl Handshake {
             () = closing => {}
         }
         drop(place);
+    }
+}
+
+/// Registers what the metrics of this module mean.
+pub(crate) fn describe_metrics() {
+    metrics::describe_gauge!(TUNNELS, "Open WebSocket connections");
+    metrics::describe_counter!(TUNNELS_TOTAL, "WebSocket connections that were opened");
+}
+
+const TUNNELS: &str = "faregate_gate_tunnels";
+const TUNNELS_TOTAL: &str = "faregate_gate_tunnels_total";
+
+/// Counted until it is dropped.
+struct Open(metrics::Gauge);
+
+impl Open {
+    fn new() -> Self {
+        let gauge = metrics::gauge!(TUNNELS);
+        gauge.increment(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.decrement(1);
     }
 }
 

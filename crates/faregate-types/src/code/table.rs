@@ -162,6 +162,10 @@ codes! {
     PaymentRequired "payment_required" [] Payer Retry::Never, 402, "this resource has to be paid for";
     PaymentInFlight "payment_in_flight" [] Payer Retry::AfterSecs(1), 409, "a request with this credential is being worked on";
     PaymentConflict "payment_conflict" [] Payer Retry::Never, 409, "this credential was used for another request";
+    IdempotencyKeyInvalid "idempotency_key_invalid" [] Payer Retry::Never, 400,
+        "the idempotency key or payment identifier is malformed";
+    PaymentIdentifierRequired "payment_identifier_required" [] Payer Retry::Never, 400,
+        "this route wants every purchase to be named by its payer";
     IdempotencyConflict "idempotency_conflict" [] Payer Retry::Never, 409, "this idempotency key was used for another request";
     PaymentAlreadyUsed "payment_already_used" [] Payer Retry::Never, 402, "this payment was used before and its answer is no longer kept";
     PaymentUnknown "payment_unknown" [] Peer Retry::AfterSecs(2), 503, "nobody can say yet whether the money moved";

@@ -133,6 +133,8 @@ async fn what_is_emitted_is_described() {
             .split_once('{')
             .and_then(|(_, rest)| rest.split_once('}'));
         let labels = labels.map_or("", |(labels, _)| labels);
+        // but for the name of a route, as the file has it
+        let labels = labels.replace("route=\"GET /joke\"", "");
         assert!(!labels.contains("0x") && !labels.contains('/'), "{line}");
     }
     stack.shutdown().await;
