@@ -3,6 +3,7 @@
 //! - [`Token`]: ERC-20 with EIP-3009, in the `v, r, s` form that 65-byte signatures of keys use, and in the `bytes` form
 //!   for the signatures of contract wallets (FiatToken 2.2).
 //! - [`Wallet`][]: EIP-1271.
+//! - [`Settler`]: our `BatchSettler`.
 //! - [`Multicall3`]: many reads in one `eth_call`.
 
 use alloy_primitives::{Address, address};
@@ -48,6 +49,24 @@ sol! {
     #[derive(Debug)]
     interface Wallet {
         function isValidSignature(bytes32 hash, bytes signature) external view returns (bytes4 magic);
+    }
+
+    #[derive(Debug)]
+    interface Settler {
+        struct Item {
+            address token;
+            address from;
+            address to;
+            uint256 value;
+            uint256 validAfter;
+            uint256 validBefore;
+            bytes32 nonce;
+            bytes signature;
+        }
+
+        event ItemFailed(uint256 indexed index, address indexed from, bytes32 indexed nonce, bytes reason);
+
+        function settle(Item[] calldata items, uint256 gasPerItem) external returns (bool[] memory settled);
     }
 
     #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, U256};
 use faregate_types::{Asset, AssetId, ChainId};
 use url::Url;
 
@@ -45,6 +45,23 @@ pub struct NetworkConfig {
     /// How the chain is followed so that payments can be verified without asking the node. `None`: not at all, and the
     /// node is asked about each payment.
     pub follow: Option<FollowConfig>,
+    /// The `BatchSettler` contract (`contracts/README.md`). With it, payments that wait for the same signer leave in one
+    /// transaction. `None`, the default: each leaves alone. At start the address must have code.
+    pub batch_settler: Option<Address>,
+    /// Payments in one transaction, at most; the contract takes 256.
+    pub batch_items_max: usize,
+    /// Gas that one payment of a batch may burn. A payment that needs more leaves alone.
+    pub batch_item_gas: u64,
+    /// How long the first payment of a batch waits for others. Zero, the default: only those that wait anyway go along.
+    pub batch_wait: Duration,
+    /// A transaction that is not mined after this time is replaced by one with the same nonce and a higher fee.
+    pub bump_after: Duration,
+    /// Wei. A signer that has less is warned about, and gets work only when every other one has less, too.
+    pub balance_floor: U256,
+    /// Blocks that must follow the one with the transaction before a settlement counts as final, so that nobody looks at
+    /// it again. Unlike `confirmations`, nobody waits for this many when a payment is settled. A block that the node calls
+    /// finalized is deep enough.
+    pub confirmations_final: u64,
     /// How many blocks back a transfer is searched that somebody else may have submitted.
     pub search_blocks_max: u64,
     /// Blocks per `eth_getLogs`; nodes have limits of their own.
@@ -84,6 +101,13 @@ impl NetworkConfig {
             fee_per_gas_max: 500_000_000_000,
             fee_style: FeeStyle::Eip1559,
             follow: Some(FollowConfig::DEFAULT),
+            batch_settler: None,
+            batch_items_max: 100,
+            batch_item_gas: 100_000,
+            batch_wait: Duration::ZERO,
+            bump_after: Duration::from_secs(30),
+            balance_floor: U256::from_limbs([1_000_000_000_000_000, 0, 0, 0]),
+            confirmations_final: 12,
             search_blocks_max: 20_000,
             search_page_blocks: 2_000,
             expiry_margin_secs: 60,
@@ -166,6 +190,14 @@ pub enum ConnectError {
     NoContract {
         /// The asset.
         asset: AssetId,
+    },
+    /// There is no contract at the address of the batch settler.
+    #[error("expected the batch settler on {chain} at {address}")]
+    NoBatchSettler {
+        /// The chain.
+        chain: ChainId,
+        /// Where it should be.
+        address: Address,
     },
     /// The contract does not tell its EIP-712 domain.
     #[error("expected DOMAIN_SEPARATOR() to answer at {asset}")]

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::config::{ConnectError, NetworkConfig};
+use crate::limits::SIGNINGS_MAX;
 use crate::network::Network;
 use crate::pending::{Entry, Pending};
 use crate::settle::{Settling, fingerprint, nothing_sent};
@@ -257,7 +258,7 @@ impl Inner {
         let transaction = self
             .pending
             .sent(payment.id())
-            .map(|hash| hash.to_string().into());
+            .map(|outside| outside.hash.to_string().into());
         SettleOutcome::Unknown(Unknown {
             code: Code::SettlementPending,
             transaction,
@@ -284,8 +285,8 @@ fn longest(config: &NetworkConfig) -> Duration {
     [
         config.receipt_wait,
         config.queue_wait,
-        config.trail_timeout,
-        config.rpc_timeout.saturating_mul(6),
+        config.trail_timeout.saturating_mul(SIGNINGS_MAX),
+        config.rpc_timeout.saturating_mul(12),
     ]
     .into_iter()
     .fold(Duration::ZERO, Duration::saturating_add)

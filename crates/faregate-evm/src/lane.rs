@@ -1,27 +1,39 @@
 //! One task per signer and chain, which alone decides over the signer's transaction nonces.
 //!
 //! A settlement waits in the lane's queue. When its turn comes the lane picks the nonce, signs, and shows the hash; the
-//! settlement records the hash durably and says "go"; the lane sends. Until then nothing is out, and a settlement that
-//! goes away gives its nonce back by doing nothing. One at a time, so transactions leave in nonce order and without
-//! gaps.
+//! settlement records the hash durably and says so; the lane sends. Until then nothing is out, and a settlement that
+//! goes away gives its nonce back by doing nothing. Transactions leave one after another, in nonce order and without gaps.
 //!
-//! When the network's answer to a sent transaction is lost, the nonce may or may not be used up. The lane then sends
-//! *the same bytes* again before it does anything else: that cannot pay twice, and the answer tells.
+//! Where the batch contract is configured, everybody who waits leaves in one transaction. A payment that goes away, or
+//! whose hash cannot be recorded, is taken out, and the transaction is signed anew for the rest; what was signed before
+//! never leaves.
+//!
+//! When the network's answer to a sent transaction is lost, or a transaction does not show up, the nonce may or may not
+//! be used up. The lane then sends *the same bytes* again before it signs anything else: that cannot pay twice, and the
+//! answer tells.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use alloy_primitives::{B256, Bytes, U256};
-use faregate_types::{ChainId, PaymentId};
-use tokio::sync::{mpsc, oneshot};
+use alloy_primitives::{Address, Bytes, U256};
+use futures_util::future::join_all;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
+use crate::answer::{Said, said};
+use crate::batch::{self, Batching};
 use crate::config::NetworkConfig;
 use crate::fees::{FeeError, Fees};
-use crate::limits::{NONCE_FRESH, PURSE_FRESH, SIMULATION_FRESH};
+use crate::flight::{Air, Departure, Flight, Gear, News};
+use crate::job::{Job, NotSent, Work, give_up, with_margin};
+use crate::limits::{FLIGHTS_MAX, NONCE_FRESH, POOR_CHECK, SIGNINGS_MAX, SIMULATION_FRESH};
+use crate::meter::Meter;
 use crate::node::NodeError;
 use crate::pending::Pending;
+use crate::purse::Purse;
 use crate::rpc::{Called, Rpc, Simulation};
 use crate::signer::Signer;
 use crate::transaction::{Draft, Signed};
@@ -30,54 +42,11 @@ use crate::transaction::{Draft, Signed};
 #[derive(Debug)]
 pub(crate) struct Lane {
     jobs: mpsc::Sender<Box<Job>>,
-}
-
-/// A settlement waiting for its turn.
-#[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) id: PaymentId,
-    /// The transfer, simulated at `simulated_at`.
-    pub(crate) call: Simulation,
-    pub(crate) simulated_at: Instant,
-    pub(crate) gas_limit: u64,
-    pub(crate) turn: oneshot::Sender<Result<Turn, NotSent>>,
-}
-
-/// A signed transaction, not sent yet.
-#[derive(Debug)]
-pub(crate) struct Turn {
-    pub(crate) hash: B256,
-    pub(crate) raw: Bytes,
-    /// Sent once the hash is durable; dropped when it is not going to be.
-    pub(crate) go: oneshot::Sender<()>,
-    /// What became of it.
-    pub(crate) sent: oneshot::Receiver<Sent>,
-    /// Raised when the transaction does not show up: the lane then asks the node for its nonce.
-    pub(crate) doubt: Arc<AtomicBool>,
-}
-
-/// Why there is no transaction. Nothing was sent.
-#[derive(Debug)]
-pub(crate) enum NotSent {
-    Node(NodeError),
-    /// The transfer would be reverted by now.
-    Reverted(Option<Box<str>>),
-    FeesAboveCap,
-    NoGasMoney,
-    SignerAway,
-}
-
-/// What the network said to a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
-    /// It has it.
-    Accepted,
-    /// Nobody can say.
-    Unclear,
-    /// It was refused because of its nonce or fee and is not out there; another one may be signed.
-    Again,
-    /// It was refused because the signer cannot pay for gas, and is not out there.
-    NoGasMoney,
+    load: Arc<AtomicUsize>,
+    poor: Arc<AtomicBool>,
+    /// Raised when a transaction does not show up: the lane then asks the node for its nonce.
+    doubt: Arc<AtomicBool>,
+    meter: Meter,
 }
 
 impl Lane {
@@ -86,300 +55,425 @@ impl Lane {
         rpc: Arc<Rpc>,
         fees: Arc<Fees>,
         signer: Arc<dyn Signer>,
+        balance: U256,
         pending: Pending,
     ) -> Self {
         let (jobs, queue) = mpsc::channel(config.queue_len_max.max(1));
-        let worker = Worker {
+        let meter = Meter::new(config.chain);
+        let mut purse = Purse::new(
+            config.chain,
+            signer.address(),
+            config.balance_floor,
+            meter.clone(),
+        );
+        purse.learn(balance);
+        let (poor, doubt) = (purse.poor(), Arc::<AtomicBool>::default());
+        let gear = Gear {
             chain: config.chain,
-            trail_timeout: config.trail_timeout,
-            sign_timeout: config.rpc_timeout,
             rpc,
             fees,
             signer,
+            meter: meter.clone(),
+            air: Air::default(),
+            confirmations: config.confirmations,
+            bump_after: config.bump_after,
+            trail_timeout: config.trail_timeout,
+            sign_timeout: config.rpc_timeout,
+        };
+        let worker = Worker {
+            gear: Arc::new(gear),
+            batching: Batching::of(config),
+            batch_wait: config.batch_wait,
+            gas_limit_max: config.gas_limit_max,
             pending,
+            purse,
             next: None,
             last_use: Instant::now(),
-            tail: None,
-            purse: None,
-            doubt: Arc::default(),
+            doubt: Arc::clone(&doubt),
+            backlog: VecDeque::new(),
+            flights: JoinSet::new(),
         };
         tokio::spawn(worker.run(queue));
-        Self { jobs }
+        Self {
+            jobs,
+            load: Arc::default(),
+            poor,
+            doubt,
+            meter,
+        }
     }
 
     /// Puts a job into the queue; gives it back when there is no room.
-    pub(crate) fn offer(&self, job: Box<Job>) -> Result<(), Box<Job>> {
+    pub(crate) fn offer(&self, mut job: Box<Job>) -> Result<(), Box<Job>> {
+        job.wait_in(&self.load, &self.meter);
         self.jobs.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(job) | mpsc::error::TrySendError::Closed(job) => job,
         })
     }
+
+    /// The smaller, the better: money for gas first, then the length of the queue.
+    pub(crate) fn burden(&self) -> (bool, usize) {
+        (
+            self.poor.load(Ordering::Relaxed),
+            self.load.load(Ordering::Relaxed),
+        )
+    }
+
+    pub(crate) fn doubt(&self) {
+        self.doubt.store(true, Ordering::Relaxed);
+    }
 }
 
 struct Worker {
-    chain: ChainId,
-    trail_timeout: Duration,
-    sign_timeout: Duration,
-    rpc: Arc<Rpc>,
-    fees: Arc<Fees>,
-    signer: Arc<dyn Signer>,
+    gear: Arc<Gear>,
+    batching: Option<Batching>,
+    batch_wait: Duration,
+    gas_limit_max: u64,
     pending: Pending,
-    /// The next nonce; unknown at the start and whenever somebody else may have used it.
+    purse: Purse,
+    /// The next nonce as far as the node and we know; unknown at the start and whenever somebody else may have used it.
     next: Option<u64>,
     last_use: Instant,
-    /// The last transaction, when its answer was lost.
-    tail: Option<Signed>,
-    /// The signer's balance, and when it was asked.
-    purse: Option<(Instant, U256)>,
     doubt: Arc<AtomicBool>,
+    /// Taken from the queue and put off.
+    backlog: VecDeque<Job>,
+    flights: JoinSet<()>,
+}
+
+/// What became of sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    /// The network has it, or may have it.
+    Left,
+    /// It was refused because of its nonce or fee and is not out there; another one may be signed.
+    Again,
+    /// It was refused because the signer cannot pay for gas, and is not out there.
+    NoGasMoney,
 }
 
 impl Worker {
     async fn run(mut self, mut queue: mpsc::Receiver<Box<Job>>) {
-        while let Some(job) = queue.recv().await {
+        while let Some(job) = self.next_job(&mut queue).await {
             // Whoever gave up waiting is not served.
-            if !job.turn.is_closed() {
-                self.serve(*job).await;
+            if job.is_over() {
+                continue;
+            }
+            while self.flights.try_join_next().is_some() {}
+            if self.flights.len() >= FLIGHTS_MAX {
+                self.flights.join_next().await;
+            }
+            let jobs = self.gather(job, &mut queue).await;
+            self.serve(jobs).await;
+        }
+    }
+
+    async fn next_job(&mut self, queue: &mut mpsc::Receiver<Box<Job>>) -> Option<Job> {
+        if let Some(job) = self.backlog.pop_front() {
+            return Some(job);
+        }
+        loop {
+            if !self.purse.is_poor() {
+                return queue.recv().await.map(|job| *job);
+            }
+            // Nobody gives it work while others can do it, so it has to look by itself.
+            if let Ok(job) = timeout(POOR_CHECK, queue.recv()).await {
+                return job.map(|job| *job);
+            }
+            drop(self.purse.look(&self.gear.rpc).await);
+        }
+    }
+
+    /// Everybody who waits and may go along.
+    async fn gather(&mut self, first: Job, queue: &mut mpsc::Receiver<Box<Job>>) -> Vec<Job> {
+        let (Some(batching), Some(item)) = (self.batching, first.item()) else {
+            return vec![first];
+        };
+        let (mut room, since) = (batching.room(), Instant::now());
+        batching.take(&mut room, item);
+        let mut jobs = vec![first];
+        loop {
+            let next = match self.backlog.pop_front() {
+                Some(job) => Some(job),
+                None => match queue.try_recv() {
+                    Ok(job) => Some(*job),
+                    Err(_) if self.batch_wait.is_zero() => None,
+                    Err(_) => {
+                        let late = timeout(
+                            self.batch_wait.saturating_sub(since.elapsed()),
+                            queue.recv(),
+                        )
+                        .await;
+                        late.ok().flatten().map(|job| *job)
+                    }
+                },
+            };
+            let Some(job) = next else { return jobs };
+            if job.is_over() {
+                continue;
+            }
+            match job.item() {
+                Some(item) if batching.take(&mut room, item) => jobs.push(job),
+                Some(_) | None => {
+                    self.backlog.push_front(job);
+                    return jobs;
+                }
             }
         }
     }
 
-    async fn serve(&mut self, job: Job) {
-        let (tx, cost) = match self.prepare(&job).await {
-            Ok(prepared) => prepared,
-            Err(not_sent) => {
-                // An error nobody waits for needs no ear.
-                drop(job.turn.send(Err(not_sent)));
+    async fn serve(&mut self, mut jobs: Vec<Job>) {
+        if let Err(not_sent) = self.simulate(&mut jobs).await {
+            return give_up(&jobs, &not_sent);
+        }
+        for _ in 0..SIGNINGS_MAX {
+            jobs.retain(|job| !job.is_over());
+            if jobs.is_empty() {
                 return;
             }
-        };
-        let ((go, may_go), (tell, sent)) = (oneshot::channel(), oneshot::channel());
-        let turn = Turn {
-            hash: tx.hash,
-            raw: tx.raw.clone(),
-            go,
-            sent,
-            doubt: Arc::clone(&self.doubt),
-        };
-        if job.turn.send(Ok(turn)).is_err() {
-            return;
-        }
-        // Without a "go" nothing is sent, and the nonce is free for the next one.
-        if let Ok(Ok(())) = timeout(self.trail_timeout, may_go).await {
-            // What this one can cost is counted as spent until the node is asked again.
-            self.purse = self
-                .purse
-                .map(|(at, balance)| (at, balance.saturating_sub(cost)));
-            let result = self.send(tx).await;
-            let nothing_is_out = matches!(result, Sent::Again | Sent::NoGasMoney);
-            if tell.send(result).is_err() && nothing_is_out {
-                // Whoever asked has gone; the next one may start afresh.
-                self.pending.decided(job.id);
+            let (draft, signed) = match self.prepare(&mut jobs).await {
+                Ok(prepared) => prepared,
+                Err(not_sent) => return give_up(&jobs, &not_sent),
+            };
+            let asked = jobs.len();
+            jobs = self.show(jobs, &signed).await;
+            // The old bytes never leave; those who recorded them record the new ones.
+            if jobs.len() < asked {
+                continue;
+            }
+            match self.send(&draft, &signed).await {
+                Sent::Left => return self.depart(jobs, draft, &signed),
+                Sent::Again => self.unsent(&jobs, &signed),
+                Sent::NoGasMoney => {
+                    self.unsent(&jobs, &signed);
+                    return give_up(&jobs, &NotSent::NoGasMoney);
+                }
             }
         }
+        give_up(&jobs, &NotSent::SignerAway);
     }
 
-    /// Everything up to the signature; with the most it can cost, in wei.
-    async fn prepare(&mut self, job: &Job) -> Result<(Signed, U256), NotSent> {
-        self.clear_tail().await.map_err(NotSent::Node)?;
-        if job.simulated_at.elapsed() > SIMULATION_FRESH
-            && let Called::Reverted(reason) =
-                self.rpc.simulate(&job.call).await.map_err(NotSent::Node)?
-        {
-            return Err(NotSent::Reverted(reason));
+    /// Runs what is not known to work, and takes out what would not.
+    async fn simulate(&mut self, jobs: &mut Vec<Job>) -> Result<(), NotSent> {
+        let rpc = &self.gear.rpc;
+        if let (Some(batching), true) = (self.batching, jobs.len() > 1) {
+            let (data, gas_max) = batching.call(jobs.iter().filter_map(Job::item));
+            let call = Simulation {
+                from: self.gear.signer.address(),
+                to: batching.settler,
+                data,
+                gas_max,
+            };
+            let answer = match rpc.run(&call).await.map_err(NotSent::Node)? {
+                Called::Returned(answer) => batch::verdicts(&answer, jobs.len()),
+                Called::Reverted(_) => None,
+            };
+            let mut verdicts = answer.ok_or(NotSent::Unshared)?.into_iter();
+            jobs.retain(|job| {
+                let settles = verdicts.next().unwrap_or(false);
+                if !settles {
+                    job.tell(News::NotSent(NotSent::Unshared));
+                }
+                settles
+            });
         }
-        let draft = Draft {
-            chain: self.chain,
-            nonce: self.nonce().await.map_err(NotSent::Node)?,
-            quote: self
-                .fees
-                .quote(&self.rpc)
-                .await
-                .map_err(|error| match error {
-                    FeeError::Node(error) => NotSent::Node(error),
-                    FeeError::AboveCap => NotSent::FeesAboveCap,
-                })?,
-            gas_limit: job.gas_limit,
-            to: job.call.to,
-            data: job.call.data.clone(),
+        let [job] = jobs.as_mut_slice() else {
+            return Ok(());
         };
-        let cost = draft.cost_max();
-        if !self.can_pay(cost).await.map_err(NotSent::Node)? {
-            return Err(NotSent::NoGasMoney);
+        match &job.work {
+            Work::Alone {
+                call, simulated_at, ..
+            } if simulated_at.elapsed() > SIMULATION_FRESH => {
+                match rpc.simulate(call).await.map_err(NotSent::Node)? {
+                    Called::Returned(()) => {}
+                    Called::Reverted(reason) => return Err(NotSent::Reverted(reason)),
+                }
+            }
+            Work::Alone { .. } => {}
+            // One alone is cheaper without the contract.
+            Work::Shared { call, .. } => {
+                match rpc.estimate_gas(call).await.map_err(NotSent::Node)? {
+                    Called::Returned(gas) if gas <= self.gas_limit_max => {
+                        job.work = Work::Alone {
+                            call: call.clone(),
+                            gas_limit: with_margin(gas).min(self.gas_limit_max),
+                            simulated_at: Instant::now(),
+                        };
+                    }
+                    Called::Returned(_) => return Err(NotSent::Unshared),
+                    Called::Reverted(reason) => return Err(NotSent::Reverted(reason)),
+                }
+            }
         }
-        let signed = timeout(self.sign_timeout, draft.sign(self.signer.as_ref())).await;
-        let signed = signed
-            .ok()
-            .and_then(Result::ok)
-            .ok_or(NotSent::SignerAway)?;
-        Ok((signed, cost))
+        Ok(())
     }
 
+    /// Everything up to the signature. Puts off what there is no gas money for.
+    async fn prepare(&mut self, jobs: &mut Vec<Job>) -> Result<(Draft, Signed), NotSent> {
+        let nonce = self.nonce().await.map_err(NotSent::Node)?;
+        let quote = self.gear.fees.quote(&self.gear.rpc).await;
+        let quote = quote.map_err(|error| match error {
+            FeeError::Node(error) => NotSent::Node(error),
+            FeeError::AboveCap => NotSent::FeesAboveCap,
+        })?;
+        loop {
+            let (to, data, gas_limit) = self.cargo(jobs).ok_or(NotSent::Unshared)?;
+            let draft = Draft {
+                chain: self.gear.chain,
+                nonce,
+                quote,
+                gas_limit,
+                to,
+                data,
+            };
+            let cost = draft.cost_max();
+            let paid = self.purse.can_pay(&self.gear.rpc, cost).await;
+            if !paid.map_err(NotSent::Node)? {
+                // Half a batch may be affordable.
+                let half = jobs.len().div_euclid(2);
+                if half == 0 {
+                    return Err(NotSent::NoGasMoney);
+                }
+                for job in jobs.drain(half..).rev() {
+                    self.backlog.push_front(job);
+                }
+                continue;
+            }
+            let signing = draft.clone().sign(self.gear.signer.as_ref());
+            let signed = timeout(self.gear.sign_timeout, signing).await;
+            let signed = signed.ok().and_then(Result::ok);
+            return Ok((draft, signed.ok_or(NotSent::SignerAway)?));
+        }
+    }
+
+    /// The call that settles these jobs: its contract, its data, its gas limit.
+    fn cargo(&self, jobs: &[Job]) -> Option<(Address, Bytes, u64)> {
+        if let [job] = jobs
+            && let Work::Alone {
+                call, gas_limit, ..
+            } = &job.work
+        {
+            return Some((call.to, call.data.clone(), *gas_limit));
+        }
+        let batching = self.batching?;
+        let (data, gas_limit) = batching.call(jobs.iter().filter_map(Job::item));
+        Some((batching.settler, data, gas_limit))
+    }
+
+    /// The next nonce. When in doubt the node is asked, and gets what it may have lost.
     async fn nonce(&mut self) -> Result<u64, NodeError> {
         let doubted = self.doubt.swap(false, Ordering::Relaxed);
         let stale = self.last_use.elapsed() > NONCE_FRESH;
         self.last_use = Instant::now();
+        let air = &self.gear.air;
         match self.next {
-            Some(nonce) if !doubted && !stale => Ok(nonce),
+            Some(nonce) if !doubted && !stale => Ok(air.free_from(nonce)),
             Some(_) | None => {
                 self.next = None;
-                let nonce = self.rpc.pending_nonce(self.signer.address()).await?;
+                let nonce = self
+                    .gear
+                    .rpc
+                    .pending_nonce(self.gear.signer.address())
+                    .await?;
+                for (nonce, first, raw) in air.from(nonce) {
+                    let answer = self.gear.rpc.send(&raw).await;
+                    match said(answer.clone()) {
+                        Said::Accepted => {}
+                        Said::Nothing => {
+                            answer?;
+                        }
+                        // Refused for good, or mined already. Another transaction may have the nonce: one of the two is
+                        // mined at most.
+                        Said::Nonce | Said::Fee | Said::NoGasMoney | Said::Other => {
+                            air.release(nonce, first);
+                        }
+                    }
+                }
                 self.next = Some(nonce);
-                Ok(nonce)
+                Ok(air.free_from(nonce))
             }
         }
     }
 
-    /// Looks at the signer's balance every few seconds, and whenever it does not seem enough.
-    async fn can_pay(&mut self, cost: U256) -> Result<bool, NodeError> {
-        if let Some((at, balance)) = self.purse
-            && at.elapsed() < PURSE_FRESH
-            && balance >= cost
-        {
-            return Ok(true);
+    /// Shows everybody the hash, and keeps those who recorded it.
+    async fn show(&self, jobs: Vec<Job>, signed: &Signed) -> Vec<Job> {
+        let patience = self.gear.trail_timeout;
+        let asked = jobs
+            .iter()
+            .map(|job| job.member.records(signed.hash, patience));
+        let answers = join_all(asked).await;
+        let count = jobs.len();
+        let kept: Vec<_> = jobs
+            .into_iter()
+            .zip(answers)
+            .filter_map(|(job, recorded)| recorded.then_some(job))
+            .collect();
+        if kept.len() < count {
+            self.unsent(&kept, signed);
         }
-        let balance = self.rpc.balance(self.signer.address()).await?;
-        self.purse = Some((Instant::now(), balance));
-        Ok(balance >= cost)
+        kept
     }
 
-    async fn send(&mut self, tx: Signed) -> Sent {
-        let after = tx.nonce.checked_add(1);
-        match said(self.rpc.send(&tx.raw).await) {
+    /// These recorded a transaction that does not leave.
+    fn unsent(&self, jobs: &[Job], signed: &Signed) {
+        for job in jobs {
+            self.pending.unsent(job.member.id, signed.hash);
+        }
+    }
+
+    async fn send(&mut self, draft: &Draft, signed: &Signed) -> Sent {
+        self.purse.spend(draft.cost_max());
+        let after = draft.nonce.checked_add(1);
+        let rpc = &self.gear.rpc;
+        match said(rpc.send(&signed.raw).await) {
             Said::Accepted => {
                 self.next = after;
-                Sent::Accepted
+                Sent::Left
             }
             // Refused because of the nonce: taken by somebody else, unless these very bytes got there twice.
-            Said::Nonce => match self.rpc.transaction(tx.hash).await {
+            Said::Nonce => match rpc.transaction(signed.hash).await {
                 Ok(Some(_)) => {
                     self.next = after;
-                    Sent::Accepted
+                    Sent::Left
                 }
                 Ok(None) => {
                     self.next = None;
                     Sent::Again
                 }
-                Err(_) => self.unclear(tx),
+                Err(_) => self.unclear(signed),
             },
             Said::Fee => {
-                self.fees.refresh();
+                self.gear.fees.refresh();
                 Sent::Again
             }
             Said::NoGasMoney => {
-                self.purse = None;
+                self.purse.forget();
                 Sent::NoGasMoney
             }
-            Said::Other | Said::Nothing => self.unclear(tx),
+            Said::Other | Said::Nothing => self.unclear(signed),
         }
     }
 
-    fn unclear(&mut self, tx: Signed) -> Sent {
-        tracing::warn!(chain = %self.chain, transaction = %tx.hash, "nobody can say whether a transaction was taken");
-        self.tail = Some(tx);
-        Sent::Unclear
+    fn unclear(&mut self, signed: &Signed) -> Sent {
+        tracing::warn!(chain = %self.gear.chain, transaction = %signed.hash, "nobody can say whether a transaction was taken");
+        self.next = None;
+        Sent::Left
     }
 
-    /// Sends a transaction whose answer was lost once more: the same bytes, so at most one of them can be mined.
-    async fn clear_tail(&mut self) -> Result<(), NodeError> {
-        let Some(tail) = &self.tail else {
-            return Ok(());
-        };
-        let answer = self.rpc.send(&tail.raw).await;
-        self.next = match said(answer.clone()) {
-            Said::Accepted => tail.nonce.checked_add(1),
-            Said::Nothing => return answer,
-            // Refused for good, or mined already: the node knows the next nonce.
-            Said::Nonce | Said::Fee | Said::NoGasMoney | Said::Other => None,
-        };
-        self.tail = None;
-        Ok(())
-    }
-}
-
-/// A node's words about a transaction, understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Said {
-    Accepted,
-    Nonce,
-    Fee,
-    NoGasMoney,
-    /// It refused in words we do not know.
-    Other,
-    /// It did not answer.
-    Nothing,
-}
-
-/// Nodes have no codes for this, only words; these are the ones of geth and its forks, erigon, nethermind, besu, reth,
-/// anvil and our own dev chain.
-fn said(answer: Result<(), NodeError>) -> Said {
-    let refusal = match answer {
-        Ok(()) => return Said::Accepted,
-        Err(NodeError::Away(_)) => return Said::Nothing,
-        Err(NodeError::Refused(refusal)) => refusal,
-    };
-    let words = refusal.message.to_ascii_lowercase();
-    let has = |texts: &[&str]| texts.iter().any(|text| words.contains(text));
-    if has(&[
-        "already known",
-        "alreadyknown",
-        "known transaction",
-        "already imported",
-        "already exists",
-    ]) {
-        Said::Accepted
-    } else if has(&["nonce", "replacement"]) {
-        Said::Nonce
-    } else if has(&[
-        "insufficient funds",
-        "insufficient balance",
-        "insufficientfunds",
-    ]) {
-        Said::NoGasMoney
-    } else if has(&[
-        "underpriced",
-        "fee too low",
-        "feetoolow",
-        "base fee",
-        "basefee",
-        "gas price too low",
-    ]) {
-        Said::Fee
-    } else {
-        Said::Other
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::node::{Answered, Silence};
-
-    #[test]
-    fn the_words_of_nodes() {
-        let cases = [
-            ("already known", Said::Accepted),
-            ("AlreadyKnown", Said::Accepted),
-            ("transaction already imported", Said::Accepted),
-            ("nonce too low: next nonce 5, tx nonce 4", Said::Nonce),
-            ("OldNonce", Said::Nonce),
-            ("replacement transaction underpriced", Said::Nonce),
-            (
-                "insufficient funds for gas * price + value: balance 0",
-                Said::NoGasMoney,
-            ),
-            ("transaction underpriced", Said::Fee),
-            ("max fee per gas less than block base fee", Said::Fee),
-            ("exceeds block gas limit", Said::Other),
-        ];
-        for (words, expected) in cases {
-            let refusal = Answered {
-                code: -32000,
-                message: words.into(),
-                data: None,
-            };
-            assert_eq!(said(Err(NodeError::Refused(refusal))), expected, "{words}");
+    /// Somebody watches it from now on, and everybody may follow.
+    fn depart(&mut self, jobs: Vec<Job>, draft: Draft, signed: &Signed) {
+        let shared = !matches!(jobs.first().map(|job| &job.work), Some(Work::Alone { .. }));
+        self.gear.meter.sent.increment(1);
+        self.gear
+            .meter
+            .items
+            .record(u32::try_from(jobs.len()).map_or(f64::MAX, f64::from));
+        let members = jobs.iter().map(|job| job.member.clone()).collect();
+        let (flight, track) = Flight::new(Arc::clone(&self.gear), draft, signed, members);
+        self.flights.spawn(flight.run());
+        for job in jobs {
+            self.pending.left(job.member.id, &track);
+            let track = track.clone();
+            job.tell(News::Left(Departure { track, shared }));
         }
-        assert_eq!(said(Err(NodeError::Away(Silence::Timeout))), Said::Nothing);
-        assert_eq!(said(Ok(())), Said::Accepted);
     }
 }

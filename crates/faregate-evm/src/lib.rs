@@ -22,7 +22,9 @@
 //! | `verify`, `diagnose` | is it a payment? and if not, why |
 //! | `follow` | what is known of the chain without asking |
 //! | `wallet` | payers with code |
-//! | `settle`, `lane`, `pending` | sending a transaction exactly once |
+//! | `settle`, `pending` | one payment, settled exactly once |
+//! | `lane`, `job`, `batch`, `purse`, `answer` | one signer: nonces, many payments in one transaction, gas money |
+//! | `flight`, `meter` | a transaction until it is mined: sent again, replaced, counted |
 //! | `receipt`, `trace` | what happened, by events |
 //! | `network`, `config` | what is checked at start |
 //! | `rpc`, `node`, `transport` | asking a node, in bounded time |
@@ -43,19 +45,27 @@
     )
 )]
 
+mod answer;
+mod batch;
 mod bindings;
 mod config;
 mod diagnose;
 mod facilitator;
 mod fees;
+mod flight;
+mod follow;
+mod flight;
 mod follow;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod job;
 mod lane;
 mod limits;
+mod meter;
 mod network;
 mod node;
 mod pending;
+mod purse;
 mod receipt;
 mod recover;
 mod rpc;

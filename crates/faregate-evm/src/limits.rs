@@ -29,8 +29,33 @@ pub(crate) const NONCE_FRESH: Duration = Duration::from_secs(30);
 /// How long a lane believes what it knows of its signer's balance.
 pub(crate) const PURSE_FRESH: Duration = Duration::from_secs(10);
 
-/// How often a transfer is signed anew because its nonce had been taken by a transaction of somebody else.
-pub(crate) const SUBMISSIONS_MAX: u32 = 3;
+/// How often a transaction is signed before it is given up: its nonce may have been taken by somebody else's, its fee may
+/// have become too low, a payment of its batch may have gone away.
+pub(crate) const SIGNINGS_MAX: u32 = 5;
+
+/// Transactions of one signer that may wait to be mined. Nodes keep about so many per account.
+pub(crate) const FLIGHTS_MAX: usize = 64;
+
+/// How long a transaction that is not mined is watched. Afterwards its payments are resolved by their authorizations.
+pub(crate) const FLIGHT_MAX: Duration = Duration::from_secs(3600);
+
+/// How often a transaction's fee is raised.
+pub(crate) const BUMPS_MAX: u32 = 8;
+
+/// Payments in one transaction, whatever is configured: the contract's own bound.
+pub(crate) const BATCH_ITEMS_MAX: usize = 256;
+
+/// Bytes of calldata in one transaction. Nodes take no transaction above 128 KiB.
+pub(crate) const BATCH_BYTES_MAX: usize = 100 << 10;
+
+/// Gas limit of one transaction with many payments. Protocols allow 2^24 (EIP-7825).
+pub(crate) const BATCH_GAS_MAX: u64 = 16_000_000;
+
+/// How often an idle lane looks at the balance of a signer that has too little.
+pub(crate) const POOR_CHECK: Duration = Duration::from_secs(15);
+
+/// A signer with too little is spoken of this often.
+pub(crate) const POOR_WARNING_EVERY: Duration = Duration::from_secs(300);
 
 /// While a receipt is awaited, the same signed bytes are sent again this often, in case the network lost them.
 pub(crate) const REBROADCAST_EVERY: Duration = Duration::from_secs(12);

@@ -72,27 +72,23 @@ impl Network {
             let known = check_asset(&config, &rpc, asset).await?;
             assets.insert(asset.id.token(), known);
         }
-        for signer in signers {
-            let balance = rpc.balance(signer.address()).await.map_err(unreachable)?;
-            if balance.is_zero() {
-                tracing::warn!(%chain, signer = %signer.address(), "a signer has nothing to pay gas with");
-            }
+        if let Some(address) = config.batch_settler
+            && !rpc.has_code(address).await.map_err(unreachable)?
+        {
+            return Err(ConnectError::NoBatchSettler { chain, address });
         }
         let follower = config.follow.map(|follow| {
             let tokens = assets.keys().copied().collect();
             Follower::start(&config, follow, Arc::clone(&rpc), tokens)
         });
         let fees = Arc::new(Fees::new(config.fee_style, config.fee_per_gas_max));
-        let lane = |signer: &Arc<dyn Signer>| {
-            Lane::start(
-                &config,
-                Arc::clone(&rpc),
-                Arc::clone(&fees),
-                Arc::clone(signer),
-                pending.clone(),
-            )
-        };
-        let lanes: Vec<_> = signers.iter().map(lane).collect();
+        let mut lanes = Vec::new();
+        for signer in signers {
+            let balance = rpc.balance(signer.address()).await.map_err(unreachable)?;
+            let (rpc, fees) = (Arc::clone(&rpc), Arc::clone(&fees));
+            let (signer, pending) = (Arc::clone(signer), pending.clone());
+            lanes.push(Lane::start(&config, rpc, fees, signer, balance, pending));
+        }
         let sender = signers.first().ok_or(ConnectError::NoSigner)?.address();
         Ok(Self {
             label: chain.to_string().into(),
@@ -142,11 +138,15 @@ impl Network {
         }
     }
 
-    /// The lanes, beginning with the one whose turn it is.
-    pub(crate) fn lanes_by_turn(&self) -> impl Iterator<Item = &Lane> {
+    /// The lanes, those with gas money and a short queue first; equals take turns.
+    pub(crate) fn lanes_by_burden(&self) -> Vec<&Lane> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let first = turn.checked_rem(self.lanes.len()).unwrap_or(0);
-        self.lanes.iter().cycle().skip(first).take(self.lanes.len())
+        let turns = self.lanes.iter().cycle().skip(first);
+        let mut lanes: Vec<_> = turns.take(self.lanes.len()).collect();
+        // Stable, and each is asked once: a queue may grow meanwhile.
+        lanes.sort_by_cached_key(|lane| lane.burden());
+        lanes
     }
 }
 

@@ -12,6 +12,7 @@ use faregate_core::port::SettleOutcome;
 use faregate_types::{Fingerprint, PaymentId, Timestamp};
 use tokio::sync::watch;
 
+use crate::flight::{Landing, Track};
 use crate::limits::UNDECIDED_MAX;
 
 type Result_ = Option<SettleOutcome>;
@@ -34,6 +35,15 @@ struct Live {
 struct Sent {
     hash: B256,
     valid_before: U256,
+    /// Where its end will be told, once it has left.
+    track: Option<Track>,
+}
+
+/// A transaction that may be out there.
+#[derive(Clone, Debug)]
+pub(crate) struct Outside {
+    pub(crate) hash: B256,
+    pub(crate) track: Option<Track>,
 }
 
 /// What a settlement finds when it begins.
@@ -83,14 +93,53 @@ impl Pending {
         })
     }
 
-    /// Remembers, before it is sent, what is about to be handed to the network.
+    /// Remembers, before it is sent, what is about to be handed to the network. A replacement keeps its track.
     pub(crate) fn sending(&self, id: PaymentId, hash: B256, valid_before: U256) {
-        self.lock().sent.insert(id, Sent { hash, valid_before });
+        let mut state = self.lock();
+        let track = state.sent.get(&id).and_then(|sent| sent.track.clone());
+        let sent = Sent {
+            hash,
+            valid_before,
+            track,
+        };
+        state.sent.insert(id, sent);
     }
 
-    /// The transaction that may be out there for this payment.
-    pub(crate) fn sent(&self, id: PaymentId) -> Option<B256> {
-        self.lock().sent.get(&id).map(|sent| sent.hash)
+    /// The transaction has left.
+    pub(crate) fn left(&self, id: PaymentId, track: &Track) {
+        if let Some(sent) = self.lock().sent.get_mut(&id) {
+            sent.track = Some(track.clone());
+        }
+    }
+
+    /// The transaction that may be out there for this payment. One whose nonce was used by another is not.
+    pub(crate) fn sent(&self, id: PaymentId) -> Option<Outside> {
+        let mut state = self.lock();
+        let sent = state.sent.get(&id)?;
+        let lost = sent
+            .track
+            .as_ref()
+            .is_some_and(|track| matches!(*track.borrow(), Some(Landing::Lost)));
+        if lost {
+            state.sent.remove(&id);
+            return None;
+        }
+        Some(Outside {
+            hash: sent.hash,
+            track: sent.track.clone(),
+        })
+    }
+
+    /// This transaction was not sent after all.
+    pub(crate) fn unsent(&self, id: PaymentId, hash: B256) {
+        let mut state = self.lock();
+        if state
+            .sent
+            .get(&id)
+            .is_some_and(|sent| sent.hash == hash && sent.track.is_none())
+        {
+            state.sent.remove(&id);
+        }
     }
 
     /// Nothing is out there for this payment any more, or its end is known.
@@ -201,11 +250,32 @@ mod tests {
             transaction: None,
         };
         leader.finish(&SettleOutcome::Unknown(unknown));
-        assert_eq!(pending.sent(id(1)), Some(B256::ZERO));
+        assert_eq!(pending.sent(id(1)).map(|out| out.hash), Some(B256::ZERO));
         lead(&pending, id(1), a).finish(&SettleOutcome::Failed(Refusal::new(
             Code::TransactionFailed,
         )));
-        assert_eq!(pending.sent(id(1)), None);
+        assert!(pending.sent(id(1)).is_none());
+    }
+
+    #[test]
+    fn what_was_not_sent_or_got_lost_may_be_signed_again() {
+        let pending = Pending::default();
+        let (a, b, valid_before) = (B256::ZERO, B256::repeat_byte(1), U256::from(2_000));
+        pending.sending(id(1), a, valid_before);
+        pending.unsent(id(1), b);
+        assert!(pending.sent(id(1)).is_some(), "another transaction");
+        pending.unsent(id(1), a);
+        assert!(pending.sent(id(1)).is_none());
+
+        let (end, track) = watch::channel(None);
+        pending.sending(id(1), a, valid_before);
+        pending.left(id(1), &track);
+        pending.unsent(id(1), a);
+        pending.sending(id(1), b, valid_before);
+        let outside = pending.sent(id(1)).unwrap();
+        assert!(outside.hash == b && outside.track.is_some(), "replaced");
+        end.send_replace(Some(Landing::Lost));
+        assert!(pending.sent(id(1)).is_none());
     }
 
     #[test]

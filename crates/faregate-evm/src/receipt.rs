@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use alloy_primitives::{B256, Bytes, U64};
+use alloy_primitives::{Address, B256, U64};
 use alloy_sol_types::{SolCall, SolEvent};
 use faregate_types::x402::exact::ExactPayment;
 use tokio::time::{Instant, sleep};
 
-use crate::bindings::Token;
-use crate::limits::{REBROADCAST_EVERY, RECEIPT_POLL_FIRST, RECEIPT_POLL_MAX};
+use crate::batch;
+use crate::bindings::{Settler, Token};
+use crate::limits::{RECEIPT_POLL_FIRST, RECEIPT_POLL_MAX};
 use crate::node::NodeError;
 use crate::rpc::{Head, Log, Receipt, Rpc, Transaction};
 
@@ -19,30 +20,17 @@ pub(crate) struct Patience {
     pub(crate) confirmations: u64,
 }
 
-/// Waits for the receipt of a transaction; `None` when time is up. A node that is away meanwhile is asked again.
-///
-/// `raw` is sent again now and then: a node that has it says so, and one that lost it gets it back.
-pub(crate) async fn wait_for(
-    rpc: &Rpc,
-    hash: B256,
-    raw: Option<&Bytes>,
-    patience: Patience,
-) -> Option<Receipt> {
+/// Waits for the receipt of a transaction that nobody in this process watches; `None` when time is up. A node that is
+/// away meanwhile is asked again.
+pub(crate) async fn wait_for(rpc: &Rpc, hash: B256, patience: Patience) -> Option<Receipt> {
     let start = Instant::now();
-    let (mut pause, mut sent_at) = (RECEIPT_POLL_FIRST, start);
+    let mut pause = RECEIPT_POLL_FIRST;
     loop {
         // A node that cannot answer has not confirmed anything.
         if let Ok(Some(receipt)) = confirmed(rpc, hash, patience.confirmations).await {
             return Some(receipt);
         }
         let left = patience.wait.checked_sub(start.elapsed())?;
-        if let Some(raw) = raw
-            && sent_at.elapsed() >= REBROADCAST_EVERY
-        {
-            sent_at = Instant::now();
-            // Whatever the node says now, the receipt decides.
-            drop(rpc.send(raw).await);
-        }
         sleep(pause.min(left)).await;
         pause = pause
             .saturating_mul(3)
@@ -81,8 +69,26 @@ pub(crate) fn is_deep(block: U64, head: Head, confirmations: u64) -> bool {
         .is_some_and(|depth| depth >= U64::from(confirmations))
 }
 
-/// True when a transaction is a call of the token with this payment's authorization.
-pub(crate) fn carries(transaction: &Transaction, payment: &ExactPayment) -> bool {
+/// How a transaction carries this payment: as the call of the token with this authorization, or among the items of a
+/// call of the batch contract. [`Sender::Anybody`] when it does not, as far as we can tell.
+pub(crate) fn carries(
+    transaction: &Transaction,
+    payment: &ExactPayment,
+    settler: Option<Address>,
+) -> Sender {
+    let (to, input) = (transaction.to, &transaction.input);
+    if to == Some(payment.terms.asset.token()) && is_transfer(input, payment) {
+        return Sender::Us;
+    }
+    match settler {
+        Some(settler) if to == Some(settler) && batch::holds(input, payment) => {
+            Sender::Batch(settler)
+        }
+        Some(_) | None => Sender::Anybody,
+    }
+}
+
+fn is_transfer(input: &[u8], payment: &ExactPayment) -> bool {
     let authorization = &payment.payload.authorization;
     let expected = (
         authorization.from,
@@ -90,7 +96,6 @@ pub(crate) fn carries(transaction: &Transaction, payment: &ExactPayment) -> bool
         authorization.value,
         authorization.nonce,
     );
-    let input = &transaction.input;
     let by_key = || {
         Token::transferWithAuthorization_0Call::abi_decode(input)
             .is_ok_and(|call| (call.from, call.to, call.value, call.nonce) == expected)
@@ -99,7 +104,7 @@ pub(crate) fn carries(transaction: &Transaction, payment: &ExactPayment) -> bool
         Token::transferWithAuthorization_1Call::abi_decode(input)
             .is_ok_and(|call| (call.from, call.to, call.value, call.nonce) == expected)
     };
-    transaction.to == Some(payment.terms.asset.token()) && (by_key() || by_wallet())
+    by_key() || by_wallet()
 }
 
 /// True when a transaction holds these bytes, in whatever form: who asks about a payment with a signature that the
@@ -127,7 +132,7 @@ pub(crate) enum Finding {
     Other,
     /// The transaction ran, and the payment's nonce has no part in it.
     Absent,
-    /// The transaction was reverted: it did nothing.
+    /// The transaction was reverted, or this payment's part of it: it did nothing.
     Reverted,
     /// The receipt does not say.
     Unclear,
@@ -138,6 +143,8 @@ pub(crate) enum Finding {
 pub(crate) enum Sender {
     /// It is a call of the token with this payment's authorization, and nothing else.
     Us,
+    /// It is a call of this batch contract with the payment among its items.
+    Batch(Address),
     /// Anybody: it may be a bundle of several payments.
     Anybody,
 }
@@ -153,37 +160,78 @@ pub(crate) fn read(receipt: &Receipt, payment: &ExactPayment, sender: Sender) ->
         Some(0) => return Finding::Reverted,
         Some(_) | None => return Finding::Unclear,
     }
-    let token = payment.terms.asset.token();
-    let events: Vec<Event> = receipt
-        .logs
-        .iter()
-        .filter(|log| log.address == token)
-        .map(Event::from)
-        .collect();
     let authorization = &payment.payload.authorization;
-    let used = events.iter().position(|event| {
-        matches!(event, Event::Used(used) if used.authorizer == authorization.from && used.nonce == authorization.nonce)
-    });
+    let token = payment.terms.asset.token();
+    // A batch has hundreds of events, and each of its payments looks through them: nothing is decoded before it is known
+    // to be needed.
+    let is_token = |log: &&Log| log.address == token;
+    let is_use = |log: &Log| {
+        let [kind, authorizer, nonce] = log.topics.as_slice() else {
+            return false;
+        };
+        *kind == Token::AuthorizationUsed::SIGNATURE_HASH
+            && *authorizer == authorization.from.into_word()
+            && *nonce == authorization.nonce
+    };
     let is_ours = |transfer: &Token::Transfer| {
         transfer.from == authorization.from
             && transfer.to == authorization.to
             && transfer.value == authorization.value
     };
-    let Some(used) = used else {
-        // Some tokens forget the event. Then only our own transaction is beyond doubt.
-        let moved = events
-            .iter()
-            .any(|event| matches!(event, Event::Moved(transfer) if is_ours(transfer)));
-        return if moved && sender == Sender::Us {
-            Finding::Moved
-        } else {
-            Finding::Absent
-        };
-    };
-    match used.checked_add(1).and_then(|next| events.get(next)) {
-        Some(Event::Moved(transfer)) if is_ours(transfer) => Finding::Moved,
+    let mut logs = receipt.logs.iter().filter(is_token);
+    if !logs.by_ref().any(is_use) {
+        return unused(receipt, payment, sender, is_ours);
+    }
+    match logs.next().map(Event::from) {
+        Some(Event::Moved(transfer)) if is_ours(&transfer) => Finding::Moved,
         Some(Event::Moved(_)) => Finding::Other,
-        Some(Event::Used(_) | Event::Else) | None => alone(&events, is_ours),
+        Some(Event::Used | Event::Else) | None => {
+            let events: Vec<Event> = receipt
+                .logs
+                .iter()
+                .filter(is_token)
+                .map(Event::from)
+                .collect();
+            alone(&events, is_ours)
+        }
+    }
+}
+
+/// The token did not say that this payment's authorization was used.
+fn unused(
+    receipt: &Receipt,
+    payment: &ExactPayment,
+    sender: Sender,
+    is_ours: impl Fn(&Token::Transfer) -> bool,
+) -> Finding {
+    match sender {
+        // Some tokens forget the event. Then only a transaction of ours with nothing else in it is beyond doubt.
+        Sender::Us => {
+            let token = payment.terms.asset.token();
+            let mut logs = receipt.logs.iter().filter(|log| log.address == token);
+            if logs
+                .any(|log| matches!(Event::from(log), Event::Moved(transfer) if is_ours(&transfer)))
+            {
+                Finding::Moved
+            } else {
+                Finding::Absent
+            }
+        }
+        Sender::Batch(settler) => {
+            let authorization = &payment.payload.authorization;
+            let refused = receipt.logs.iter().any(|log| {
+                log.address == settler
+                    && log.topics.first() == Some(&Settler::ItemFailed::SIGNATURE_HASH)
+                    && log.topics.get(2) == Some(&authorization.from.into_word())
+                    && log.topics.get(3) == Some(&authorization.nonce)
+            });
+            if refused {
+                Finding::Reverted
+            } else {
+                Finding::Absent
+            }
+        }
+        Sender::Anybody => Finding::Absent,
     }
 }
 
@@ -191,11 +239,11 @@ pub(crate) fn read(receipt: &Receipt, payment: &ExactPayment, sender: Sender) ->
 fn alone(events: &[Event], is_ours: impl Fn(&Token::Transfer) -> bool) -> Finding {
     let used = events
         .iter()
-        .filter(|event| matches!(event, Event::Used(_)))
+        .filter(|event| matches!(event, Event::Used))
         .count();
     let mut moved = events.iter().filter_map(|event| match event {
         Event::Moved(transfer) => Some(transfer),
-        Event::Used(_) | Event::Else => None,
+        Event::Used | Event::Else => None,
     });
     match (used, moved.next(), moved.next()) {
         (1, Some(transfer), None) if is_ours(transfer) => Finding::Moved,
@@ -205,7 +253,7 @@ fn alone(events: &[Event], is_ours: impl Fn(&Token::Transfer) -> bool) -> Findin
 }
 
 enum Event {
-    Used(Token::AuthorizationUsed),
+    Used,
     Moved(Token::Transfer),
     Else,
 }
@@ -213,8 +261,8 @@ enum Event {
 impl From<&Log> for Event {
     fn from(log: &Log) -> Self {
         let topics = || log.topics.iter().copied();
-        if let Ok(used) = Token::AuthorizationUsed::decode_raw_log(topics(), &log.data) {
-            Self::Used(used)
+        if Token::AuthorizationUsed::decode_raw_log(topics(), &log.data).is_ok() {
+            Self::Used
         } else if let Ok(transfer) = Token::Transfer::decode_raw_log(topics(), &log.data) {
             Self::Moved(transfer)
         } else {
@@ -225,7 +273,7 @@ impl From<&Log> for Event {
 
 #[cfg(test)]
 mod tests {
-    use alloy_primitives::{Address, U256};
+    use alloy_primitives::{Bytes, U256};
     use faregate_types::x402::Version;
     use faregate_types::x402::exact::{Payload, Terms};
     use faregate_types::{AssetId, Authorization, ChainId, TokenDomain};
@@ -314,10 +362,23 @@ mod tests {
         )
     }
 
+    const SETTLER: Address = Address::repeat_byte(4);
+
+    fn refused(at: Address, from: Address, nonce: u8) -> Log {
+        let event = Settler::ItemFailed {
+            index: U256::ZERO,
+            from,
+            nonce: B256::repeat_byte(nonce),
+            reason: Bytes::new(),
+        };
+        log(at, &event)
+    }
+
     #[test]
     fn findings() {
         use Finding::{Absent, Moved, Other, Reverted, Unclear};
         use Sender::{Anybody, Us};
+        const BATCH: Sender = Sender::Batch(SETTLER);
         type Case = (&'static str, u64, Vec<Log>, Sender, Finding);
         #[rustfmt::skip]
         let table: Vec<Case> = vec![
@@ -340,6 +401,16 @@ mod tests {
             ("transfer first", 1, vec![moved(PAYEE, 10), used(7)], Anybody, Moved),
             ("two transfers first", 1, vec![moved(PAYEE, 10), moved(PAYEE, 10), used(7)], Anybody, Unclear),
             ("two uses, one transfer", 1, vec![moved(PAYEE, 10), used(8), used(7)], Anybody, Unclear),
+            ("batch", 1, vec![used(8), moved(PAYEE, 10), used(7), moved(PAYEE, 10)], BATCH, Moved),
+            ("batch, of two equal ones the other moved", 1,
+                vec![refused(SETTLER, PAYER, 7), used(8), moved(PAYEE, 10)], BATCH, Reverted),
+            ("batch, of two equal ones this one moved", 1,
+                vec![refused(SETTLER, PAYER, 8), used(7), moved(PAYEE, 10)], BATCH, Moved),
+            ("batch, another payer's was refused", 1, vec![refused(SETTLER, OTHER, 7)], BATCH, Absent),
+            ("batch, somebody else says refused", 1, vec![refused(OTHER, PAYER, 7)], BATCH, Absent),
+            ("refused in somebody's batch", 1, vec![refused(SETTLER, PAYER, 7)], Anybody, Absent),
+            ("batch, token without AuthorizationUsed", 1, vec![moved(PAYEE, 10)], BATCH, Absent),
+            ("batch, reverted", 0, vec![], BATCH, Reverted),
             ("strange event between", 1, vec![used(7), cancelled(), moved(PAYEE, 10)], Anybody, Moved),
         ];
         for (name, status, logs, sender, expected) in table {
@@ -347,6 +418,8 @@ mod tests {
                 transaction_hash: B256::ZERO,
                 block_number: U64::from(1),
                 status: Some(U64::from(status)),
+                gas_used: None,
+                effective_gas_price: None,
                 logs,
             };
             assert_eq!(read(&receipt, &payment(), sender), expected, "{name}");

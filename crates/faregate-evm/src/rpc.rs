@@ -37,6 +37,11 @@ pub(crate) struct Receipt {
     #[serde(default)]
     pub(crate) status: Option<U64>,
     #[serde(default)]
+    pub(crate) gas_used: Option<U64>,
+    /// Wei per gas.
+    #[serde(default)]
+    pub(crate) effective_gas_price: Option<U256>,
+    #[serde(default)]
     pub(crate) logs: Vec<Log>,
 }
 
@@ -146,6 +151,14 @@ impl Rpc {
     pub(crate) async fn pending_nonce(&self, account: Address) -> Result<u64, NodeError> {
         self.0
             .call::<U64>("eth_getTransactionCount", json!([account, "pending"]))
+            .await
+            .map(|nonce| nonce.to())
+    }
+
+    /// The next nonce of an account, as of the newest block.
+    pub(crate) async fn mined_nonce(&self, account: Address) -> Result<u64, NodeError> {
+        self.0
+            .call::<U64>("eth_getTransactionCount", json!([account, "latest"]))
             .await
             .map(|nonce| nonce.to())
     }

@@ -1,21 +1,20 @@
 //! Settlement: from a request to an outcome that is never a guess.
 
-use std::sync::atomic::Ordering;
-
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::B256;
 use faregate_core::crash::{self, Point};
 use faregate_core::port::{Away, SettleOutcome, Settlement, Trail, Unknown};
 use faregate_types::x402::exact::ExactPayment;
 use faregate_types::{Code, Fingerprint, Refusal, Timestamp};
-use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
 
+use crate::batch;
 use crate::diagnose::diagnose;
-use crate::lane::{Job, NotSent, Sent, Turn};
-use crate::limits::SUBMISSIONS_MAX;
+use crate::flight::{Ask, Departure, Landing, News, Track};
+use crate::job::{Job, NotSent, Work, with_margin};
 use crate::network::Network;
 use crate::node::NodeError;
-use crate::pending::Pending;
+use crate::pending::{Outside, Pending};
 use crate::receipt::{self, Finding, Patience, Sender};
 use crate::rpc::{CHAIN_AWAY, Called, Receipt, Simulation};
 use crate::trace::{self, Trace};
@@ -28,22 +27,6 @@ pub(crate) struct Settling<'a> {
     pub(crate) pending: &'a Pending,
     pub(crate) payment: &'a ExactPayment,
     pub(crate) now: Timestamp,
-}
-
-/// How we came by the hash of a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
-    /// This settlement sent it.
-    Sent,
-    /// The caller had it in its books.
-    Recorded,
-}
-
-/// What was tried with one transaction.
-enum Submitted {
-    End(SettleOutcome),
-    /// Nothing is out there; sign another one.
-    Again,
 }
 
 /// Everything that makes two requests the same one. Two requests may claim the same nonce and differ.
@@ -83,65 +66,173 @@ impl Settling<'_> {
         if let Err(stop) = verify::asset(network, payment).await {
             return self.stopped(stop).await;
         }
-        if let Some(hash) = self.pending.sent(payment.id()) {
-            return self.outcome(hash, None).await;
+        if let Some(outside) = self.pending.sent(payment.id()) {
+            return self.outcome(outside).await;
         }
         if let Err(refusal) = verify::window(payment, self.now) {
             return self.refused(refusal).await;
         }
-        for _ in 0..SUBMISSIONS_MAX {
-            match Box::pin(self.submit(&proof, trail)).await {
-                Submitted::End(outcome) => return outcome,
-                Submitted::Again => self.pending.decided(payment.id()),
-            }
-        }
-        nothing_sent(Code::SignerUnavailable)
+        self.submit(&proof, trail).await
     }
 
-    /// Simulates, waits for a turn, records, sends, waits for the end.
-    async fn submit(&self, proof: &Proof, trail: &dyn Trail) -> Submitted {
-        let (call, gas_limit) = match self.call(proof).await {
-            Ok(prepared) => prepared,
-            Err(outcome) => return Submitted::End(outcome),
-        };
-        let turn = match self.turn(&call, gas_limit).await {
-            Ok(turn) => turn,
-            Err(outcome) => return Submitted::End(outcome),
-        };
-        let hash = turn.hash.to_string();
-        let recorded = timeout(self.network.config.trail_timeout, trail.broadcast(&hash)).await;
-        if let Err(away) = recorded.unwrap_or(Err(Away {
-            code: Code::StoreUnavailable,
-        })) {
-            // Dropping `go` gives the nonce back.
-            return Submitted::End(nothing_sent(away.code));
+    /// Waits for a turn, records, sends, waits for the end.
+    async fn submit(&self, proof: &Proof, trail: &dyn Trail) -> SettleOutcome {
+        if let Some(work) = self.shared(proof)
+            && let Some(outcome) = Box::pin(self.ride(work, trail)).await
+        {
+            return outcome;
         }
-        let Turn {
-            hash,
-            raw,
-            go,
-            sent,
-            doubt,
-        } = turn;
+        let work = match self.call(proof).await {
+            Ok((call, gas_limit)) => Work::Alone {
+                call,
+                gas_limit,
+                simulated_at: Instant::now(),
+            },
+            Err(outcome) => return outcome,
+        };
+        let outcome = Box::pin(self.ride(work, trail)).await;
+        outcome.unwrap_or_else(|| nothing_sent(Code::SignerUnavailable))
+    }
+
+    /// The payment as one of many. The lane runs them all together before it sends them; how the payer signs is for the
+    /// token to find out, to which both forms of 65 bytes are the same.
+    fn shared(&self, proof: &Proof) -> Option<Work> {
+        let (network, payment) = (self.network, self.payment);
+        network.config.batch_settler?;
+        Some(match &proof.key {
+            Some(signature) => Work::Shared {
+                item: batch::item(payment, signature.to_bytes().to_vec().into()),
+                call: verify::transfer(network, payment, signature),
+            },
+            None => Work::Shared {
+                item: batch::item(payment, proof.bytes.clone()),
+                call: verify::wallet_transfer(network, payment, proof),
+            },
+        })
+    }
+
+    /// One way through a lane, to the end; `None` when the payment has to leave alone.
+    async fn ride(&self, work: Work, trail: &dyn Trail) -> Option<SettleOutcome> {
+        let (mut job, mut hears) = Job::new(self.payment.id(), work);
+        let mut taken = None;
+        for lane in self.network.lanes_by_burden() {
+            match lane.offer(job) {
+                Ok(()) => {
+                    taken = Some(lane);
+                    break;
+                }
+                Err(back) => job = back,
+            }
+        }
+        let Some(lane) = taken else {
+            return Some(nothing_sent(Code::Overloaded));
+        };
+        let wait = self.network.config.queue_wait;
+        // Once a hash is recorded the lane decides, in bounded time, and may send at any moment.
+        let Ok(mut news) = timeout(wait, hears.recv()).await else {
+            return Some(nothing_sent(Code::Overloaded));
+        };
+        let mut recorded = None;
+        loop {
+            match news {
+                Some(News::Record(ask)) => {
+                    let hash = ask.hash;
+                    if let Err(away) = self.record(ask, trail).await {
+                        return Some(nothing_sent(away.code));
+                    }
+                    recorded = Some(hash);
+                }
+                Some(News::Left(departure)) => {
+                    crash::point(Point::Broadcast);
+                    let outcome = self.follow(departure, recorded, Some((hears, trail))).await;
+                    if matches!(outcome, SettleOutcome::Unknown(_)) {
+                        lane.doubt();
+                    }
+                    return Some(outcome);
+                }
+                Some(News::NotSent(NotSent::Unshared)) => return None,
+                Some(News::NotSent(why)) => return Some(self.not_sent(why).await),
+                // The lane is gone, which happens only when the process stops.
+                None if recorded.is_none() => {
+                    return Some(nothing_sent(Code::SignerUnavailable));
+                }
+                None => return Some(unknown(Code::SettlementPending, recorded)),
+            }
+            news = hears.recv().await;
+        }
+    }
+
+    /// Makes a hash durable and says so. On an error it was not said, and nothing with this hash is sent.
+    async fn record(&self, ask: Ask, trail: &dyn Trail) -> Result<(), Away> {
+        let Ask { hash, recorded } = ask;
+        let text = hash.to_string();
+        let away = Away {
+            code: Code::StoreUnavailable,
+        };
+        let patience = self.network.config.trail_timeout;
+        timeout(patience, trail.broadcast(&text))
+            .await
+            .unwrap_or(Err(away))?;
         // Remembered first: if this call is dropped from here on, the next one must not sign another transaction.
         let (id, authorization) = (self.payment.id(), &self.payment.payload.authorization);
         self.pending.sending(id, hash, authorization.valid_before);
-        if go.send(()).is_err() {
-            self.pending.decided(id);
-            return Submitted::End(nothing_sent(Code::SignerUnavailable));
-        }
-        match sent.await.unwrap_or(Sent::Unclear) {
-            Sent::Accepted | Sent::Unclear => {
-                crash::point(Point::Broadcast);
-                let outcome = self.outcome(hash, Some(&raw)).await;
-                if matches!(outcome, SettleOutcome::Unknown(_)) {
-                    doubt.store(true, Ordering::Relaxed);
-                }
-                Submitted::End(outcome)
+        recorded.send(()).map_err(|()| {
+            self.pending.unsent(id, hash);
+            Away {
+                code: Code::SignerUnavailable,
             }
-            Sent::Again => Submitted::Again,
-            Sent::NoGasMoney => {
-                Submitted::End(SettleOutcome::Failed(self.no(Code::InsufficientGas)))
+        })
+    }
+
+    /// Waits for the end of a transaction that this process watches. With a trail, replacements are recorded.
+    async fn follow(
+        &self,
+        departure: Departure,
+        mut hash: Option<B256>,
+        mut trail: Option<(mpsc::Receiver<News>, &dyn Trail)>,
+    ) -> SettleOutcome {
+        let Departure { mut track, shared } = departure;
+        let patience = sleep(self.network.config.receipt_wait);
+        tokio::pin!(patience);
+        loop {
+            let replaced = async {
+                match &mut trail {
+                    Some((hears, trail)) => (hears.recv().await, Some(*trail)),
+                    None => (None, None),
+                }
+            };
+            let news = tokio::select! {
+                biased;
+                landing = landed(&mut track) => return self.landed(landing, hash, shared).await,
+                (Some(News::Record(ask)), Some(trail)) = replaced => (ask, trail),
+                () = &mut patience => return unknown(Code::SettlementPending, hash),
+            };
+            let (ask, trail) = news;
+            let new = ask.hash;
+            // Who cannot record it does not stop waiting for the one before.
+            if self.record(ask, trail).await.is_ok() {
+                hash = Some(new);
+            }
+        }
+    }
+
+    async fn landed(
+        &self,
+        landing: Option<Landing>,
+        hash: Option<B256>,
+        shared: bool,
+    ) -> SettleOutcome {
+        match landing {
+            Some(Landing::Mined(receipt)) => {
+                let sender = match self.network.config.batch_settler {
+                    Some(settler) if shared => Sender::Batch(settler),
+                    Some(_) | None => Sender::Us,
+                };
+                self.judge(&receipt, sender).await
+            }
+            Some(Landing::Lost) | None => {
+                self.traced(None, hash, unknown(Code::SettlementPending, hash))
+                    .await
             }
         }
     }
@@ -198,41 +289,7 @@ impl Settling<'_> {
             let refusal = refusal.detail("the transfer needs more gas than allowed");
             return Err(SettleOutcome::Failed(refusal));
         }
-        Ok(gas
-            .saturating_add(gas.div_ceil(4))
-            .min(network.config.gas_limit_max))
-    }
-
-    /// Waits for a turn at the signer with the shortest way.
-    async fn turn(&self, call: &Simulation, gas_limit: u64) -> Result<Turn, SettleOutcome> {
-        let (sender, turn) = oneshot::channel();
-        let mut job = Box::new(Job {
-            id: self.payment.id(),
-            call: call.clone(),
-            simulated_at: Instant::now(),
-            gas_limit,
-            turn: sender,
-        });
-        let mut queued = false;
-        for lane in self.network.lanes_by_turn() {
-            match lane.offer(job) {
-                Ok(()) => {
-                    queued = true;
-                    break;
-                }
-                Err(back) => job = back,
-            }
-        }
-        if !queued {
-            return Err(nothing_sent(Code::Overloaded));
-        }
-        match timeout(self.network.config.queue_wait, turn).await {
-            Ok(Ok(Ok(turn))) => Ok(turn),
-            Ok(Ok(Err(not_sent))) => Err(self.not_sent(not_sent).await),
-            // The lane is gone, which happens only when the process stops.
-            Ok(Err(_)) => Err(nothing_sent(Code::SignerUnavailable)),
-            Err(_) => Err(nothing_sent(Code::Overloaded)),
-        }
+        Ok(with_margin(gas).min(network.config.gas_limit_max))
     }
 
     async fn not_sent(&self, why: NotSent) -> SettleOutcome {
@@ -253,7 +310,7 @@ impl Settling<'_> {
                 tracing::warn!(chain = %self.network.config.chain, "a signer cannot pay for gas");
                 nothing_sent(Code::InsufficientGas)
             }
-            NotSent::SignerAway => nothing_sent(Code::SignerUnavailable),
+            NotSent::Unshared | NotSent::SignerAway => nothing_sent(Code::SignerUnavailable),
         }
     }
 
@@ -298,14 +355,22 @@ impl Settling<'_> {
     }
 
     /// Waits for the end of a transaction that may be out there.
-    async fn outcome(&self, hash: B256, raw: Option<&Bytes>) -> SettleOutcome {
+    async fn outcome(&self, outside: Outside) -> SettleOutcome {
+        let Outside { hash, track } = outside;
         let config = &self.network.config;
+        if let Some(mut track) = track {
+            return match timeout(config.receipt_wait, landed(&mut track)).await {
+                Ok(Some(Landing::Mined(receipt))) => self.judged(&receipt).await,
+                Ok(Some(Landing::Lost) | None) => self.landed(None, Some(hash), false).await,
+                Err(_) => unknown(Code::SettlementPending, Some(hash)),
+            };
+        }
         let patience = Patience {
             wait: config.receipt_wait,
             confirmations: config.confirmations,
         };
-        match receipt::wait_for(&self.network.rpc, hash, raw, patience).await {
-            Some(receipt) => self.judge(&receipt, Origin::Sent).await,
+        match receipt::wait_for(&self.network.rpc, hash, patience).await {
+            Some(receipt) => self.judged(&receipt).await,
             None => unknown(Code::SettlementPending, Some(hash)),
         }
     }
@@ -315,7 +380,7 @@ impl Settling<'_> {
         if let Some(hash) = hash {
             let confirmations = self.network.config.confirmations;
             match receipt::confirmed(&self.network.rpc, hash, confirmations).await {
-                Ok(Some(receipt)) => return self.judge(&receipt, Origin::Recorded).await,
+                Ok(Some(receipt)) => return self.judged(&receipt).await,
                 Ok(None) => {}
                 Err(error) => return self.away(&error, Some(hash)),
             }
@@ -324,19 +389,23 @@ impl Settling<'_> {
             .await
     }
 
+    /// Reads the receipt of a transaction that stands in somebody's books, once it is known how it carries the payment.
+    async fn judged(&self, receipt: &Receipt) -> SettleOutcome {
+        let (network, hash) = (self.network, receipt.transaction_hash);
+        match network.rpc.transaction(hash).await {
+            Ok(Some(transaction)) => {
+                let settler = network.config.batch_settler;
+                let sender = receipt::carries(&transaction, self.payment, settler);
+                self.judge(receipt, sender).await
+            }
+            Ok(None) => self.judge(receipt, Sender::Anybody).await,
+            Err(error) => self.away(&error, Some(hash)),
+        }
+    }
+
     /// Reads the receipt of a transaction. When it was reverted, somebody may have run ahead with the same transfer.
-    async fn judge(&self, receipt: &Receipt, origin: Origin) -> SettleOutcome {
-        let hash = receipt.transaction_hash;
-        let ours = match origin {
-            Origin::Sent => true,
-            Origin::Recorded => match self.network.rpc.transaction(hash).await {
-                Ok(transaction) => {
-                    transaction.is_some_and(|tx| receipt::carries(&tx, self.payment))
-                }
-                Err(error) => return self.away(&error, Some(hash)),
-            },
-        };
-        let sender = if ours { Sender::Us } else { Sender::Anybody };
+    async fn judge(&self, receipt: &Receipt, sender: Sender) -> SettleOutcome {
+        let (hash, ours) = (receipt.transaction_hash, sender != Sender::Anybody);
         let pending = || unknown(Code::SettlementPending, Some(hash));
         let failed = |code| SettleOutcome::Failed(self.no(code));
         let unused = match receipt::read(receipt, self.payment, sender) {
@@ -384,6 +453,12 @@ impl Settling<'_> {
     fn no(&self, code: Code) -> Refusal {
         Refusal::new(code).payer(self.payment.payer())
     }
+}
+
+/// The end of a transaction; `None` when the one who watched it is gone, with the process.
+async fn landed(track: &mut Track) -> Option<Landing> {
+    let landing = track.wait_for(Option::is_some).await.ok()?;
+    landing.clone()
 }
 
 /// Nothing of this payment was handed to the network by this call, and the same credential may be settled again.

@@ -42,7 +42,7 @@ impl Draft {
     pub(crate) async fn sign(self, signer: &dyn Signer) -> Result<Signed, SignError> {
         let (nonce, gas_limit, to, input) =
             (self.nonce, self.gas_limit, TxKind::Call(self.to), self.data);
-        let envelope: TxEnvelope = match self.quote {
+        match self.quote {
             Quote::Eip1559 { fee_max, tip } => {
                 let tx = TxEip1559 {
                     chain_id: self.chain.get(),
@@ -55,7 +55,7 @@ impl Draft {
                     access_list: Default::default(),
                     input,
                 };
-                signed(tx, signer).await?.into()
+                signed(tx, signer).await
             }
             Quote::Legacy { price } => {
                 let chain_id = Some(self.chain.get());
@@ -68,24 +68,39 @@ impl Draft {
                     value: U256::ZERO,
                     input,
                 };
-                signed(tx, signer).await?.into()
+                signed(tx, signer).await
             }
-        };
-        let raw = Bytes::from(envelope.encoded_2718());
-        Ok(Signed {
-            nonce,
-            hash: keccak256(&raw),
-            raw,
-        })
+        }
     }
 }
 
-async fn signed<T>(tx: T, signer: &dyn Signer) -> Result<alloy_consensus::Signed<T>, SignError>
+async fn signed<T>(tx: T, signer: &dyn Signer) -> Result<Signed, SignError>
 where
-    T: SignableTransaction<Signature>,
+    T: SignableTransaction<Signature> + Send + 'static,
+    alloy_consensus::Signed<T>: Into<TxEnvelope>,
 {
-    let Signature65 { r, s, v, .. } = signer.sign_digest(tx.signature_hash()).await?;
-    Ok(tx.into_signed(Signature::from_scalars_and_parity(r, s, v == 28)))
+    let (digest, tx) = off_thread(move || (tx.signature_hash(), tx)).await?;
+    let Signature65 { r, s, v, .. } = signer.sign_digest(digest).await?;
+    let seal = move || {
+        let nonce = tx.nonce();
+        let signed = tx.into_signed(Signature::from_scalars_and_parity(r, s, v == 28));
+        let raw = Bytes::from(Into::<TxEnvelope>::into(signed).encoded_2718());
+        Signed {
+            nonce,
+            hash: keccak256(&raw),
+            raw,
+        }
+    };
+    off_thread(seal).await
+}
+
+/// Encoding and hashing a hundred kilobytes takes a while.
+async fn off_thread<R: Send + 'static>(
+    work: impl FnOnce() -> R + Send + 'static,
+) -> Result<R, SignError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| SignError::Away)
 }
 
 #[cfg(test)]

@@ -293,7 +293,7 @@ pub(crate) struct Proof {
     /// The signature, when the payer's own key made it. Counts only while the payer has no code.
     pub(crate) key: Option<Signature65>,
     /// What a wallet at the payer's address is asked about.
-    bytes: Bytes,
+    pub(crate) bytes: Bytes,
     digest: B256,
     /// The digest is over another domain than the token's: no signature of it can move the token.
     foreign: bool,
@@ -396,6 +396,15 @@ pub(crate) async fn wallet_call(
         let detail = "the payer has code, which does not confirm the signature (EIP-1271)";
         return Err(Stop::Disowned(refusal.detail(detail)));
     }
+    Ok(wallet_transfer(network, payment, proof))
+}
+
+/// The call that moves the money of a contract wallet.
+pub(crate) fn wallet_transfer(
+    network: &Network,
+    payment: &ExactPayment,
+    proof: &Proof,
+) -> Simulation {
     let authorization = &payment.payload.authorization;
     let call = Token::transferWithAuthorization_1Call {
         from: authorization.from,
@@ -406,7 +415,7 @@ pub(crate) async fn wallet_call(
         nonce: authorization.nonce,
         signature: proof.bytes.clone(),
     };
-    Ok(token_call(network, payment, call.abi_encode()))
+    token_call(network, payment, call.abi_encode())
 }
 
 /// Step 7. An asset on the allow-list was looked at when the facilitator started.

@@ -116,7 +116,6 @@ async fn a_chain_that_is_away_is_unknown_and_never_failed() {
         "eth_estimateGas",
         "eth_getTransactionCount",
         "eth_feeHistory",
-        "eth_getBalance",
     ];
     for method in questions {
         proxy.set(method, Mood::BadGateway);
@@ -298,7 +297,7 @@ async fn a_nonce_used_by_another_program_is_noticed() {
     assert_eq!(world.sent_by(signer.address()).await, 3);
 }
 
-/// A node that accepts a transaction and then loses it: the signed bytes are sent again, or the nonce is used anew.
+/// A node that accepts a transaction and then loses it: it gets the same bytes again before anything else is signed.
 #[tokio::test]
 async fn a_dropped_transaction_blocks_nobody() {
     let world = World::start().await;
@@ -312,15 +311,37 @@ async fn a_dropped_transaction_blocks_nobody() {
     assert_eq!(code, Code::SettlementPending);
     proxy.calm();
     let second = transaction(&settle(&facilitator, &next).await);
+    assert_eq!(world.transaction_nonce(&second).await, 1, "no gap");
+    let resolved = facilitator.resolve(&lost.v2(), hash.as_deref()).await;
+    assert_eq!(Some(transaction(&resolved)), hash, "found its way");
+    assert_eq!(settle(&facilitator, &lost).await, resolved);
+}
+
+/// A node that lost a transaction and does not take it any more: the nonce goes to the next one.
+#[tokio::test]
+async fn a_transaction_that_is_not_taken_any_more_leaves_no_gap() {
+    let world = World::start().await;
+    let proxy = Proxy::start(&world.url).await;
+    let signer = world.gas_payer().await;
+    let facilitator = behind(&world, &proxy, &signer).await;
+    let payer = world.payer().await;
+    let (lost, next) = (world.payment(&payer), world.payment(&payer));
+    proxy.set("eth_sendRawTransaction", Mood::Pretend);
+    let (code, hash) = unknown(&settle(&facilitator, &lost).await);
+    assert_eq!(code, Code::SettlementPending);
+    let words = "exceeds block gas limit";
+    proxy.set("eth_sendRawTransaction", Mood::RefuseOnce(words));
+    let second = transaction(&settle(&facilitator, &next).await);
     assert_eq!(
         world.transaction_nonce(&second).await,
         0,
         "the gap is filled"
     );
     let resolved = facilitator.resolve(&lost.v2(), hash.as_deref()).await;
+    let pending = (Code::SettlementPending, hash);
     assert_eq!(
         unknown(&resolved),
-        (Code::SettlementPending, hash),
+        pending,
         "not failed before it has expired"
     );
 }

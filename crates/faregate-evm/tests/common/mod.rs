@@ -26,6 +26,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use alloy_primitives::{Address, B256, Bytes, U64, U256, address};
 use alloy_sol_types::{SolCall, SolValue, sol};
 use faregate_core::port::{Away, Facilitator, SettleOutcome, Settlement, Trail};
+pub use faregate_devnet::chain::BATCH_SETTLER;
 use faregate_devnet::{ChainConfig, Devchain};
 use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig, OsEntropy, random_nonce};
 use faregate_types::{Asset, AssetRegistry, Authorization, ChainId, Code, SecretKey};
@@ -113,6 +114,8 @@ impl World {
         let _turn = ONE_AT_A_TIME.lock().await;
         self.place(MULTICALL3, artifact("Multicall3", "deployedBytecode"))
             .await;
+        let settler = artifact("BatchSettler", "deployedBytecode");
+        self.place(BATCH_SETTLER, settler).await;
         let token = self.asset.id.token();
         let domain = &self.asset.domain;
         if !self.code(token).await.is_empty() {
@@ -281,6 +284,14 @@ impl World {
         config
     }
 
+    /// A configuration for payments that leave together: whoever comes within a moment goes along.
+    pub fn batching_at(&self, url: &str) -> NetworkConfig {
+        let mut config = self.config_at(url);
+        config.batch_settler = Some(BATCH_SETTLER);
+        config.batch_wait = Duration::from_millis(300);
+        config
+    }
+
     /// A facilitator with a signer of its own.
     pub async fn facilitator(&self) -> ExactFacilitator {
         self.connect(self.config(), self.gas_payer().await).await
@@ -342,12 +353,21 @@ pub struct Notes {
     pub hashes: std::sync::Mutex<Vec<String>>,
     pub fails: bool,
     pub hangs: bool,
+    /// Fails after so many.
+    pub good_for: Option<usize>,
 }
 
 impl Notes {
     pub fn failing() -> Self {
         Self {
             fails: true,
+            ..Self::default()
+        }
+    }
+
+    pub fn good_for(count: usize) -> Self {
+        Self {
+            good_for: Some(count),
             ..Self::default()
         }
     }
@@ -367,11 +387,15 @@ impl Notes {
 impl Trail for Notes {
     fn broadcast<'a>(&'a self, transaction: &'a str) -> BoxFuture<'a, Result<(), Away>> {
         Box::pin(async move {
-            self.hashes.lock().unwrap().push(transaction.to_owned());
+            let count = {
+                let mut hashes = self.hashes.lock().unwrap();
+                hashes.push(transaction.to_owned());
+                hashes.len()
+            };
             if self.hangs {
                 std::future::pending::<()>().await;
             }
-            if self.fails {
+            if self.fails || self.good_for.is_some_and(|good| count > good) {
                 Err(Away {
                     code: Code::StoreUnavailable,
                 })
