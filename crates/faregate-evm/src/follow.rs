@@ -139,7 +139,7 @@ impl Follower {
 }
 
 /// Says what the metrics of verification mean.
-pub fn describe_metrics() {
+pub(crate) fn describe_metrics() {
     describe_counter!(
         "faregate_verify_total",
         "Verified payments by `network`, `source` (local: no question to the node, rpc) and `reason` (known, refused; off, lag, unknown, wallet, asset, spent, funds, held)"

@@ -81,9 +81,15 @@ mod wallet;
 
 pub use config::{ConnectError, FeeStyle, NetworkConfig};
 pub use facilitator::{Builder, ExactFacilitator};
-pub use follow::{FollowConfig, describe_metrics};
+pub use follow::FollowConfig;
 pub use recover::recover;
 pub use signer::{LocalSigner, SignError, Signer};
 pub use standing::{AuthorizationReader, AuthorizationState};
 pub use transport::{Endpoint, RpcRefusal, Transport, TransportError};
 pub use typed::{Entropy, EntropyError, OsEntropy, random_nonce, sign_authorization};
+
+/// Registers what the metrics of this crate mean.
+pub fn describe_metrics() {
+    follow::describe_metrics();
+    meter::describe_metrics();
+}

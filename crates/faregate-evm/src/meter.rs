@@ -2,9 +2,38 @@
 
 use alloy_primitives::U256;
 use faregate_types::ChainId;
-use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
+};
 
 use crate::rpc::Receipt;
+
+const QUEUE: &str = "faregate_sender_queue_length";
+const POOR: &str = "faregate_sender_signers_under_floor";
+const ITEMS: &str = "faregate_sender_batch_items";
+const TRANSACTIONS: &str = "faregate_sender_transactions_total";
+const GAS: &str = "faregate_sender_gas_total";
+const FEES: &str = "faregate_sender_fees_gwei_total";
+
+/// Registers what the metrics of this crate mean.
+pub(crate) fn describe_metrics() {
+    describe_gauge!(
+        QUEUE,
+        "Settlements that wait for a signer or are being sent, by `network`"
+    );
+    describe_gauge!(
+        POOR,
+        "Signers with less gas money than the configured floor, by `network`"
+    );
+    describe_histogram!(ITEMS, "Payments per transaction, by `network`");
+    describe_counter!(
+        TRANSACTIONS,
+        "Transactions by `network` and `outcome` (sent, replaced, mined, reverted)"
+    );
+    describe_counter!(GAS, "Gas used by mined transactions, by `network`");
+    describe_counter!(FEES, "What mined transactions cost, in gwei, by `network`");
+}
 
 /// The metrics of one network.
 #[derive(Clone)]
@@ -28,17 +57,17 @@ pub(crate) struct Meter {
 impl Meter {
     pub(crate) fn new(chain: ChainId) -> Self {
         let network = chain.to_string();
-        let transactions = |outcome: &'static str| counter!("faregate_sender_transactions_total", "network" => network.clone(), "outcome" => outcome);
+        let transactions = |outcome: &'static str| counter!(TRANSACTIONS, "network" => network.clone(), "outcome" => outcome);
         Self {
-            queue: gauge!("faregate_sender_queue_length", "network" => network.clone()),
-            poor: gauge!("faregate_sender_signers_under_floor", "network" => network.clone()),
-            items: histogram!("faregate_sender_batch_items", "network" => network.clone()),
+            queue: gauge!(QUEUE, "network" => network.clone()),
+            poor: gauge!(POOR, "network" => network.clone()),
+            items: histogram!(ITEMS, "network" => network.clone()),
             sent: transactions("sent"),
             replaced: transactions("replaced"),
             mined: transactions("mined"),
             reverted: transactions("reverted"),
-            gas: counter!("faregate_sender_gas_total", "network" => network.clone()),
-            fees_gwei: counter!("faregate_sender_fees_gwei_total", "network" => network.clone()),
+            gas: counter!(GAS, "network" => network.clone()),
+            fees_gwei: counter!(FEES, "network" => network.clone()),
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use faregate_core::SettlePolicy;
 use faregate_server::config::{
-    Config, ConfigErrors, Env, FacilitatorSource, RoutePrice, SecretSource, Unmatched,
+    Config, ConfigErrors, Env, FacilitatorSource, RoutePrice, SecretSource, SenderConfig, Unmatched,
 };
 use faregate_tower::Cors;
 use faregate_types::{ChainId, U256};
@@ -114,6 +114,52 @@ fn a_file_means_what_it_says() {
         .unwrap();
     assert_eq!(facilitator.embedded.networks.len(), 2);
     assert_eq!(facilitator.embedded.networks[1].assets[1].decimals, 18);
+    let sender = &facilitator.embedded.networks[0].sender;
+    assert_eq!(
+        sender.balance_floor,
+        Some(U256::from(10).pow(U256::from(15)))
+    );
+    assert_eq!(sender.bump_after, Some(Duration::from_secs(30)));
+    assert_eq!(sender.confirmations_final, Some(12));
+    let sender = &facilitator.embedded.networks[1].sender;
+    assert_eq!(*sender, SenderConfig::default());
+}
+
+#[test]
+fn sending_is_configured_per_network() {
+    let text = |lines: &str| {
+        format!(
+            "[facilitator]\nsigner_key = \"env:FACILITATOR_KEY\"\nnetwork = \"eip155:84532\"\nrpc_url = \"http://127.0.0.1:1\"\n{lines}"
+        )
+    };
+    let address = "0xC544eF3F48DFF0Fa2A948e5F4811BAe36C653EF7";
+    let good = text(&format!(
+        "batch_settler = \"{address}\"\nbatch_items_max = 256\nbalance_floor_gwei = 0\nwallet_factories = [\"{address}\"]\n"
+    ));
+    let config = Config::parse(&good, &env()).unwrap();
+    let sender = config.facilitator.unwrap().embedded.networks[0]
+        .sender
+        .clone();
+    let address = address.parse().unwrap();
+    let expected = SenderConfig {
+        batch_settler: Some(address),
+        batch_items_max: Some(256),
+        balance_floor: Some(U256::ZERO),
+        wallet_factories: vec![address],
+        ..SenderConfig::default()
+    };
+    assert_eq!(sender, expected);
+    for line in [
+        "batch_settler = \"0x12\"",
+        "batch_items_max = 0",
+        "batch_items_max = 257",
+        "bump_after_secs = 0",
+        "confirmations_final = -1",
+        "balance_floor_gwei = \"much\"",
+        "wallet_factories = [\"somebody\"]",
+    ] {
+        assert!(Config::parse(&text(line), &env()).is_err(), "{line}");
+    }
 }
 
 const GATE: &str = r#"[gate]

@@ -4,7 +4,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use alloy_primitives::Address;
 use faregate_core::port::Facilitator;
+use faregate_devnet::chain::BATCH_SETTLER;
 use faregate_devnet::{ChainConfig, DevAccount, Devchain};
 use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
 use faregate_server::config::{Config, Env};
@@ -94,7 +96,9 @@ impl Stack {
             (None, Some(devchain)) => url(&devchain.rpc_url())?,
             (None, None) => return Err(Failed::new(Exit::Failure, "there is no chain")),
         };
-        let settling = settling(chain, &rpc_url, &asset).await?;
+        // The dev chain has it; somebody's node need not.
+        let settler = devchain.as_ref().map(|_| BATCH_SETTLER);
+        let settling = settling(chain, &rpc_url, &asset, settler).await?;
         let facilitator = FacilitatorServer::start(
             SocketAddr::new(config.bind, config.facilitator_port),
             Arc::clone(&settling),
@@ -220,17 +224,16 @@ async fn settling(
     chain: ChainId,
     rpc_url: &Url,
     asset: &Asset,
+    batch_settler: Option<Address>,
 ) -> Result<Arc<dyn Facilitator>, Failed> {
     let no_signer = || Failed::new(Exit::Failure, "the dev chain has no signer");
     let account = Devchain::accounts().get(SIGNER).ok_or_else(no_signer)?;
     let key = SecretKey::from_hex(account.private_key).map_err(|_| no_signer())?;
     let signer = LocalSigner::new(key).map_err(|_| no_signer())?;
+    let mut network = NetworkConfig::new(chain, rpc_url.clone(), vec![asset.clone()]);
+    network.batch_settler = batch_settler;
     let facilitator = ExactFacilitator::builder()
-        .network(NetworkConfig::new(
-            chain,
-            rpc_url.clone(),
-            vec![asset.clone()],
-        ))
+        .network(network)
         .signer(signer)
         .connect()
         .await

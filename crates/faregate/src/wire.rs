@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use faregate_core::port::{Clock, Facilitator};
 use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
 use faregate_remote::{RemoteConfig, RemoteFacilitator};
-use faregate_server::config::{EmbeddedConfig, Env, FacilitatorSource};
+use faregate_server::config::{EmbeddedConfig, Env, FacilitatorSource, SenderConfig};
 use faregate_store::sqlite::SqliteLedger;
 use faregate_types::{Code, Timestamp};
 
@@ -73,6 +73,7 @@ pub(crate) async fn embedded(
             network.assets.clone(),
         );
         settings.confirmations = network.confirmations;
+        apply(&mut settings, &network.sender);
         builder = builder.network(settings);
     }
     for source in &config.signer_keys {
@@ -85,6 +86,26 @@ pub(crate) async fn embedded(
         Failed::new(Exit::Failure, error.to_string())
             .hint("check rpc_url, and that the node is on the configured chain")
     })
+}
+
+/// What the file says about sending; the defaults of the facilitator hold for the rest.
+fn apply(settings: &mut NetworkConfig, sender: &SenderConfig) {
+    settings.batch_settler = sender.batch_settler;
+    settings
+        .wallet_factories
+        .clone_from(&sender.wallet_factories);
+    if let Some(items) = sender.batch_items_max {
+        settings.batch_items_max = usize::try_from(items).unwrap_or(usize::MAX);
+    }
+    if let Some(blocks) = sender.confirmations_final {
+        settings.confirmations_final = blocks;
+    }
+    if let Some(time) = sender.bump_after {
+        settings.bump_after = time;
+    }
+    if let Some(wei) = sender.balance_floor {
+        settings.balance_floor = wei;
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "fits map_err")]

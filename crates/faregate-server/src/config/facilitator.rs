@@ -10,6 +10,7 @@ use super::error::ConfigCode;
 use super::parts::{self, PrivateUrl, UrlKind};
 use super::reader::{Inherited, Section};
 use super::secret::{SecretSource, key_source, secret_source};
+use super::sender::{SenderConfig, sender};
 use crate::gateway::limits;
 
 /// `[facilitator]`: the service that verifies and settles for gates elsewhere.
@@ -59,6 +60,8 @@ pub struct EmbeddedNetwork {
     pub assets: Vec<Asset>,
     /// Blocks that must follow before a settlement counts.
     pub confirmations: u64,
+    /// How its transactions are sent.
+    pub sender: SenderConfig,
 }
 
 /// What every section here needs to know about the rest of the file.
@@ -229,6 +232,7 @@ fn network(
         "expected the network, such as eip155:84532",
     );
     let confirmations = section.number("confirmations", 0..=1_000).unwrap_or(0);
+    let sender = sender(section);
     let rpc_url = section.required("rpc_url", "expected the URL of a node's JSON-RPC endpoint");
     let rpc_url = rpc_url.and_then(|text| parts::url(section, &text, UrlKind::Service));
     let assets = assets(section, about.registry, chain?);
@@ -237,6 +241,7 @@ fn network(
         rpc_url: PrivateUrl::new(rpc_url?),
         assets: assets?,
         confirmations,
+        sender,
     })
 }
 

@@ -36,6 +36,7 @@ mod price;
 mod reader;
 mod route;
 mod secret;
+mod sender;
 
 use faregate_types::{Asset, AssetId, AssetRegistry, TokenDomain, TransferMethod};
 
@@ -50,6 +51,7 @@ pub use parts::PrivateUrl;
 pub use reader::Env;
 pub use route::{RouteConfig, RouteOffer, RoutePrice};
 pub use secret::{SecretError, SecretSource};
+pub use sender::SenderConfig;
 
 /// A whole file.
 #[derive(Clone, Debug)]
