@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use alloy_primitives::{Address, B256};
-use faregate_core::port::{Away, Clock, Facilitator, SettleOutcome, Trail, Unknown, Verdict};
+use faregate_core::port::{
+    Away, Clock, Facilitator, Finality, SettleOutcome, Trail, Unknown, Verdict,
+};
 use faregate_types::x402::exact::ExactPayment;
 use faregate_types::x402::{FacilitatorRequest, Kind, SupportedResponse, Version};
 use faregate_types::{ChainId, Code, Refusal, Timestamp};
@@ -15,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::config::{ConnectError, NetworkConfig};
+use crate::finality::confirm;
 use crate::limits::SIGNINGS_MAX;
 use crate::network::Network;
 use crate::pending::{Entry, Pending};
@@ -331,6 +334,20 @@ impl Facilitator for ExactFacilitator {
         transaction: Option<&'a str>,
     ) -> BoxFuture<'a, SettleOutcome> {
         Box::pin(self.0.resolve(request, transaction))
+    }
+
+    fn confirm<'a>(
+        &'a self,
+        request: &'a FacilitatorRequest,
+        transaction: &'a str,
+    ) -> BoxFuture<'a, Finality> {
+        Box::pin(async move {
+            match self.0.payment(request) {
+                Ok((payment, network)) => confirm(network, &payment, transaction).await,
+                // The network was taken out of the configuration.
+                Err(_) => Finality::Unknown,
+            }
+        })
     }
 }
 

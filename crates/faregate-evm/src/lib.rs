@@ -25,7 +25,7 @@
 //! | `settle`, `pending` | one payment, settled exactly once |
 //! | `lane`, `job`, `batch`, `purse`, `answer` | one signer: nonces, many payments in one transaction, gas money |
 //! | `flight`, `meter` | a transaction until it is mined: sent again, replaced, counted |
-//! | `receipt`, `trace` | what happened, by events |
+//! | `receipt`, `trace`, `finality` | what happened, by events, and whether it stays |
 //! | `network`, `config` | what is checked at start |
 //! | `rpc`, `node`, `transport` | asking a node, in bounded time |
 //! | `signer`, `recover`, `typed`, `transaction`, `fees` | keys, signatures, transactions |
@@ -52,6 +52,7 @@ mod config;
 mod diagnose;
 mod facilitator;
 mod fees;
+mod finality;
 mod flight;
 mod follow;
 mod flight;

@@ -138,6 +138,13 @@ impl Network {
         }
     }
 
+    /// Some transactions may not be where they were: every lane asks for its nonce again.
+    pub(crate) fn doubt(&self) {
+        for lane in &self.lanes {
+            lane.doubt();
+        }
+    }
+
     /// The lanes, those with gas money and a short queue first; equals take turns.
     pub(crate) fn lanes_by_burden(&self) -> Vec<&Lane> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);

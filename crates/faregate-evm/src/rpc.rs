@@ -313,6 +313,13 @@ impl Rpc {
         self.0.call("eth_getLogs", json!([filter])).await
     }
 
+    /// The newest block that the chain itself calls final, where it has one.
+    pub(crate) async fn finalized(&self) -> Result<Option<Head>, NodeError> {
+        self.0
+            .call("eth_getBlockByNumber", json!(["finalized", false]))
+            .await
+    }
+
     /// Events of a contract in a range of blocks, both ends included. The first topic may be any of `kinds`.
     pub(crate) async fn logs(
         &self,

@@ -1,0 +1,102 @@
+//! Whether a settlement can still be undone: blocks that had it may be replaced by others that do not.
+//!
+//! "Gone" needs positive proof, all from one node: no receipt, no such transaction waiting, and an authorization that is
+//! unused at the newest block. It may be settled again then; should a node that lags have said so, the authorization
+//! itself keeps the payment from being paid twice.
+
+use alloy_primitives::{B256, U64};
+use faregate_core::port::Finality;
+use faregate_types::Code;
+use faregate_types::x402::exact::ExactPayment;
+
+use crate::network::Network;
+use crate::node::NodeError;
+use crate::receipt::{self, Finding, Sender, is_deep};
+use crate::rpc::Receipt;
+use crate::trace::{self, Trace};
+
+/// Looks where the transfer of a payment is now, beginning with the transaction that settled it.
+pub(crate) async fn confirm(
+    network: &Network,
+    payment: &ExactPayment,
+    transaction: &str,
+) -> Finality {
+    let Ok(hash) = transaction.parse::<B256>() else {
+        return Finality::Unknown;
+    };
+    match look(network, payment, hash).await {
+        Ok(finality) => finality,
+        Err(error) => {
+            tracing::debug!(chain = %network.config.chain, %error, "the node cannot say whether a settlement is final");
+            Finality::Unknown
+        }
+    }
+}
+
+async fn look(
+    network: &Network,
+    payment: &ExactPayment,
+    hash: B256,
+) -> Result<Finality, NodeError> {
+    if let Some(receipt) = network.rpc.receipt(hash).await?
+        && moved(network, payment, &receipt).await?
+    {
+        return depth(network, receipt.block_number).await;
+    }
+    match trace::look(network, payment, None).await? {
+        // Somebody ran ahead, or it was replaced: settled all the same.
+        Trace::Moved(other) => match network.rpc.receipt(other).await? {
+            Some(receipt) => depth(network, receipt.block_number).await,
+            None => Ok(Finality::Unknown),
+        },
+        // It may be mined again.
+        Trace::Unused if network.rpc.transaction(hash).await?.is_some() => Ok(Finality::Waiting),
+        Trace::Unused => Ok(gone(network, hash)),
+        Trace::Dead(refusal)
+            if refusal.code == Code::InvalidExactEvmPayloadAuthorizationValidBefore =>
+        {
+            Ok(gone(network, hash))
+        }
+        Trace::Dead(_) => {
+            tracing::error!(chain = %network.config.chain, transaction = %hash, "a settled payment is gone, and its authorization was used for something else");
+            Ok(Finality::Unknown)
+        }
+        Trace::Lost => Ok(Finality::Unknown),
+    }
+}
+
+async fn moved(
+    network: &Network,
+    payment: &ExactPayment,
+    receipt: &Receipt,
+) -> Result<bool, NodeError> {
+    if receipt::read(receipt, payment, Sender::Anybody) == Finding::Moved {
+        return Ok(true);
+    }
+    // A token that forgets half of its events: then it has to be our own transaction.
+    let Some(transaction) = network.rpc.transaction(receipt.transaction_hash).await? else {
+        return Ok(false);
+    };
+    let sender = receipt::carries(&transaction, payment, network.config.batch_settler);
+    Ok(receipt::read(receipt, payment, sender) == Finding::Moved)
+}
+
+async fn depth(network: &Network, block: U64) -> Result<Finality, NodeError> {
+    let head = network.rpc.head().await?;
+    if is_deep(block, head, network.config.confirmations_final) {
+        return Ok(Finality::Final);
+    }
+    // Not every chain has the word, and without it the depth decides.
+    let finalized = network.rpc.finalized().await.ok().flatten();
+    Ok(match finalized {
+        Some(finalized) if finalized.number >= block => Finality::Final,
+        Some(_) | None => Finality::Waiting,
+    })
+}
+
+fn gone(network: &Network, hash: B256) -> Finality {
+    tracing::warn!(chain = %network.config.chain, transaction = %hash, "a settlement is not on the chain any more");
+    // The nonces of the signers went back with it.
+    network.doubt();
+    Finality::Gone
+}
