@@ -124,6 +124,9 @@ const fn unknown(code: Code, transaction: Option<Box<str>>) -> SettleOutcome {
 /// An answer without a verdict in it: overloaded or broken services are away, others do not speak the protocol.
 fn no_verdict(call: &'static str, answer: &Answer) -> Away {
     let status = answer.status;
+    if matches!(status.as_u16(), 401 | 403) {
+        tracing::error!(call, "the facilitator does not accept the configured token");
+    }
     let code = if status.is_server_error() || status.as_u16() == 429 {
         Code::FacilitatorUnavailable
     } else {
@@ -175,7 +178,8 @@ fn transaction(response: &SettleResponse) -> Option<Box<str>> {
     fit.then(|| text.into())
 }
 
-/// Reasons that only a verification before sending gives, so this call sent nothing. That is enough because `settle` is
+/// Reasons that are given before anything is sent: by verification, or because of who asks or how often. So this call sent
+/// nothing. That is enough because `settle` is
 /// called once per payment; repeats go through `resolve`, which believes no refusal.
 ///
 /// Not among them, because money may have moved all the same: a used nonce, a failing simulation, a duplicate, everything
@@ -207,6 +211,8 @@ const fn proves_nothing_sent(code: Code) -> bool {
             | Code::Eip6492FactoryNotAllowed
             | Code::AssetNotAllowed
             | Code::PayeeNotAllowed
+            | Code::Unauthorized
+            | Code::RateLimited
     )
 }
 

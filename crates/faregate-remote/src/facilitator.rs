@@ -25,12 +25,13 @@ use crate::transport::{Answer, CallError, Carrier, Transport};
 /// | 429 or 5xx without `isValid`; no connection, lost, too slow | away, `facilitator_unavailable` |
 /// | everything else: redirects, another payer, `isValid: true` outside of 2xx, no JSON, too large | away, `facilitator_answer_invalid` |
 ///
-/// `settle` asks `POST /settle`, once, and never repeats it by itself:
+/// `settle` asks `POST /settle`, once, and never repeats it by itself. The payment's id goes along as `Idempotency-Key`: a
+/// facilitator that tells copies of a payment apart knows then that whoever asks keeps books by payment.
 ///
 /// | answer | outcome |
 /// |---|---|
 /// | 2xx, `success: true`, a transaction, payer and network are ours or not named | settled |
-/// | `success: false`, no transaction, a reason that only verification gives (see below) | failed |
+/// | `success: false`, no transaction, a reason that is given before anything is sent (see below) | failed |
 /// | everything else, also when nothing could be sent | unknown, with the transaction if one was named |
 ///
 /// *Failed* needs proof that the money did not move. A refusal by verification is one, with exceptions: a used nonce or a
@@ -107,7 +108,7 @@ impl RemoteFacilitator {
     async fn ask_supported(&self) -> Result<SupportedResponse, Away> {
         let answer = self
             .transport
-            .call(&self.supported, None, self.verify_timeout)
+            .call(&self.supported, None, None, self.verify_timeout)
             .await;
         answer::supported(&heard("supported", answer)?)
     }
@@ -117,10 +118,14 @@ impl RemoteFacilitator {
             Ok(payment) => payment,
             Err(refusal) => return Ok(Verdict::Invalid(refusal)),
         };
-        let body = Some(request.encode());
         let answer = self
             .transport
-            .call(&self.verify, body, self.verify_timeout)
+            .call(
+                &self.verify,
+                Some(request.encode()),
+                None,
+                self.verify_timeout,
+            )
             .await;
         answer::verify(&payment, &heard("verify", answer)?)
     }
@@ -130,10 +135,15 @@ impl RemoteFacilitator {
             Ok(payment) => payment,
             Err(refusal) => return SettleOutcome::Failed(refusal),
         };
-        let body = Some(request.encode());
+        let key = Some(payment.id());
         let answer = self
             .transport
-            .call(&self.settle, body, self.settle_timeout)
+            .call(
+                &self.settle,
+                Some(request.encode()),
+                key,
+                self.settle_timeout,
+            )
             .await;
         match heard("settle", answer) {
             Ok(answer) => answer::settle(&payment, &answer),

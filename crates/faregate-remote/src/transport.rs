@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use faregate_types::PaymentId;
 use futures_util::future::BoxFuture;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, StatusCode, redirect};
@@ -13,6 +14,9 @@ use url::Url;
 
 use crate::config::{ConfigError, RemoteConfig};
 use crate::limits;
+
+/// Says which calls are the same.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// What came back.
 #[derive(Debug)]
@@ -71,24 +75,29 @@ impl Transport {
         })
     }
 
-    /// Sends one request. `body` is JSON.
+    /// Sends one request. `body` is JSON. Calls with the same `key` are one call: the other side may answer the second like
+    /// the first. A carrier needs no key, it is asked by one gate only.
     pub(crate) async fn call(
         &self,
         url: &Url,
         body: Option<Vec<u8>>,
+        key: Option<PaymentId>,
         timeout: Duration,
     ) -> Result<Answer, CallError> {
         let (client, bytes_max) = match self {
             Self::Http { client, bytes_max } => (client, *bytes_max),
             Self::InProcess(carrier) => return carried(carrier.call(url, body), timeout).await,
         };
-        let request = match body {
+        let mut request = match body {
             Some(body) => client
                 .request(Method::POST, url.clone())
                 .header(CONTENT_TYPE, "application/json")
                 .body(body),
             None => client.request(Method::GET, url.clone()),
         };
+        if let Some(key) = key {
+            request = request.header(IDEMPOTENCY_KEY, key.to_string());
+        }
         let response = request
             .timeout(timeout)
             .send()

@@ -129,6 +129,9 @@ async fn the_request_is_the_one_of_the_protocol() {
         Json(json!({"isValid": check(headers, body).await, "payer": PAYER}))
     };
     let settle = |headers: HeaderMap, body: Json<Value>| async {
+        // The same for every call about this payment, and nobody else's.
+        let own = request().exact().unwrap().id().to_string();
+        assert_eq!(headers.get("idempotency-key").unwrap(), own.as_str());
         Json(
             json!({"success": check(headers, body).await, "transaction": HASH, "network": "eip155:84532"}),
         )
@@ -275,6 +278,31 @@ async fn settle_is_sent_once() {
     let outcome = facilitator.settle(&request(), &NoTrail).await;
     assert!(matches!(outcome, SettleOutcome::Unknown(_)), "{outcome:?}");
     assert_eq!(hits.load(Ordering::SeqCst), 1);
+}
+
+/// A facilitator of ours that sends us away before it looked at the payment: nothing was sent, and no verdict was given.
+#[tokio::test]
+async fn a_facilitator_that_does_not_take_us() {
+    for (status, code, away) in [
+        (401, Code::Unauthorized, Code::FacilitatorAnswerInvalid),
+        (429, Code::RateLimited, Code::FacilitatorUnavailable),
+    ] {
+        let status = StatusCode::from_u16(status).unwrap();
+        let text = code.as_str();
+        let verifier = facilitator(move || (status, Json(json!({"code": text}))).into_response());
+        let verdict = verifier.await.verify(&request()).await;
+        assert_eq!(verdict, Err(Away { code: away }));
+        let settler = facilitator(move || {
+            let body =
+                json!({"code": text, "success": false, "errorReason": text, "transaction": ""});
+            (status, Json(body)).into_response()
+        });
+        let outcome = settler.await.settle(&request(), &NoTrail).await;
+        assert!(
+            matches!(&outcome, SettleOutcome::Failed(refusal) if refusal.code == code),
+            "{outcome:?}"
+        );
+    }
 }
 
 #[test]

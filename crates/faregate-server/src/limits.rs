@@ -1,5 +1,6 @@
 //! Every number of the servers. Sizes are upper bounds; what is above is answered with its own code and costs nothing more.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Connections open at once. More wait in the listener's backlog.
@@ -63,6 +64,36 @@ pub const READY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an answer about readiness is repeated without asking again.
 pub const READY_KEPT: Duration = Duration::from_secs(1);
+
+/// Most callers of a facilitator.
+pub const CALLERS_MAX: usize = 256;
+
+/// Highest rate that can be configured, per second or per day.
+pub const RATE_MAX: u64 = 1_000_000_000;
+
+/// Shortest key of a caller, in characters. Shorter ones can be guessed.
+pub const CALLER_KEY_CHARS_MIN: usize = 16;
+
+/// Longest key of a caller, in characters.
+pub const CALLER_KEY_CHARS_MAX: usize = 512;
+
+/// Settlements per second from one address, when the service is open to everybody.
+pub const OPEN_SETTLES_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+
+/// Counters for addresses, and as many for payers. More of them share counters.
+pub const STRANGERS_MAX: usize = 65_536;
+
+/// Settlements of one payer that may cost gas and move nothing, in [`FAILED_SETTLES_PERIOD`].
+pub const FAILED_SETTLES_MAX: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
+
+/// See [`FAILED_SETTLES_MAX`].
+pub const FAILED_SETTLES_PERIOD: Duration = Duration::from_secs(600);
+
+/// Settled payments of which is known that somebody heard of them. Twice as many at most are in memory, with 96 bytes each.
+pub const HEARD_MAX: usize = 200_000;
+
+/// How long that is known at least, unless there are more than [`HEARD_MAX`].
+pub const HEARD_FOR: Duration = Duration::from_secs(1_800);
 
 /// Connections to the admin address at once, and requests.
 pub const ADMIN_CONNECTIONS_MAX: usize = 32;

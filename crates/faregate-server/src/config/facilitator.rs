@@ -2,16 +2,19 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use faregate_types::{Asset, AssetId, AssetRegistry, ChainId, TransferMethod};
 use toml::de::DeValue;
 
+use super::caller::{self, AccessConfig};
 use super::error::ConfigCode;
 use super::parts::{self, PrivateUrl, UrlKind};
 use super::reader::{Inherited, Section};
 use super::secret::{SecretSource, key_source, secret_source};
 use super::sender::{SenderConfig, sender};
 use crate::gateway::limits;
+use crate::limits::SHUTDOWN_TIMEOUT;
 
 /// `[facilitator]`: the service that verifies and settles for gates elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,10 @@ pub struct FacilitatorConfig {
     pub store: PathBuf,
     /// Its nodes and keys.
     pub embedded: EmbeddedConfig,
+    /// Who may use it.
+    pub access: AccessConfig,
+    /// How long a stopping service waits for settlements in progress. What is left is open in the ledger.
+    pub shutdown: Duration,
 }
 
 /// `[gate.facilitator]`: who does it for the gate.
@@ -85,10 +92,16 @@ pub(super) fn service(
         .text("store")
         .map_or_else(|| "facilitator.db".into(), |text| text.value);
     let embedded = embedded(section, about, &Inherited::Absent);
+    let access = caller::read(section);
+    let shutdown = section
+        .number("shutdown_secs", 0..=3_600)
+        .map_or(SHUTDOWN_TIMEOUT, Duration::from_secs);
     Some(FacilitatorConfig {
         bind,
         store: store.into(),
         embedded: embedded?,
+        access: access?,
+        shutdown,
     })
 }
 

@@ -28,6 +28,7 @@
 //! ```
 
 mod admin;
+mod caller;
 mod error;
 mod facilitator;
 mod gate;
@@ -44,6 +45,7 @@ use facilitator::Surroundings;
 use reader::{Reader, Section};
 
 pub use admin::AdminConfig;
+pub use caller::{AccessConfig, CallerConfig, Duplicates};
 pub use error::{ConfigCode, ConfigError, ConfigErrors};
 pub use facilitator::{EmbeddedConfig, EmbeddedNetwork, FacilitatorConfig, FacilitatorSource};
 pub use gate::{GatewayConfig, Unmatched};

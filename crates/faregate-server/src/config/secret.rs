@@ -41,6 +41,18 @@ pub enum SecretError {
         /// Where it is.
         at: SecretSource,
     },
+    /// It is there, and too short to be safe, too long, or with characters that cannot be in a header.
+    #[error("{at} does not hold a key of 16 to 512 printable characters without blanks")]
+    NotABearerKey {
+        /// Where it is.
+        at: SecretSource,
+    },
+    /// Two callers have the same key.
+    #[error("{at} holds a key that another caller has")]
+    Twice {
+        /// Where it is.
+        at: SecretSource,
+    },
     /// It is there, and no private key.
     #[error("{at} does not hold a private key of 32 bytes in hexadecimal digits")]
     NotAKey {

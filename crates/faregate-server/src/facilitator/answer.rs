@@ -5,10 +5,12 @@ use axum::response::Response;
 use faregate_core::Away;
 use faregate_tower::respond;
 use faregate_types::{Code, Problem};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"facilitator\"");
 
 /// Which endpoint is answering: the two name the same things differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +64,26 @@ pub(super) fn refuse(endpoint: Endpoint, about: &Problem) -> Response {
             .map(|(key, value)| (key.to_owned(), value)),
     );
     let status = StatusCode::from_u16(about.status).unwrap_or(StatusCode::BAD_REQUEST);
-    json(status, &body)
+    let mut response = json(status, &body);
+    if let Some(secs) = about.retry_after_secs {
+        let headers = response.headers_mut();
+        headers.insert(RETRY_AFTER, HeaderValue::from(secs));
+    }
+    response
+}
+
+/// Not looked at, because of who asks or how often. `/settle` says that nothing was settled, which is true and lets the
+/// caller go on; `/verify` says nothing about the payment, because a refusal would be taken for a verdict on it.
+pub(super) fn turned_away(endpoint: Endpoint, about: &Problem) -> Response {
+    let mut response = match endpoint {
+        Endpoint::Verify => respond::problem(about),
+        Endpoint::Settle => refuse(endpoint, about),
+    };
+    if about.code == Code::Unauthorized {
+        let headers = response.headers_mut();
+        headers.insert(WWW_AUTHENTICATE, BEARER);
+    }
+    response
 }
 
 /// Nobody could say. No verdict stands in the body: it would be taken for one.

@@ -1,6 +1,7 @@
 //! Who answers the three calls.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,29 +9,43 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use faregate_core::crash::{self, Point};
+use faregate_core::port::SettleOutcome;
 use faregate_core::rail::x402::response_of;
 use faregate_core::{Away, Clock, Facilitator, Recovery, Settler, Verdict};
 use faregate_ledger::LedgerStore;
-use faregate_types::Code;
-use faregate_types::x402::VerifyResponse;
+use faregate_types::x402::exact::ExactPayment;
+use faregate_types::x402::{FacilitatorRequest, SettleResponse, VerifyResponse};
+use faregate_types::{Code, Problem};
 use http::Request;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tracing::Instrument;
 
+use super::access::{Access, Caller};
 use super::answer::{self, Endpoint};
+use super::heard::{Call, Heard};
 use super::meter::{self, Outcome};
 use super::read::read;
+use crate::config::Duplicates;
+use crate::http::Peer;
 use crate::limits;
 
-/// Everything the calls share.
+/// Everything the calls share. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct Desk(Arc<Parts>);
+
+struct Parts {
     facilitator: Arc<dyn Facilitator>,
     store: Arc<dyn LedgerStore>,
+    clock: Arc<dyn Clock>,
     settler: Settler,
     settles: Settles,
+    access: Access,
+    heard: Heard,
 }
+
+/// How a request ended, and what is said about it.
+type Answered = (Outcome, Response);
 
 impl fmt::Debug for Desk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,37 +70,44 @@ impl Desk {
         facilitator: Arc<dyn Facilitator>,
         store: Arc<dyn LedgerStore>,
         clock: Arc<dyn Clock>,
+        access: Access,
     ) -> Self {
-        let settler = Settler::new(Arc::clone(&facilitator), Arc::clone(&store), clock);
         let places = usize::try_from(limits::SETTLES_MAX).unwrap_or(usize::MAX);
-        Self {
+        Self(Arc::new(Parts {
+            settler: Settler::new(
+                Arc::clone(&facilitator),
+                Arc::clone(&store),
+                Arc::clone(&clock),
+            ),
             facilitator,
             store,
-            settler,
+            clock,
             settles: Settles(Arc::new(Semaphore::new(places))),
-        }
+            access,
+            heard: Heard::default(),
+        }))
     }
 
     pub(super) fn settles(&self) -> Settles {
-        self.settles.clone()
+        self.0.settles.clone()
     }
 
     pub(super) fn recovery(&self) -> Recovery {
-        self.settler.recovery()
+        self.0.settler.recovery()
     }
 
     pub(super) fn store(&self) -> Arc<dyn LedgerStore> {
-        Arc::clone(&self.store)
+        Arc::clone(&self.0.store)
     }
 
     pub(super) fn facilitator(&self) -> Arc<dyn Facilitator> {
-        Arc::clone(&self.facilitator)
+        Arc::clone(&self.0.facilitator)
     }
 }
 
-/// `GET /supported`.
+/// `GET /supported`. For everybody: a caller has to know what it could ask for.
 pub(super) async fn supported(State(desk): State<Desk>) -> Response {
-    match desk.facilitator.supported().await {
+    match desk.0.facilitator.supported().await {
         Ok(supported) => answer::ok(&supported),
         Err(away) => answer::away(away),
     }
@@ -93,32 +115,63 @@ pub(super) async fn supported(State(desk): State<Desk>) -> Response {
 
 /// `POST /verify`.
 pub(super) async fn verify(State(desk): State<Desk>, request: Request<Body>) -> Response {
-    let begun = Instant::now();
-    let (outcome, response) = desk.verify(request).await;
-    meter::answered(Endpoint::Verify, outcome, begun.elapsed());
-    response
+    desk.0.measured(Endpoint::Verify, request).await
 }
 
 /// `POST /settle`.
 pub(super) async fn settle(State(desk): State<Desk>, request: Request<Body>) -> Response {
-    let begun = Instant::now();
-    let (outcome, response) = desk.settle(request).await;
-    meter::answered(Endpoint::Settle, outcome, begun.elapsed());
-    response
+    desk.0.measured(Endpoint::Settle, request).await
 }
 
-impl Desk {
-    async fn verify(&self, request: Request<Body>) -> (Outcome, Response) {
+impl Parts {
+    async fn measured(&self, endpoint: Endpoint, request: Request<Body>) -> Response {
+        let begun = Instant::now();
+        let (name, (outcome, response)) = match self.access.caller(request.headers()) {
+            Ok(caller) => (caller.name(), self.answer(endpoint, caller, request).await),
+            Err(about) => (
+                self.access.nobody(),
+                turned_away(endpoint, Outcome::Unauthorized, &about),
+            ),
+        };
+        meter::answered(endpoint, outcome, name, begun.elapsed());
+        response
+    }
+
+    async fn answer(
+        &self,
+        endpoint: Endpoint,
+        caller: &Caller,
+        request: Request<Body>,
+    ) -> Answered {
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+        if let Err(about) = self.count(endpoint, caller, peer) {
+            return turned_away(endpoint, Outcome::Limited, &about);
+        }
+        let call = Call::of(request.headers());
         let request = match read(request).await {
             Ok(request) => request,
-            Err(about) => {
-                return (
-                    Outcome::BadRequest,
-                    answer::refuse(Endpoint::Verify, &about),
-                );
-            }
+            Err(about) => return (Outcome::BadRequest, answer::refuse(endpoint, &about)),
         };
-        match self.facilitator.verify(&request).await {
+        if let Err(about) = caller.check_payee(&request) {
+            return (Outcome::Forbidden, answer::refuse(endpoint, &about));
+        }
+        match endpoint {
+            Endpoint::Verify => self.verify(&request).await,
+            Endpoint::Settle => self.settle(caller, call, request).await,
+        }
+    }
+
+    fn count(
+        &self,
+        endpoint: Endpoint,
+        caller: &Caller,
+        peer: Option<IpAddr>,
+    ) -> Result<(), Problem> {
+        self.access.count(caller, endpoint, peer, self.clock.now())
+    }
+
+    async fn verify(&self, request: &FacilitatorRequest) -> Answered {
+        match self.facilitator.verify(request).await {
             Ok(Verdict::Valid { payer }) => {
                 (Outcome::Valid, answer::ok(&VerifyResponse::valid(payer)))
             }
@@ -130,16 +183,20 @@ impl Desk {
         }
     }
 
-    async fn settle(&self, request: Request<Body>) -> (Outcome, Response) {
-        let request = match read(request).await {
-            Ok(request) => request,
-            Err(about) => {
+    async fn settle(&self, caller: &Caller, call: Call, request: FacilitatorRequest) -> Answered {
+        let payment = match request.exact() {
+            Ok(payment) => payment,
+            Err(refusal) => {
+                let outcome = SettleOutcome::Failed(refusal);
                 return (
-                    Outcome::BadRequest,
-                    answer::refuse(Endpoint::Settle, &about),
+                    Outcome::Failed,
+                    answer::ok(&response_of(&request, &outcome)),
                 );
             }
         };
+        if let Err(about) = self.access.check_payer(payment.payer()) {
+            return turned_away(Endpoint::Settle, Outcome::Limited, &about);
+        }
         let away = |code| (Outcome::Away, answer::away(Away { code }));
         let Ok(place) = Arc::clone(&self.settles.0).try_acquire_owned() else {
             return away(Code::Overloaded);
@@ -149,10 +206,11 @@ impl Desk {
             let outcome = settler.settle(&request, sleep(limits::COPY_WAIT)).await?;
             drop(place);
             crash::point(Point::Replying);
-            Ok((Outcome::from(&outcome), response_of(&request, &outcome)))
+            Ok((response_of(&request, &outcome), outcome))
         };
+        // Whoever hangs up here stops nothing, and has heard nothing.
         match tokio::spawn(settling.in_current_span()).await {
-            Ok(Ok((outcome, response))) => (outcome, answer::ok(&response)),
+            Ok(Ok((response, outcome))) => self.tell(caller, call, &payment, response, &outcome),
             Ok(Err(Away { code })) => away(code),
             Err(error) => {
                 tracing::error!(%error, "a settlement ended in a panic; a copy of the request finds out how it ended");
@@ -160,4 +218,60 @@ impl Desk {
             }
         }
     }
+
+    /// Says how it ended; success only to who may hear it.
+    fn tell(
+        &self,
+        caller: &Caller,
+        call: Call,
+        payment: &ExactPayment,
+        response: SettleResponse,
+        outcome: &SettleOutcome,
+    ) -> Answered {
+        let (id, now) = (payment.id(), Instant::now());
+        match outcome {
+            SettleOutcome::Settled(_) => {
+                let may_hear = self.heard.may_hear(id, call, now);
+                if may_hear || caller.duplicates == Duplicates::Recorded {
+                    (Outcome::Settled, answer::ok(&response))
+                } else {
+                    (Outcome::Duplicate, answer::ok(&duplicate(response)))
+                }
+            }
+            SettleOutcome::Failed(refusal) => {
+                if cost_gas(refusal.code) && self.heard.is_first(id, call, now) {
+                    self.access.failed(payment.payer());
+                }
+                (Outcome::Failed, answer::ok(&response))
+            }
+            SettleOutcome::Unknown(_) => (Outcome::Pending, answer::ok(&response)),
+        }
+    }
+}
+
+fn turned_away(endpoint: Endpoint, outcome: Outcome, about: &Problem) -> Answered {
+    (outcome, answer::turned_away(endpoint, about))
+}
+
+/// What somebody hears about a settlement that somebody else heard of first: the transaction, and that it is not theirs.
+fn duplicate(settled: SettleResponse) -> SettleResponse {
+    let code = Code::DuplicateSettlement;
+    SettleResponse {
+        success: false,
+        error_reason: Some(code.as_str().to_owned()),
+        error_message: Some(code.meaning().to_owned()),
+        ..settled
+    }
+}
+
+/// Ends that only a transaction has. A refusal before that says nothing about the payer: anybody can name anybody in a
+/// payment with a bad signature.
+const fn cost_gas(code: Code) -> bool {
+    matches!(
+        code,
+        Code::TransactionFailed
+            | Code::InvalidTransactionState
+            | Code::InvalidExactEvmTransferEventMismatch
+            | Code::SmartWalletDeploymentFailed
+    )
 }

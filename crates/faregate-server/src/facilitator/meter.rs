@@ -1,9 +1,10 @@
 //! What the service says about its work in metrics.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use faregate_core::port::SettleOutcome;
-use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{SharedString, Unit, counter, describe_counter, describe_histogram, histogram};
 
 use super::answer::Endpoint;
 
@@ -14,7 +15,7 @@ const SECONDS: &str = "faregate_facilitator_request_seconds";
 pub fn describe_metrics() {
     describe_counter!(
         REQUESTS,
-        "Answered requests by `call` (verify, settle) and `outcome` (valid, invalid, settled, failed, pending, bad_request, away)"
+        "Answered requests by `call` (verify, settle) and `outcome` (valid, invalid, settled, failed, pending, duplicate, bad_request, unauthorized, forbidden, limited, away), and `caller` (a configured name, or open)"
     );
     describe_histogram!(
         SECONDS,
@@ -32,6 +33,14 @@ pub(super) enum Outcome {
     Failed,
     /// The end of the settlement is not known.
     Pending,
+    /// Settled, and somebody else heard it before.
+    Duplicate,
+    /// Without a key that is known here.
+    Unauthorized,
+    /// For somebody the caller may not settle for.
+    Forbidden,
+    /// More often than allowed.
+    Limited,
     /// Not a request of the protocol.
     BadRequest,
     /// A part this service needs did not answer, or there is too much to do.
@@ -46,6 +55,10 @@ impl Outcome {
             Self::Settled => "settled",
             Self::Failed => "failed",
             Self::Pending => "pending",
+            Self::Duplicate => "duplicate",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::Limited => "limited",
             Self::BadRequest => "bad_request",
             Self::Away => "away",
         }
@@ -63,8 +76,10 @@ impl From<&SettleOutcome> for Outcome {
 }
 
 /// Counts one answered request.
-pub(super) fn answered(endpoint: Endpoint, outcome: Outcome, took: Duration) {
+pub(super) fn answered(endpoint: Endpoint, outcome: Outcome, caller: Arc<str>, took: Duration) {
     let call = endpoint.label();
-    counter!(REQUESTS, "call" => call, "outcome" => outcome.label()).increment(1);
+    let caller = SharedString::from_shared(caller);
+    counter!(REQUESTS, "call" => call, "outcome" => outcome.label(), "caller" => caller)
+        .increment(1);
     histogram!(SECONDS, "call" => call).record(took);
 }

@@ -9,7 +9,7 @@ use faregate_core::Facilitator;
 use faregate_ledger::LedgerStore;
 use faregate_server::facilitator::FacilitatorServer;
 use faregate_store::sqlite::SqliteLedger;
-use faregate_types::x402::Version;
+use faregate_types::x402::{FacilitatorRequest, Version};
 use faregate_types::{ChainId, Code};
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::kit::{Desk, Fake, HASH, Settles, clock};
+use super::kit::{Answer, Desk, Fake, HASH, Settles, clock};
 use super::payment::Payer;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -32,10 +32,21 @@ fn is_pending(json: &Value) -> bool {
     json["success"] == false && json["errorReason"] == "settlement_pending"
 }
 
-#[tokio::test]
-async fn a_hundred_copies_at_once_make_one_settlement() {
-    let desk = Desk::new(Fake::held());
-    let copies = join_all((0..100).map(|_| desk.post("/settle", body(1))));
+fn is_duplicate(json: &Value) -> bool {
+    json["success"] == false
+        && json["errorReason"] == "duplicate_settlement"
+        && json["transaction"] == HASH
+}
+
+/// The key of a gate that keeps books of its own.
+fn own_key(nonce: u64) -> String {
+    let request = FacilitatorRequest::decode(body(nonce).as_bytes()).unwrap();
+    request.exact().unwrap().id().to_string()
+}
+
+/// Sends the same settlement a hundred times at once and lets it happen.
+async fn hundred_at_once(desk: &Desk, send: impl AsyncFn() -> Answer) -> Vec<Value> {
+    let copies = join_all((0..100).map(|_| send()));
     let release = async {
         desk.fake.begun.acquire().await.unwrap().forget();
         desk.fake.go.add_permits(1);
@@ -43,35 +54,77 @@ async fn a_hundred_copies_at_once_make_one_settlement() {
     let (answers, ()) = timeout(SOON, async { tokio::join!(copies, release) })
         .await
         .unwrap();
-    let settled = answers
-        .iter()
-        .filter(|answer| answer.json()["success"] == true);
-    assert!(settled.count() >= 1);
     for answer in &answers {
-        let json = answer.json();
-        assert!(json["success"] == true || is_pending(&json), "{answer:?}");
-        assert_eq!(answer.status, 200);
+        assert_eq!(answer.status, 200, "{answer:?}");
     }
     assert_eq!(desk.fake.settlements(), 1);
-    // Afterwards everybody hears the same.
-    for answer in join_all((0..20).map(|_| desk.post("/settle", body(1)))).await {
-        assert!(answer.json()["success"] == true || is_pending(&answer.json()));
-    }
-    let late = desk.post("/settle", body(1)).await.json();
+    answers.iter().map(Answer::json).collect()
+}
+
+fn count(answers: &[Value], what: impl Fn(&Value) -> bool) -> usize {
+    answers.iter().filter(|answer| what(answer)).count()
+}
+
+/// Problem: one payment, many answers. A seller without books of its own verifies a hundred copies, works for each, and
+/// asks for a hundred settlements: one of them succeeds.
+#[tokio::test]
+async fn a_hundred_copies_at_once_make_one_settlement_and_one_success() {
+    let desk = Desk::new(Fake::held());
+    let answers = hundred_at_once(&desk, async || desk.post("/settle", body(1)).await).await;
+    assert_eq!(count(&answers, |answer| answer["success"] == true), 1);
+    assert_eq!(count(&answers, is_duplicate), 99);
+    assert!(is_duplicate(&desk.post("/settle", body(1)).await.json()));
+    assert_eq!(desk.fake.settlements(), 1);
+}
+
+#[tokio::test]
+async fn a_gate_with_books_hears_the_recorded_result_every_time() {
+    let desk = Desk::new(Fake::held());
+    let key = own_key(1);
+    let answers = hundred_at_once(&desk, async || desk.settle_as(&key, body(1)).await).await;
+    assert_eq!(count(&answers, |answer| answer["success"] == true), 100);
+    // Who heard first does not matter for it, and it does for everybody else.
+    assert!(is_duplicate(&desk.post("/settle", body(1)).await.json()));
     assert_eq!(
-        (&late["success"], &late["transaction"]),
-        (&true.into(), &HASH.into())
+        desk.settle_as(&key, body(1)).await.json()["transaction"],
+        HASH
     );
-    assert_eq!(desk.fake.settlements(), 1);
+    // The key of one payment opens no other.
+    desk.fake.go.add_permits(1);
+    assert_eq!(desk.post("/settle", body(2)).await.json()["success"], true);
+    assert!(is_duplicate(&desk.settle_as(&key, body(2)).await.json()));
+}
+
+#[tokio::test]
+async fn the_same_idempotency_key_is_the_same_call() {
+    let desk = Desk::new(Fake::default());
+    let first = desk.settle_as("order-7", body(1)).await.json();
+    assert_eq!(first["success"], true);
+    assert_eq!(desk.settle_as("order-7", body(1)).await.json(), first);
+    assert!(is_duplicate(
+        &desk.settle_as("order-8", body(1)).await.json()
+    ));
+    assert!(is_duplicate(&desk.post("/settle", body(1)).await.json()));
+}
+
+#[tokio::test]
+async fn whoever_heard_that_it_is_pending_may_hear_that_it_is_settled() {
+    let desk = Desk::new(Fake::default());
+    desk.fake.will(Settles::Unknown(Some(HASH)));
+    assert!(is_pending(&desk.post("/settle", body(1)).await.json()));
+    desk.fake.will(Settles::Well);
+    assert_eq!(desk.post("/settle", body(1)).await.json()["success"], true);
+    assert!(is_duplicate(&desk.post("/settle", body(1)).await.json()));
 }
 
 #[tokio::test]
 async fn a_copy_gets_the_recorded_result_also_when_it_no_longer_verifies() {
     let desk = Desk::new(Fake::default());
-    let first = desk.post("/settle", body(1)).await;
+    let first = desk.settle_as(&own_key(1), body(1)).await;
     *desk.fake.verify.lock().unwrap() = Ok(Err(Code::InvalidExactEvmNonceAlreadyUsed));
-    let second = desk.post("/settle", body(1)).await;
+    let second = desk.settle_as(&own_key(1), body(1)).await;
     assert_eq!(first.json(), second.json());
+    assert_eq!(first.json()["success"], true);
     // A stranger's view of a spent authorization with no record of it stays a refusal.
     let other = desk.post("/settle", body(2)).await.json();
     assert_eq!(other["errorReason"], "invalid_exact_evm_nonce_already_used");
@@ -182,6 +235,30 @@ async fn a_caller_who_hangs_up_stops_nothing() {
     fake.go.add_permits(1);
     timeout(SOON, stopping).await.unwrap().unwrap();
     assert_eq!(fake.settlements(), 1);
+}
+
+/// Nobody heard of it, so the next one who asks hears it.
+#[tokio::test]
+async fn a_success_that_nobody_heard_is_kept_for_the_next() {
+    let fake = Arc::new(Fake::held());
+    let running = server(&fake).await;
+    let caller = call(running.addr(), &body(1)).await;
+    timeout(SOON, fake.begun.acquire())
+        .await
+        .unwrap()
+        .unwrap()
+        .forget();
+    drop(caller);
+    // The second caller waits for the settlement of the first, which ends after that one is gone for sure.
+    let second = call(running.addr(), &body(1)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    fake.go.add_permits(1);
+    let answer = heard(second).await;
+    assert!(answer.contains("\"success\":true"), "{answer}");
+    let third = heard(call(running.addr(), &body(1)).await).await;
+    assert!(third.contains("duplicate_settlement"), "{third}");
+    assert_eq!(fake.settlements(), 1);
+    running.shutdown().await;
 }
 
 #[tokio::test]

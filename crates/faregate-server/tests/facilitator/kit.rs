@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use faregate_core::port::{Away, Facilitator, SettleOutcome, Settlement, Trail, Unknown, Verdict};
 use faregate_ledger::LedgerStore;
-use faregate_server::facilitator::router;
+use faregate_server::facilitator::{Access, router};
 use faregate_store::sqlite::SqliteLedger;
 use faregate_types::x402::{FacilitatorRequest, Kind, SupportedResponse, Version};
 use faregate_types::{Address, ChainId, Code, Refusal, Timestamp};
@@ -182,9 +182,13 @@ impl Desk {
     }
 
     pub(crate) fn on(fake: Fake, store: Arc<dyn LedgerStore>) -> Self {
+        Self::with(fake, store, Access::default())
+    }
+
+    pub(crate) fn with(fake: Fake, store: Arc<dyn LedgerStore>, access: Access) -> Self {
         let fake = Arc::new(fake);
         let facilitator: Arc<dyn Facilitator> = fake.clone();
-        let router = router(facilitator, Arc::clone(&store), Arc::new(clock));
+        let router = router(facilitator, Arc::clone(&store), Arc::new(clock), access);
         Self {
             fake,
             store,
@@ -195,6 +199,16 @@ impl Desk {
     pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
         let request = Request::post(path)
             .header("content-type", "application/json")
+            .body(body.into())
+            .unwrap();
+        self.send(request).await
+    }
+
+    /// `POST /settle` with an `Idempotency-Key`.
+    pub(crate) async fn settle_as(&self, key: &str, body: impl Into<Body>) -> Answer {
+        let request = Request::post("/settle")
+            .header("content-type", "application/json")
+            .header("idempotency-key", key)
             .body(body.into())
             .unwrap();
         self.send(request).await

@@ -8,6 +8,7 @@
 )]
 
 mod bodies;
+mod callers;
 mod chain;
 mod copies;
 mod health;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use faregate_core::port::Facilitator;
 use faregate_server::config::Env;
-use faregate_server::facilitator::FacilitatorServer;
+use faregate_server::facilitator::{Access, FacilitatorServer, Settings};
+use faregate_types::Code;
 use serde_json::json;
 
 use crate::cli::ConfigArgs;
@@ -26,11 +27,17 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     let ledger = wire::ledger(&settings.store).await?;
     let facilitator: Arc<dyn Facilitator> =
         Arc::new(wire::embedded(&settings.embedded, env).await?);
-    let running = FacilitatorServer::start(
+    let access = Access::new(&settings.access, env)
+        .map_err(|error| Failed::usage(error.to_string()).code(Code::ConfigInvalid))?;
+    let open = access.is_open();
+    let running = FacilitatorServer::start_with(
         settings.bind,
         Arc::clone(&facilitator),
         Arc::clone(&ledger.store) as _,
         wire::clock(),
+        Settings::default()
+            .access(access)
+            .shutdown(settings.shutdown),
     )
     .await
     .map_err(|error| Failed::new(Exit::Failure, error.to_string()))?;
@@ -42,6 +49,9 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         .as_ref()
         .map(|admin| format!("http://{}", admin.addr()));
     printer.line(&format!("facilitator  {url}"));
+    if open {
+        printer.note("open to everybody who can reach it: [[facilitator.caller]] gives out keys");
+    }
     if let Some(url) = &admin_url {
         printer.line(&format!("admin        {url}"));
     }
