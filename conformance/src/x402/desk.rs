@@ -120,10 +120,17 @@ async fn post<T: DeserializeOwned>(
     body: &[u8],
 ) -> Result<Answer<T>, String> {
     let url = format!("http://{}/{call}", running.addr());
-    let request = http
+    let mut request = http
         .post(url)
         .header("content-type", "application/json")
         .body(body.to_vec());
+    // As a gate of ours asks, which keeps books: it hears the recorded result. What others hear is tested with the service.
+    if let Some(payment) = FacilitatorRequest::decode(body)
+        .ok()
+        .and_then(|request| request.exact().ok())
+    {
+        request = request.header("idempotency-key", payment.id().to_string());
+    }
     let response = request.send().await.map_err(|error| error.to_string())?;
     let status = response.status().as_u16();
     let text = response.text().await.map_err(|error| error.to_string())?;

@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(bucket.take(rate, start), Err(tenth));
         assert_eq!(bucket.wait(rate, start), Some(tenth));
         // One more after a tenth of a second, and only one.
-        let later = start + SECOND / 10;
+        let later = start + 100_000_000;
         assert_eq!(bucket.wait(rate, later), None);
         assert_eq!(bucket.take(rate, later), Ok(()));
         assert_eq!(bucket.take(rate, later), Err(tenth));
