@@ -82,12 +82,8 @@ async fn problem_01_copies_of_one_settlement_are_one_transaction() {
         .iter()
         .filter(|answer| answer["success"] == true)
         .collect();
-    assert!(!settled.is_empty());
-    assert!(
-        settled
-            .iter()
-            .all(|answer| answer["transaction"] == settled[0]["transaction"])
-    );
+    // A seller without books serves whatever succeeds: so one does.
+    assert_eq!(settled.len(), 1);
     assert_eq!(received(&stack).await - before, U256::from(1000));
     let blocks = stack.devchain().unwrap().block_number().await.unwrap() - block;
     assert_eq!(blocks, 1, "one transaction, one block, none that reverts");
