@@ -55,8 +55,6 @@ mod fees;
 mod finality;
 mod flight;
 mod follow;
-mod flight;
-mod follow;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod job;

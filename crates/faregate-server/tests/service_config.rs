@@ -191,3 +191,19 @@ fn keys_that_cannot_be_used_stop_the_start() {
         assert!(!error.to_string().contains("hunter2"));
     }
 }
+
+#[test]
+fn a_network_is_followed_each_second_unless_the_file_says_otherwise() {
+    let follow = |lines: &str| {
+        let config = parse(&format!("{SERVICE}{lines}\n")).unwrap();
+        let network = config.facilitator.unwrap().embedded.networks.remove(0);
+        network.follow.map(|poll| poll.as_millis())
+    };
+    assert_eq!(follow(""), Some(1_000));
+    assert_eq!(follow("poll_ms = 250"), Some(250));
+    assert_eq!(follow("follow = false"), None);
+    assert_eq!(
+        faults(&format!("{SERVICE}poll_ms = 1\n")),
+        [("value", "facilitator.poll_ms".to_owned())]
+    );
+}

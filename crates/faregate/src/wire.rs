@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use faregate_core::port::{Clock, Facilitator};
-use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
+use faregate_evm::{ExactFacilitator, FollowConfig, LocalSigner, NetworkConfig};
 use faregate_remote::{RemoteConfig, RemoteFacilitator};
 use faregate_server::config::{EmbeddedConfig, Env, FacilitatorSource, SenderConfig};
 use faregate_store::sqlite::SqliteLedger;
@@ -74,6 +74,7 @@ pub(crate) async fn embedded(
         );
         settings.confirmations = network.confirmations;
         apply(&mut settings, &network.sender);
+        settings.follow = network.follow.map(FollowConfig::every);
         builder = builder.network(settings);
     }
     for source in &config.signer_keys {

@@ -69,6 +69,9 @@ pub struct EmbeddedNetwork {
     pub confirmations: u64,
     /// How its transactions are sent.
     pub sender: SenderConfig,
+    /// Time between two looks at the chain's events, from which payments are verified without asking the node. `None`:
+    /// the node is asked about each payment.
+    pub follow: Option<Duration>,
 }
 
 /// What every section here needs to know about the rest of the file.
@@ -246,6 +249,9 @@ fn network(
     );
     let confirmations = section.number("confirmations", 0..=1_000).unwrap_or(0);
     let sender = sender(section);
+    let follow = section.flag("follow").unwrap_or(true);
+    let poll = section.number("poll_ms", 50..=60_000).unwrap_or(1_000);
+    let follow = follow.then(|| Duration::from_millis(poll));
     let rpc_url = section.required("rpc_url", "expected the URL of a node's JSON-RPC endpoint");
     let rpc_url = rpc_url.and_then(|text| parts::url(section, &text, UrlKind::Service));
     let assets = assets(section, about.registry, chain?);
@@ -255,6 +261,7 @@ fn network(
         assets: assets?,
         confirmations,
         sender,
+        follow,
     })
 }
 
