@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use alloy_primitives::{Address, U256};
+use faregate_devnet::chain::BATCH_SETTLER;
 use faregate_devnet::{ChainConfig, DevAccount, Devchain};
 use faregate_types::{Asset, AssetRegistry, ChainId};
 use serde_json::{Value, json};
@@ -149,6 +150,17 @@ impl Chain {
             .await?;
         let address = receipt["contractAddress"].as_str().ok_or("not deployed")?;
         Ok(address.parse()?)
+    }
+
+    /// Where the contract is that settles many payments at once; the dev chain has it from the start.
+    ///
+    /// # Errors
+    /// The chain refuses.
+    pub async fn batch_settler(&self, artifacts: &Path) -> Result<Address, Failed> {
+        match &self.running {
+            Running::Anvil { .. } => self.deploy(artifacts, "BatchSettler", "").await,
+            Running::Dev(_) => Ok(BATCH_SETTLER),
+        }
     }
 
     async fn code(&self, at: Address) -> Result<Value, Failed> {

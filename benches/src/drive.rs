@@ -122,7 +122,11 @@ pub async fn claims(path: &Path, per_second: u64) -> Result<(), Failed> {
     .await
 }
 
-fn claim(number: u64) -> Result<Claim, Failed> {
+/// A claim like no other number's.
+///
+/// # Errors
+/// The asset is not known.
+pub fn claim(number: u64) -> Result<Claim, Failed> {
     let asset = chain::asset()?;
     let payer = Address::from_word(keccak256((number % 64).to_be_bytes()));
     let payee = chain::account(9)?.address;

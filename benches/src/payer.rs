@@ -7,6 +7,7 @@ use alloy_primitives::{Address, B256, U256, keccak256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use faregate_evm::{LocalSigner, sign_authorization};
+use faregate_types::x402::exact::Payload;
 use faregate_types::{Asset, Authorization, SecretKey};
 use serde_json::{Value, json};
 
@@ -61,7 +62,7 @@ impl Payers {
     /// The terms cannot be signed.
     pub fn purchases(&mut self, terms: &Terms, count: usize) -> Result<Vec<Vec<u8>>, Failed> {
         self.each(count, |signer, asset, nonce| {
-            let payload = payload(signer, asset, terms, nonce)?;
+            let payload = payload(signer, asset, terms, nonce)?.to_value();
             let payment = json!({"x402Version": 2, "resource": terms.resource, "accepted": terms.accepted, "payload": payload});
             let header = format!("PAYMENT-SIGNATURE: {}", STANDARD.encode(payment.to_string()));
             Ok(http::get("/joke", &header))
@@ -79,7 +80,7 @@ impl Payers {
         count: usize,
     ) -> Result<Vec<Vec<u8>>, Failed> {
         self.each(count, |signer, asset, nonce| {
-            let payload = payload(signer, asset, terms, nonce)?;
+            let payload = payload(signer, asset, terms, nonce)?.to_value();
             let payment = json!({"x402Version": 2, "resource": terms.resource, "accepted": terms.accepted, "payload": payload});
             let body = json!({"x402Version": 2, "paymentPayload": payment, "paymentRequirements": terms.accepted});
             Ok(http::post(path, body.to_string().as_bytes()))
@@ -165,6 +166,45 @@ impl Terms {
     }
 }
 
+/// One payment in every form it is sent in, for measuring what reads it.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_structs, reason = "plain data")]
+pub struct Sample {
+    /// Who pays.
+    pub signer: LocalSigner,
+    /// What is signed, and the signature.
+    pub payload: Payload,
+    /// The value of `PAYMENT-SIGNATURE`.
+    pub header_v2: String,
+    /// The value of `X-PAYMENT`.
+    pub header_v1: String,
+    /// The body of a facilitator's `/verify`.
+    pub request: Vec<u8>,
+}
+
+impl Sample {
+    /// A payment of the first payer.
+    ///
+    /// # Errors
+    /// The asset is not known.
+    pub fn make() -> Result<Self, Failed> {
+        let (signer, asset, terms) = (signer(0)?, chain::asset()?, Terms::of_facilitator()?);
+        let payload = payload(&signer, &asset, &terms, nonce(0))?;
+        let value = payload.to_value();
+        let v2 = json!({"x402Version": 2, "resource": terms.resource, "accepted": terms.accepted, "payload": value});
+        let v1 = json!({"x402Version": 1, "scheme": "exact", "network": "base-sepolia", "payload": value});
+        let request =
+            json!({"x402Version": 2, "paymentPayload": v2, "paymentRequirements": terms.accepted});
+        Ok(Self {
+            signer,
+            payload,
+            header_v2: STANDARD.encode(v2.to_string()),
+            header_v1: STANDARD.encode(v1.to_string()),
+            request: request.to_string().into_bytes(),
+        })
+    }
+}
+
 /// The key of a payer; known to everybody, like those of every development chain.
 ///
 /// # Errors
@@ -188,7 +228,7 @@ fn payload(
     asset: &Asset,
     terms: &Terms,
     nonce: B256,
-) -> Result<Value, Failed> {
+) -> Result<Payload, Failed> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let authorization = Authorization {
         from: signer.address(),
@@ -205,9 +245,8 @@ fn payload(
         asset.id.token(),
         &authorization,
     )?;
-    let payload = faregate_types::x402::exact::Payload {
+    Ok(Payload {
         authorization,
         signature,
-    };
-    Ok(payload.to_value())
+    })
 }

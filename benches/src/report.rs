@@ -67,6 +67,8 @@ pub struct GroupReport {
     pub lines: Vec<Line>,
     /// The goals that both sides were measured for.
     pub goals: Vec<Judged>,
+    /// Rows that did not work, and why.
+    pub failures: Vec<String>,
 }
 
 impl Goal {
@@ -132,13 +134,20 @@ impl Goal {
 }
 
 impl GroupReport {
-    pub(crate) fn new(name: &str, title: &str, lines: Vec<Line>, goals: &[Goal]) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        title: &str,
+        lines: Vec<Line>,
+        goals: &[Goal],
+        failures: Vec<String>,
+    ) -> Self {
         let goals = goals.iter().filter_map(|goal| goal.judge(&lines)).collect();
         Self {
             name: name.to_owned(),
             title: title.to_owned(),
             lines,
             goals,
+            failures,
         }
     }
 
@@ -163,6 +172,9 @@ impl GroupReport {
                 "  {mark} {}: {}, goal {}\n",
                 goal.goal, goal.measured, goal.wanted
             ));
+        }
+        for failure in &self.failures {
+            text.push_str(&format!("  FAILED {failure}\n"));
         }
         text
     }

@@ -171,5 +171,12 @@ async fn measure(arguments: &Arguments) -> Result<(), Failed> {
         let inner = format!("{}\n\n{}", arguments.about.trim(), tables.join("\n"));
         report::write_page(page, inner.trim())?;
     }
+    let failed = reports
+        .iter()
+        .map(|report| report.failures.len())
+        .sum::<usize>();
+    if failed > 0 {
+        return Err(format!("{failed} rows failed").into());
+    }
     Ok(())
 }

@@ -54,7 +54,7 @@ const BATCHED: &str = "faregate facilitator, batched";
 pub(super) async fn settle(world: &mut World) -> Result<Group, Failed> {
     let mut group = Group::new("Facilitator: /settle on chain, one signer, 128 at a time");
     let terms = Terms::of_facilitator()?;
-    let batching = batching(world).await?;
+    let batching = servers::batching(world);
     for name in [SINGLE, BATCHED, X402_RS] {
         let server = match name {
             _ if !world.wants(name) => None,
@@ -76,11 +76,6 @@ pub(super) async fn settle(world: &mut World) -> Result<Group, Failed> {
         1_000,
     )];
     Ok(group)
-}
-
-/// The line of a configuration that turns batching on; empty while there is none.
-pub(super) async fn batching(_world: &World) -> Result<String, Failed> {
-    Ok(String::new())
 }
 
 fn x402_rs(world: &World) -> Result<Option<Server>, Failed> {

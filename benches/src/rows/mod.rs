@@ -11,6 +11,8 @@ mod shops;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use alloy_primitives::Address;
+
 use crate::Failed;
 use crate::chain::Chain;
 use crate::drive;
@@ -52,6 +54,8 @@ pub(crate) struct World {
     options: Options,
     chain: Chain,
     payers: Payers,
+    /// The contract that settles many payments at once.
+    batch_settler: Address,
     /// Files of the measured processes.
     folder: tempfile::TempDir,
 }
@@ -84,7 +88,7 @@ pub(crate) struct Group {
 /// Measures everything that `options` ask for.
 ///
 /// # Errors
-/// The first thing that does not work as a measured program must.
+/// There is no chain to measure on. Rows that fail stand in their group's report.
 pub async fn run(
     options: Options,
     mut done: impl FnMut(&GroupReport),
@@ -94,10 +98,12 @@ pub async fn run(
         None => Chain::dev().await?,
     };
     let payers = Payers::fund(&chain, 64).await?;
+    let batch_settler = chain.batch_settler(&options.artifacts).await?;
     let mut world = World {
         options,
         chain,
         payers,
+        batch_settler,
         folder: tempfile::tempdir()?,
     };
     let mut reports = Vec::new();
@@ -105,20 +111,26 @@ pub async fn run(
         if !world.asked_for(name) {
             continue;
         }
-        let group = match name {
-            "unpaid" => shops::unpaid(&world).await?,
-            "paid" => shops::paid(&mut world).await?,
-            "policies" => shops::policies(&mut world).await?,
-            "verify" => facilitators::verify(&mut world).await?,
-            "settle" => facilitators::settle(&mut world).await?,
-            "client" => own::client(&world)?,
-            _ => own::claim(&world)?,
+        let report = match start(name, &mut world).await {
+            Ok(group) => measure(name, group, &world.options).await,
+            Err(error) => GroupReport::new(name, name, Vec::new(), &[], vec![error.to_string()]),
         };
-        let report = measure(name, group, &world.options).await?;
         done(&report);
         reports.push(report);
     }
     Ok(reports)
+}
+
+async fn start(name: &str, world: &mut World) -> Result<Group, Failed> {
+    match name {
+        "unpaid" => shops::unpaid(world).await,
+        "paid" => shops::paid(world).await,
+        "policies" => shops::policies(world).await,
+        "verify" => facilitators::verify(world).await,
+        "settle" => facilitators::settle(world).await,
+        "client" => own::client(world),
+        _ => own::claim(world),
+    }
 }
 
 impl World {
@@ -145,31 +157,36 @@ impl World {
     }
 }
 
-async fn measure(name: &str, group: Group, options: &Options) -> Result<GroupReport, Failed> {
-    let Group {
-        title,
-        mut contestants,
-        goals,
-    } = group;
-    let mut rounds: Vec<Vec<Round>> = contestants.iter().map(|_| Vec::new()).collect();
+/// A row that fails is left out from then on, so that a peer's bad day does not cost the whole run.
+async fn measure(name: &str, group: Group, options: &Options) -> GroupReport {
     let warm_up = options.round.min(WARM_UP);
-    for contestant in &mut contestants {
-        contestant.measure(warm_up).await?;
-    }
-    for _ in 0..options.rounds {
-        for (contestant, rounds) in contestants.iter_mut().zip(&mut rounds) {
-            let cpu = contestant.process.cpu_micros();
-            let measured = contestant.measure(options.round).await?;
-            let cpu = contestant.process.cpu_micros().saturating_sub(cpu);
-            rounds.push(Round { measured, cpu });
+    let (mut rows, mut failures) = (Vec::new(), Vec::new());
+    for mut contestant in group.contestants {
+        match contestant.measure(warm_up).await {
+            Ok(_) => rows.push((contestant, Vec::new())),
+            Err(error) => failures.push(error.to_string()),
         }
     }
-    let lines = contestants
+    for _ in 0..options.rounds {
+        let mut left = Vec::new();
+        for (mut contestant, mut rounds) in rows {
+            let before = contestant.process.cpu_micros();
+            match contestant.measure(options.round).await {
+                Ok(measured) => {
+                    let cpu = contestant.process.cpu_micros().saturating_sub(before);
+                    rounds.push(Round { measured, cpu });
+                    left.push((contestant, rounds));
+                }
+                Err(error) => failures.push(error.to_string()),
+            }
+        }
+        rows = left;
+    }
+    let lines = rows
         .iter()
-        .zip(&rounds)
         .map(|(contestant, rounds)| contestant.line(rounds))
         .collect();
-    Ok(GroupReport::new(name, title, lines, &goals))
+    GroupReport::new(name, group.title, lines, &group.goals, failures)
 }
 
 /// How long every row runs before it is measured.

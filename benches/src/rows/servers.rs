@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use faregate_server::config::{Config, Env};
+
 use super::World;
 use crate::Failed;
 use crate::chain::{self, CHAIN};
@@ -101,6 +103,29 @@ pub(super) fn joke(settle: &str) -> String {
     format!(
         "[[route]]\nmatch = \"GET /joke\"\nprice = \"$0.001\"\ndescription = \"one joke\"\nmime_type = \"text/plain\"\nsettle = \"{settle}\"\n"
     )
+}
+
+/// The line of a network's configuration that settles many payments in one transaction; empty when this build does not
+/// know it.
+pub(super) fn batching(world: &World) -> String {
+    let line = format!("batch_settler = \"{}\"", world.batch_settler);
+    let text = format!(
+        "[facilitator]\nsigner_key = \"env:KEY\"\n[[facilitator.network]]\nnetwork = \"{CHAIN}\"\nrpc_url = \"http://127.0.0.1:1\"\n{line}\n"
+    );
+    match Config::parse(&text, &Env::new()) {
+        Ok(_) => line,
+        Err(_) => String::new(),
+    }
+}
+
+/// Whether a route of this build may settle so.
+pub(super) fn knows_policy(settle: &str) -> Result<bool, Failed> {
+    let text = format!(
+        "[gate]\npublic_url = \"http://127.0.0.1\"\nupstream = \"http://127.0.0.1:1\"\nnetwork = \"{CHAIN}\"\npay_to = \"{}\"\n[gate.facilitator]\nurl = \"http://127.0.0.1:1\"\n{}",
+        chain::account(9)?.address,
+        joke(settle)
+    );
+    Ok(Config::parse(&text, &Env::new()).is_ok())
 }
 
 /// `faregate facilitator` on the chain. `more` goes into its network.

@@ -154,20 +154,26 @@ pub(super) async fn paid(world: &mut World) -> Result<Group, Failed> {
 
 const BEFORE: &str = "faregate gate, settle = \"before\"";
 const AFTER: &str = "faregate gate, settle = \"after\"";
+const BACKGROUND: &str = "faregate gate, settle = \"background\"";
 
 /// Paid requests through the whole gate, settled on the chain.
 pub(super) async fn policies(world: &mut World) -> Result<Group, Failed> {
     let mut group =
         Group::new("Paid through the gate, settled on chain (embedded facilitator, one signer)");
-    for (name, settle) in [(BEFORE, "before"), (AFTER, "after")] {
-        if !world.wants(name) {
+    let policies = [
+        (BEFORE, "before"),
+        (AFTER, "after"),
+        (BACKGROUND, "background"),
+    ];
+    for (name, settle) in policies {
+        if !world.wants(name) || !servers::knows_policy(settle)? {
             continue;
         }
         let facilitator = format!(
             "rpc_url = \"{}\"\nsigner_key = \"env:{}\"\n{}",
             world.chain.url(),
             servers::GAS_KEY,
-            super::facilitators::batching(world).await?
+            servers::batching(world)
         );
         let server = servers::gate(
             world,

@@ -63,7 +63,11 @@ async fn verifier(rpc: &str) -> Result<ExactFacilitator, Failed> {
     Ok(facilitator)
 }
 
-fn offer() -> Result<Offer, Failed> {
+/// What the shop sells.
+///
+/// # Errors
+/// The asset is not known.
+pub fn offer() -> Result<Offer, Failed> {
     let asset = chain::asset()?;
     let ask = Ask {
         rail: RailName::X402,
@@ -81,7 +85,8 @@ fn offer() -> Result<Offer, Failed> {
 }
 
 /// Verifies, if it has somebody who can, and settles nothing.
-struct Unsettling {
+#[derive(Debug, Default)]
+pub struct Unsettling {
     verifier: Option<ExactFacilitator>,
 }
 

@@ -1,0 +1,160 @@
+//! The parts of a request alone: what is computed for each payment, without sockets.
+
+#![allow(missing_docs, reason = "the macros make public functions without")]
+#![allow(clippy::unwrap_used, reason = "a bench that does not work has to stop")]
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use faregate_benches::payer::Sample;
+use faregate_benches::serve::shop;
+use faregate_benches::{Failed, chain, drive};
+use faregate_core::rail::x402::X402;
+use faregate_core::route::{RoutePattern, RouteTable, normalise_path};
+use faregate_core::{Rail, Till};
+use faregate_evm::{recover, sign_authorization};
+use faregate_ledger::{LedgerStore as _, Step};
+use faregate_store::sqlite::SqliteLedger;
+use faregate_types::x402::FacilitatorRequest;
+use faregate_types::x402::header::{decode_payment_v1, decode_payment_v2};
+use faregate_types::{Code, Refusal, Signature65, Timestamp, domain_separator};
+use http::{HeaderMap, HeaderValue, Method};
+
+fn signatures(criterion: &mut Criterion) {
+    let (asset, sample) = (chain::asset().unwrap(), Sample::make().unwrap());
+    let (domain, token) = (&asset.domain, asset.id.token());
+    let authorization = sample.payload.authorization;
+    let separator = domain_separator(domain, chain::CHAIN, token);
+    let digest = authorization.digest(separator);
+    let signature = Signature65::parse(&sample.payload.signature).unwrap();
+    assert_eq!(recover(digest, &signature), Some(authorization.from));
+    criterion.bench_function("EIP-712 domain separator", |bench| {
+        bench.iter(|| domain_separator(black_box(domain), chain::CHAIN, token));
+    });
+    criterion.bench_function("EIP-712 digest, separator known", |bench| {
+        bench.iter(|| black_box(&authorization).digest(separator));
+    });
+    criterion.bench_function("recover the payer", |bench| {
+        bench.iter(|| recover(black_box(digest), &signature));
+    });
+    criterion.bench_function("sign a payment, separator included", |bench| {
+        bench.iter(|| {
+            sign_authorization(
+                &sample.signer,
+                domain,
+                chain::CHAIN,
+                token,
+                black_box(&authorization),
+            )
+        });
+    });
+}
+
+fn messages(criterion: &mut Criterion) {
+    let sample = Sample::make().unwrap();
+    let (v2, v1) = (sample.header_v2.as_bytes(), sample.header_v1.as_bytes());
+    assert!(decode_payment_v2(v2).is_ok() && decode_payment_v1(v1).is_ok());
+    criterion.bench_function("decode a v2 payment header", |bench| {
+        bench.iter(|| decode_payment_v2(black_box(v2)));
+    });
+    criterion.bench_function("decode a v1 payment header", |bench| {
+        bench.iter(|| decode_payment_v1(black_box(v1)));
+    });
+    let request = FacilitatorRequest::decode(&sample.request).unwrap();
+    assert!(request.exact().is_ok());
+    criterion.bench_function("decode a facilitator request", |bench| {
+        bench.iter(|| FacilitatorRequest::decode(black_box(&sample.request)));
+    });
+    criterion.bench_function("type a facilitator request", |bench| {
+        bench.iter(|| black_box(&request).exact());
+    });
+    criterion.bench_function("encode a facilitator request", |bench| {
+        bench.iter(|| black_box(&request).encode());
+    });
+}
+
+fn gate(criterion: &mut Criterion) {
+    let (sample, runtime) = (Sample::make().unwrap(), runtime());
+    let rail = X402::new(Arc::new(shop::Unsettling::default()));
+    let (till, offer) = (till().unwrap(), shop::offer().unwrap());
+    let why = Refusal::new(Code::InvalidPayload);
+    criterion.bench_function("make a 402 challenge", |bench| {
+        bench.iter(|| runtime.block_on(till.challenge(black_box(&offer), &why)));
+    });
+    let mut headers = HeaderMap::new();
+    let value = HeaderValue::from_str(&sample.header_v2).unwrap();
+    headers.insert("payment-signature", value);
+    criterion.bench_function("read a credential", |bench| {
+        bench.iter(|| rail.read(black_box(&headers)));
+    });
+    let pattern = |text: &str| RoutePattern::parse(text).unwrap();
+    let literals = (0..100).map(|number| (pattern(&format!("GET /reports/{number}")), number));
+    let wild = (100..110).map(|number| (pattern(&format!("/images/{number}/*")), number));
+    let table = RouteTable::new(literals.chain(wild).collect::<Vec<_>>());
+    criterion.bench_function("match one of 110 routes", |bench| {
+        bench.iter(|| {
+            let path = normalise_path(black_box("/images/109/large.png")).unwrap();
+            matches!(
+                table.find(&Method::GET, None, &path),
+                faregate_core::route::Lookup::Route(109)
+            )
+        });
+    });
+}
+
+fn ledger(criterion: &mut Criterion) {
+    let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("parts.db");
+    for (name, store) in [
+        (
+            "claim and settle, ledger in memory",
+            SqliteLedger::in_memory(),
+        ),
+        (
+            "claim and settle, durable",
+            SqliteLedger::open(Path::new(&file)),
+        ),
+    ] {
+        let (store, mut number) = (store.unwrap(), 0);
+        criterion.bench_function(name, |bench| {
+            bench.iter(|| {
+                number += 1;
+                let claim = drive::claim(number).unwrap();
+                let id = claim.id;
+                let step = Step::Settle { transaction: None };
+                runtime.block_on(async {
+                    store.claim(claim).await.unwrap();
+                    let now = Timestamp::from(SystemTime::now());
+                    store.advance(id, step, now).await.unwrap()
+                })
+            });
+        });
+    }
+}
+
+fn till() -> Result<Till, Failed> {
+    let rail = X402::new(Arc::new(shop::Unsettling::default()));
+    let clock = Arc::new(|| Timestamp::from(SystemTime::now()));
+    let store = Arc::new(SqliteLedger::in_memory()?);
+    Ok(Till::new(store, clock, vec![Arc::new(rail)]))
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+criterion_group! {
+    name = parts;
+    config = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
+    targets = signatures, messages, gate, ledger
+}
+criterion_main!(parts);
