@@ -1,9 +1,10 @@
 //! A dev chain in the recorded state, with our facilitator on it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use faregate_devnet::{ChainConfig, Devchain};
-use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
+use faregate_evm::{ExactFacilitator, FollowConfig, LocalSigner, NetworkConfig};
 use faregate_types::x402::FacilitatorRequest;
 use faregate_types::{
     Address, Asset, AssetRegistry, ChainId, SecretKey, U256, hex_text, parse_atomic,
@@ -45,8 +46,13 @@ impl World {
         let operator = Devchain::accounts().first().ok_or("no dev account")?;
         let key = SecretKey::from_hex(operator.private_key).map_err(|error| error.to_string())?;
         let signer = LocalSigner::new(key).map_err(|error| error.to_string())?;
+        let mut network = NetworkConfig::new(chain_id, rpc_url, vec![asset.clone()]);
+        // The recordings put code at a payer's address between two questions, so whether it is there is asked each time.
+        let mut follow = FollowConfig::DEFAULT;
+        follow.code_fresh = Duration::ZERO;
+        network.follow = Some(follow);
         let facilitator = ExactFacilitator::builder()
-            .network(NetworkConfig::new(chain_id, rpc_url, vec![asset.clone()]))
+            .network(network)
             .signer(signer)
             .connect()
             .await

@@ -45,10 +45,14 @@ async fn look(
     }
     match trace::look(network, payment, None).await? {
         // Somebody ran ahead, or it was replaced: settled all the same.
-        Trace::Moved(other) => match network.rpc.receipt(other).await? {
-            Some(receipt) => depth(network, receipt.block_number).await,
-            None => Ok(Finality::Unknown),
-        },
+        Trace::Moved(other) => {
+            // If the first one was ours, its nonce is free again, and whatever is sent after it would wait for ever.
+            network.doubt();
+            match network.rpc.receipt(other).await? {
+                Some(receipt) => depth(network, receipt.block_number).await,
+                None => Ok(Finality::Unknown),
+            }
+        }
         // It may be mined again.
         Trace::Unused if network.rpc.transaction(hash).await?.is_some() => Ok(Finality::Waiting),
         Trace::Unused => Ok(gone(network, hash)),

@@ -28,7 +28,7 @@ async fn connect(config: NetworkConfig) -> ConnectError {
 }
 
 #[tokio::test]
-async fn every_mistake_in_the_assets_has_its_error() {
+async fn problem_21_every_mistake_in_the_assets_has_its_error() {
     let world = World::start().await;
     let (chain, asset) = (world.chain, world.asset.clone());
     let at = |chain: ChainId, token: Address| Asset {

@@ -201,7 +201,7 @@ async fn cancelled_between_simulation_and_transaction_is_failed() {
 }
 
 #[tokio::test]
-async fn money_gone_between_simulation_and_transaction_is_failed() {
+async fn problem_07_money_gone_between_simulation_and_transaction_is_failed() {
     let world = Arc::new(World::start().await);
     let payer = world.payer().await;
     let payment = world.payment(&payer);
@@ -402,7 +402,7 @@ async fn a_transfer_that_went_stale_in_the_queue_is_not_sent() {
 
 /// A caller with the wrong hash in its books does not lose the payment by it.
 #[tokio::test]
-async fn a_foreign_transaction_says_nothing_about_the_payment() {
+async fn problem_09_a_foreign_transaction_says_nothing_about_the_payment() {
     let world = World::start().await;
     let facilitator = world.facilitator().await;
     let payer = world.payer().await;
@@ -438,7 +438,7 @@ async fn a_foreign_transaction_says_nothing_about_the_payment() {
 
 /// Blocks on top are waited for, and a transaction that a reorganisation took away does not count.
 #[tokio::test]
-async fn confirmations_are_waited_for() {
+async fn problem_19_confirmations_are_waited_for() {
     let world = World::start().await;
     let mut config = world.config();
     config.confirmations = 2;

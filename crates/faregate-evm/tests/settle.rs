@@ -142,7 +142,7 @@ async fn a_forged_copy_does_not_share_the_result() {
 }
 
 #[tokio::test]
-async fn somebody_who_ran_ahead_paid_for_us() {
+async fn problem_23_somebody_who_ran_ahead_paid_for_us() {
     let world = World::start().await;
     let signer = world.gas_payer().await;
     let facilitator = world.connect(world.config(), signer.clone()).await;
@@ -177,7 +177,7 @@ async fn a_nonce_spent_on_something_else_is_failed() {
 
 /// Whatever is refused at settlement is refused before a transaction, and without a trace in the trail.
 #[tokio::test]
-async fn refusals_send_nothing() {
+async fn problem_06_refusals_send_nothing() {
     let world = World::start().await;
     let signer = world.gas_payer().await;
     let facilitator = world.connect(world.config(), signer.clone()).await;
@@ -209,7 +209,7 @@ async fn refusals_send_nothing() {
 }
 
 #[tokio::test]
-async fn a_hundred_payments_leave_through_one_signer_in_order() {
+async fn problem_11_a_hundred_payments_leave_through_one_signer_in_order() {
     let world = World::start().await;
     let signer = world.gas_payer().await;
     let facilitator = world.connect(world.config(), signer.clone()).await;

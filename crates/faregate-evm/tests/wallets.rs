@@ -242,7 +242,7 @@ async fn delegated_accounts_are_asked_and_their_key_is_not_enough() {
 }
 
 #[tokio::test]
-async fn a_delegation_that_changes_between_verification_and_settlement() {
+async fn problem_07_a_delegation_that_changes_between_verification_and_settlement() {
     let world = World::start().await;
     let facilitator = world.facilitator().await;
     let (refuses, confirms) = (new_key().address(), new_key().address());

@@ -204,6 +204,6 @@ fn a_network_is_followed_each_second_unless_the_file_says_otherwise() {
     assert_eq!(follow("follow = false"), None);
     assert_eq!(
         faults(&format!("{SERVICE}poll_ms = 1\n")),
-        [("value", "facilitator.poll_ms".to_owned())]
+        [("invalid_value", "facilitator.poll_ms".to_owned())]
     );
 }

@@ -69,7 +69,11 @@ impl World {
         let (own, url) = match std::env::var("FAREGATE_TEST_RPC") {
             Ok(url) => (None, url),
             Err(_) => {
-                let chain = Devchain::start(ChainConfig::default()).await.unwrap();
+                let config = ChainConfig {
+                    finality_depth: 100,
+                    ..ChainConfig::default()
+                };
+                let chain = Devchain::start(config).await.unwrap();
                 let url = chain.rpc_url();
                 (Some(chain), url)
             }
