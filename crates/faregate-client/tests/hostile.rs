@@ -54,7 +54,7 @@ const BAD_OFFERS: &str = r#"
 "#;
 
 #[tokio::test]
-async fn bad_offers_of_both_versions() {
+async fn problem_17_bad_offers_of_both_versions() {
     for line in BAD_OFFERS.trim().lines() {
         let [member, value, code] = line.split_whitespace().collect::<Vec<_>>()[..] else {
             panic!("{line}")
@@ -335,7 +335,7 @@ async fn refusals_say_why() {
 }
 
 #[tokio::test]
-async fn redirects_to_another_origin_are_not_followed_and_never_paid() {
+async fn problem_17_redirects_to_another_origin_are_not_followed_and_never_paid() {
     let other = honest().await;
     let target = other.url("/");
     // Before the payment: the redirect is the answer, even if it comes with offers.

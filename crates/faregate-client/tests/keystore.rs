@@ -187,7 +187,7 @@ async fn files_are_private_and_never_overwritten() {
 }
 
 #[test]
-fn errors_show_nothing_secret() {
+fn problem_20_errors_show_nothing_secret() {
     let error = keystore::decrypt(&light(), &password("hunter2")).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"));
 }

@@ -77,7 +77,7 @@ async fn lost_answers_are_asked_for_again_with_the_same_payment() {
 }
 
 #[tokio::test]
-async fn two_lost_answers_leave_it_open_and_the_next_request_goes_on() {
+async fn problem_05_two_lost_answers_leave_it_open_and_the_next_request_goes_on() {
     let seller = forgetful(2);
     let store = memory();
     let client = hasty(&store);

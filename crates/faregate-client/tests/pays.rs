@@ -278,7 +278,7 @@ async fn a_quote_signs_nothing() {
 }
 
 #[tokio::test]
-async fn nothing_secret_is_printed() {
+async fn problem_20_nothing_secret_is_printed() {
     let client = client(&memory());
     let texts = [
         format!("{client:?}"),

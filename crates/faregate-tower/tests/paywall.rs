@@ -141,7 +141,7 @@ async fn an_upstream_error_is_not_charged() {
 }
 
 #[tokio::test]
-async fn a_failed_settlement_withholds_the_answer() {
+async fn problem_02_a_failed_settlement_withholds_the_answer() {
     for policy in [After, Before] {
         let world = World::new();
         let jokes = Jokes::new();
@@ -161,7 +161,7 @@ async fn a_failed_settlement_withholds_the_answer() {
 }
 
 #[tokio::test]
-async fn an_unknown_settlement_is_pending_and_never_sent_again() {
+async fn problem_05_an_unknown_settlement_is_pending_and_never_sent_again() {
     for policy in [After, Before] {
         let world = World::new();
         let jokes = Jokes::new();
@@ -408,7 +408,7 @@ async fn the_facilitator_away_is_503_and_nothing_is_served() {
 }
 
 #[tokio::test]
-async fn an_answer_too_large_to_hold_back_is_not_charged() {
+async fn problem_14_an_answer_too_large_to_hold_back_is_not_charged() {
     let world = World::new();
     let stream = || {
         Body::from_stream(futures_util::stream::iter(

@@ -48,7 +48,7 @@ fn check(table: impl IntoIterator<Item = (Value, Receipt)>) {
 }
 
 #[test]
-fn success_needs_a_transaction_and_no_contradiction() {
+fn problem_09_success_needs_a_transaction_and_no_contradiction() {
     let other = || Receipt::NotCredible(ReceiptFault::OtherPayment);
     let success = |members: Value| {
         let mut receipt = json!({"success": true, "transaction": HASH});

@@ -101,7 +101,7 @@ fn the_registry_has_the_domain_the_v1_sdk_signs_with() {
 }
 
 #[test]
-fn signatures_have_one_accepted_shape() {
+fn problem_12_signatures_have_one_accepted_shape() {
     let good: [u8; 65] = faregate_types::hex_text::parse_array(SIGNATURE_V2).unwrap();
     let signature = Signature65::parse(&good).unwrap();
     assert_eq!(signature.v, 28);

@@ -284,7 +284,7 @@ fn timeouts_are_kept_as_they_came() {
 
 /// The verdicts of PyPI `x402` 2.25.0 on whether an accepted offer is the server's own.
 #[test]
-fn accepted_offers_match_exactly() {
+fn problem_10_accepted_offers_match_exactly() {
     let accepted = |pointer: &str, value: Value| with(requirements_v2(), pointer, value);
     let own: v2::PaymentRequirements = serde_json::from_value(requirements_v2()).unwrap();
     for (name, message, expected) in [

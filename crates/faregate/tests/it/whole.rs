@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_copies_are_one_run_one_transaction_one_charge() {
+async fn problem_01_a_thousand_copies_are_one_run_one_transaction_one_charge() {
     let stack = stack().await;
     let (url, credential) = (
         format!("{}/joke", stack.gate_url()),
@@ -72,7 +72,7 @@ async fn a_thousand_copies_are_one_run_one_transaction_one_charge() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_buys_one_thing_only() {
+async fn problem_03_a_payment_buys_one_thing_only() {
     let stack = stack().await;
     let credential = payment(&stack, "/joke").await;
     let get = |path: &str| {
