@@ -7,13 +7,24 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use faregate_core::{Clock, Recovery};
+use faregate_core::{Clock, Recovery, SweepReport};
 use faregate_types::Timestamp;
 use futures_util::FutureExt;
+use metrics::counter;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::limits;
+
+const PAYMENTS: &str = "faregate_recovery_payments_total";
+
+/// Registers what the metrics of recovery mean.
+pub(crate) fn describe_metrics() {
+    metrics::describe_counter!(
+        PAYMENTS,
+        "Payments by `server` (gate, facilitator) and what looking at them again found: `outcome` (settled, failed, still_unknown, finalized, reopened: taken back by the chain and sent again, unpaid: sold and never to be paid)"
+    );
+}
 
 /// A running worker. Dropping it stops it.
 #[derive(Debug)]
@@ -64,18 +75,53 @@ impl Drop for Worker {
 async fn sweep(recovery: &Recovery, clock: &dyn Clock, name: &'static str) {
     let older_than = earlier(clock.now(), limits::RECOVERY_AGE_SECS);
     match recovery.sweep(older_than, limits::RECOVERY_MAX).await {
-        Ok(report) if report.looked_at == 0 => {}
-        Ok(report) => tracing::info!(
+        Ok(report) => tell(report, name),
+        Err(away) => {
+            tracing::warn!(server = name, %away, "open payments could not be looked at");
+        }
+    }
+}
+
+fn tell(report: SweepReport, name: &'static str) {
+    let outcomes = [
+        ("settled", report.settled),
+        ("failed", report.failed),
+        ("still_unknown", report.still_unknown),
+        ("finalized", report.finalized),
+        ("reopened", report.reopened),
+        ("unpaid", report.unpaid),
+    ];
+    for (outcome, count) in outcomes {
+        counter!(PAYMENTS, "server" => name, "outcome" => outcome).increment(count.into());
+    }
+    if report.looked_at > 0 {
+        tracing::info!(
             server = name,
             looked_at = report.looked_at,
             settled = report.settled,
             failed = report.failed,
             still_unknown = report.still_unknown,
             "open payments were looked at"
-        ),
-        Err(away) => {
-            tracing::warn!(server = name, %away, "open payments could not be looked at");
-        }
+        );
+    }
+    if report.reopened > 0 {
+        let count = report.reopened;
+        tracing::warn!(
+            server = name,
+            count,
+            "the chain took settlements back; they were sent again"
+        );
+    }
+    if report.unpaid > 0 {
+        let count = report.unpaid;
+        tracing::error!(
+            server = name,
+            count,
+            "answers were sold whose payments can never be settled"
+        );
+    }
+    if report.pruned > 0 {
+        tracing::debug!(server = name, count = report.pruned, "kept answers dropped");
     }
 }
 

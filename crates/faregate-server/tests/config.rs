@@ -101,6 +101,7 @@ fn a_file_means_what_it_says() {
     assert!(embedded.signer_keys[0].load_key(&env()).is_ok());
     assert_eq!(gate.limits.upstream_timeout, Duration::from_secs(30));
     assert_eq!(gate.limits.response_bytes_max, 1_048_576);
+    assert_eq!(gate.limits.replay_window, Duration::from_secs(7_200));
     assert_eq!(gate.routes[0].upstream.as_str(), "http://127.0.0.1:8001/");
     let shown = format!("{gate:?}");
     assert!(
@@ -211,6 +212,11 @@ const MISTAKES: &[Case] = &[
     (
         1,
         "[gate]\nlimits = { requests_max = 0 }",
+        &[("invalid_value", 2)],
+    ),
+    (
+        1,
+        "[gate]\nlimits = { replay_window_secs = 3599 }",
         &[("invalid_value", 2)],
     ),
     (

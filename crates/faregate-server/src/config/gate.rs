@@ -218,9 +218,9 @@ fn origin(text: &str) -> Option<HeaderValue> {
 }
 
 fn gateway_limits(section: &Section<'_, '_>) -> GatewayLimits {
-    let mut limits = GatewayLimits::default();
+    let mut own = GatewayLimits::default();
     let Some(table) = section.section("limits") else {
-        return limits;
+        return own;
     };
     let count = |key, slot: &mut usize| {
         let most = u64::from(u32::MAX);
@@ -231,25 +231,32 @@ fn gateway_limits(section: &Section<'_, '_>) -> GatewayLimits {
             *slot = number;
         }
     };
-    count("request_body_bytes_max", &mut limits.request_body_bytes_max);
-    count("paid_body_bytes_max", &mut limits.paid_body_bytes_max);
-    count("response_bytes_max", &mut limits.response_bytes_max);
-    count("kept_bytes_max", &mut limits.kept_bytes_max);
-    count("requests_max", &mut limits.requests_max);
-    count("connections_max", &mut limits.connections_max);
-    count("tunnels_max", &mut limits.tunnels_max);
+    count("request_body_bytes_max", &mut own.request_body_bytes_max);
+    count("paid_body_bytes_max", &mut own.paid_body_bytes_max);
+    count("response_bytes_max", &mut own.response_bytes_max);
+    count("kept_bytes_max", &mut own.kept_bytes_max);
+    count("requests_max", &mut own.requests_max);
+    count("connections_max", &mut own.connections_max);
+    count("tunnels_max", &mut own.tunnels_max);
     let secs = |key, slot: &mut Duration| {
         if let Some(number) = table.number(key, 1..=3_600) {
             *slot = Duration::from_secs(number);
         }
     };
-    secs("upstream_timeout_secs", &mut limits.upstream_timeout);
-    secs("stream_idle_timeout_secs", &mut limits.stream_idle_timeout);
-    secs("request_timeout_secs", &mut limits.request_timeout);
-    if limits.paid_body_bytes_max > limits.request_body_bytes_max {
+    secs("upstream_timeout_secs", &mut own.upstream_timeout);
+    secs("stream_idle_timeout_secs", &mut own.stream_idle_timeout);
+    secs("request_timeout_secs", &mut own.request_timeout);
+    let window = faregate_core::recovery::REPLAY_WINDOW_SECS_MIN..=limits::REPLAY_WINDOW_SECS_MAX;
+    if let Some(number) = table.number("replay_window_secs", window) {
+        own.replay_window = Duration::from_secs(number);
+    }
+    if let Some(number) = table.number("kept_total_bytes_max", 0..=i64::MAX.unsigned_abs()) {
+        own.kept_total_bytes_max = number;
+    }
+    if own.paid_body_bytes_max > own.request_body_bytes_max {
         let message = "expected at most request_body_bytes_max";
         table.fault(ConfigCode::Contradiction, "paid_body_bytes_max", message);
     }
     table.finish();
-    limits
+    own
 }

@@ -47,6 +47,9 @@ pub const TUNNEL_BUFFER_BYTES: usize = 8 * 1024;
 /// Time for the facilitator to say what it supports when the gate starts.
 pub const SUPPORTED_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Longest replay window that may be configured, in seconds: a year.
+pub const REPLAY_WINDOW_SECS_MAX: u64 = 365 * 24 * 60 * 60;
+
 /// Sizes and times of a gate. The file may change them under `[gate.limits]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -59,6 +62,10 @@ pub struct GatewayLimits {
     pub response_bytes_max: usize,
     /// Longest answer that is kept for copies, in bytes.
     pub kept_bytes_max: usize,
+    /// How long kept answers are given to copies. Later ones are told that the payment was used.
+    pub replay_window: Duration,
+    /// All kept answers together, in bytes. Above it the oldest are dropped before their time.
+    pub kept_total_bytes_max: u64,
     /// Requests that are worked on at the same time; more get 503 at once.
     pub requests_max: usize,
     /// Connections at the same time; more wait.
@@ -81,6 +88,8 @@ impl Default for GatewayLimits {
             paid_body_bytes_max: faregate_tower::limits::REQUEST_BODY_BYTES_MAX,
             response_bytes_max: faregate_tower::limits::RESPONSE_BYTES_MAX,
             kept_bytes_max: faregate_tower::limits::KEPT_BYTES_MAX,
+            replay_window: Duration::from_secs(faregate_core::recovery::REPLAY_WINDOW_SECS),
+            kept_total_bytes_max: faregate_core::recovery::KEPT_BYTES_MAX,
             requests_max: crate::limits::REQUESTS_MAX,
             connections_max: crate::limits::CONNECTIONS_MAX,
             tunnels_max: 1_024,

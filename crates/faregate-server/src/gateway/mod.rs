@@ -45,6 +45,7 @@ pub use tls::TlsError;
 pub fn describe_metrics() {
     faregate_tower::describe_metrics();
     tunnel::describe_metrics();
+    crate::recovery::describe_metrics();
 }
 
 /// What a gate stands on.
@@ -204,7 +205,10 @@ fn build(config: &GatewayConfig, deps: Deps) -> Result<Built, StartError> {
     Ok(Built {
         gate: Gate::new(table, readiness, tunnels),
         purchases,
-        recovery: till.recovery(),
+        recovery: till.recovery().keeping(
+            config.limits.replay_window.as_secs(),
+            config.limits.kept_total_bytes_max,
+        ),
     })
 }
 
