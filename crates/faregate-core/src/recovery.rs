@@ -11,6 +11,7 @@
 //! | `Reserved`, its credential has expired | asked about: the question can move no money any more |
 //! | `Reserved` and served | settled: the payer has got what was sold |
 //! | `Settled`, not final | confirmed: final, or gone from the chain. What is gone is reopened and settled again with the same credential, which is good for one transfer and so cannot pay twice |
+//! | `Broadcast` and served, not found for a while | settled again: its transaction may never have left, and the payer has got what was sold. A second one moves nothing if the first was mined after all |
 //! | `Broadcast` without a transaction | settled again: it was reopened, and nothing is known to be on its way |
 //!
 //! Kept answers are dropped when they are older than the replay window or too many.
@@ -59,6 +60,9 @@ pub const KEPT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Seconds that an expired credential rests before it is asked about: clocks differ from the chain's.
 const EXPIRED_SECS: u64 = 60;
+
+/// Seconds after which what was served is settled again when its transaction is not found.
+const RESEND_SECS: u64 = 20;
 
 /// Seconds until a payment that stayed unknown is asked about again; doubled each time.
 const AGAIN_SECS: u64 = 30;
@@ -300,11 +304,14 @@ impl Recovery {
             Err(away) => return Some(Err(away)),
         };
         self.rest(id);
-        let outcome = if is_owed(&payment) {
+        let mut outcome = if is_owed(&payment) {
             self.settle(rail, &payment).await
         } else {
             rail.resolve(&payment).await
         };
+        if matches!(outcome, SettleOutcome::Unknown(_)) && self.is_overdue(&payment) {
+            outcome = self.settle(rail, &payment).await;
+        }
         if is_news(&payment, &outcome)
             && let Err(away) = self.books.record(id, &outcome).await
         {
@@ -325,6 +332,17 @@ impl Recovery {
                 .is_some_and(|sure_at| self.books.now() >= sure_at),
             PaymentState::Settled | PaymentState::Failed | PaymentState::Released => false,
         }
+    }
+
+    /// True when it was served, and its transaction should have been mined long ago.
+    fn is_overdue(&self, payment: &Payment) -> bool {
+        payment.state == PaymentState::Broadcast
+            && payment.transaction.is_some()
+            && payment.answer.is_some()
+            && payment
+                .changed_at
+                .checked_add_secs(RESEND_SECS)
+                .is_some_and(|late_at| self.books.now() >= late_at)
     }
 
     fn is_due(&self, id: PaymentId) -> bool {

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use faregate_core::port::{SettleOutcome, Unknown};
 use faregate_core::{Outcome, Recovery, Served, SettlePolicy, SweepReport, Till};
-use faregate_ledger::{AccountId, Claim, Payment, PaymentState, Transfer};
+use faregate_ledger::{AccountId, Answer, Claim, Payment, PaymentState, Transfer};
 use faregate_types::{Address, Amount, AssetRegistry, ChainId, Code, Fingerprint, RailName};
 use faregate_types::{Timestamp, U256};
 use futures_util::poll;
@@ -97,6 +97,16 @@ impl World {
             .insert(payment_id(number), row);
     }
 
+    /// The payment's answer has left before it was paid.
+    fn serve(&self, number: u8) {
+        let mut rows = self.memory.rows.lock().unwrap();
+        rows.get_mut(&payment_id(number)).unwrap().answer = Some(Answer {
+            status: 200,
+            headers: Vec::new(),
+            body: None,
+        });
+    }
+
     fn tell(&self, outcomes: impl IntoIterator<Item = SettleOutcome>) {
         self.rail.resolve.lock().unwrap().extend(outcomes);
     }
@@ -152,6 +162,24 @@ async fn what_was_sent_ends_as_the_rail_says() {
     assert_eq!(world.state(1), PaymentState::Settled);
     assert_eq!(world.state(2), PaymentState::Failed);
     assert_eq!(world.state(3), PaymentState::Broadcast);
+}
+
+/// Recorded and perhaps never sent: who was served pays, unless the chain already has it.
+#[tokio::test]
+async fn what_was_served_and_is_not_found_is_settled_again() {
+    let world = world();
+    world.left(1, PaymentState::Broadcast, NOW);
+    world.left(2, PaymentState::Broadcast, NOW);
+    world.serve(1);
+    world.tell([unknown(), unknown()]);
+    assert_eq!(counts(world.sweep(9).await), [2, 0, 0, 2]);
+    assert_eq!(world.effects().matches("send").count(), 0);
+    world.later(120);
+    world.tell([unknown(), unknown()]);
+    world.rail.settle.lock().unwrap().push_back(settled());
+    assert_eq!(counts(world.sweep(9).await), [2, 1, 0, 1]);
+    assert_eq!(world.state(1), PaymentState::Settled);
+    assert_eq!(world.state(2), PaymentState::Broadcast, "nobody was served");
 }
 
 #[tokio::test]

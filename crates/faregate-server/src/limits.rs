@@ -49,15 +49,16 @@ pub const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// Settlements that a facilitator works on at once, whether or not somebody still waits for the answer.
 pub const SETTLES_MAX: u32 = 1_024;
 
-/// How often payments whose end is unknown are looked at again.
-pub const RECOVERY_INTERVAL: Duration = Duration::from_secs(30);
+/// How often payments whose end is unknown are looked at again. What was served and not paid has to be settled while its
+/// authorization is valid, which may be a minute.
+pub const RECOVERY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Most payments that are looked at each time. Behind each may be several questions to a node, or one to a facilitator
 /// elsewhere.
 pub const RECOVERY_MAX: u32 = 50;
 
 /// Seconds that a payment has to be unchanged before it is looked at: another process on the same ledger may be on it.
-pub const RECOVERY_AGE_SECS: u64 = 30;
+pub const RECOVERY_AGE_SECS: u64 = 10;
 
 /// Longest wait for a part that is asked whether it is ready.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(5);

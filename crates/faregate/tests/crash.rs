@@ -71,11 +71,15 @@ fn free_port() -> u16 {
 
 /// Writes the configuration of a gate and returns where it will listen.
 fn configure(folder: &Path, stack: &Stack, upstream: &str, settle: &str) -> String {
+    let credit = match settle {
+        "background" => "exposure_max = \"$1\"\n",
+        _ => "",
+    };
     let bind = format!("127.0.0.1:{}", free_port());
     let text = format!(
         "[gate]\nbind = \"{bind}\"\npublic_url = \"http://{bind}\"\nupstream = \"{upstream}\"\nnetwork = \"{}\"\n\
-         pay_to = \"{}\"\nstore = \"{}\"\n\n[gate.facilitator]\nrpc_url = \"{}\"\nsigner_key = \"env:GAS_KEY\"\n\n\
-         [[route]]\nmatch = \"GET /joke\"\nprice = \"$0.001\"\nsettle = \"{settle}\"\n",
+         pay_to = \"{}\"\nmax_timeout_secs = 600\nstore = \"{}\"\n\n[gate.facilitator]\nrpc_url = \"{}\"\nsigner_key = \"env:GAS_KEY\"\n\n\
+         [[route]]\nmatch = \"GET /joke\"\nprice = \"$0.001\"\nsettle = \"{settle}\"\n{credit}",
         stack.chain,
         payee_address(),
         folder.join("gate.db").display(),

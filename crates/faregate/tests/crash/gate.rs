@@ -1,4 +1,4 @@
-//! The gate, under both policies.
+//! The gate, under every policy.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,6 +12,8 @@ use tokio::time::timeout;
 
 use crate::support::{http, payment_at, received, stack};
 use crate::{SOON, configure, let_it_expire, seller, start, state};
+use tempfile::TempDir;
+use tokio::time::sleep;
 
 /// The answer to `GET /joke` with the payment; `None` when the gate went away instead.
 async fn buy(url: &str, credential: &str) -> Option<(u16, String)> {
@@ -106,5 +108,93 @@ async fn settled_first() {
 async fn settled_afterwards() {
     for point in GATE {
         killed_at(point, "after").await;
+    }
+}
+
+/// So long a payment has to be unchanged before recovery sends it again.
+const RESENT_AFTER: Duration = Duration::from_secs(21);
+
+/// A gate that was killed while it settled what had left already, started once more and killed again.
+struct Lent {
+    case: String,
+    stack: Stack,
+    folder: TempDir,
+    url: String,
+    before: U256,
+    runs: u32,
+}
+
+async fn lent(point: Point) -> Lent {
+    let case = format!("{}, settle background", point.name());
+    let (stack, folder) = (stack().await, tempfile::tempdir().unwrap());
+    let (upstream, runs) = seller(Duration::ZERO).await;
+    let url = configure(folder.path(), &stack, &upstream, "background");
+    let before = received(&stack).await;
+
+    let mut gate = start("gate", folder.path(), &url, Some(point)).await;
+    let credential = payment_at(&stack, &url, "/joke").await;
+    let first = buy(&url, &credential).await;
+    let nothing_left = matches!(point, Point::Claimed | Point::Served);
+    assert!(first.is_none() || !nothing_left, "{case}: {first:?}");
+    let ended = timeout(SOON, gate.wait()).await.expect(&case).unwrap();
+    assert!(!ended.success(), "{case}");
+
+    let mut gate = start("gate", folder.path(), &url, None).await;
+    served(&url, &credential, &case).await;
+    gate.kill().await.unwrap();
+    let again = u32::from(point == Point::Served);
+    assert_eq!(runs.load(Ordering::SeqCst), 1 + again, "{case}");
+    Lent {
+        case,
+        stack,
+        folder,
+        url,
+        before,
+        runs: 1 + again,
+    }
+}
+
+impl Lent {
+    async fn charged(&self) -> U256 {
+        received(&self.stack).await - self.before
+    }
+
+    /// Nobody asks for anything any more: the gate has to charge by itself.
+    async fn is_charged(self) {
+        let case = &self.case;
+        let mut gate = start("gate", self.folder.path(), &self.url, None).await;
+        let charged = async {
+            while self.charged().await.is_zero() {
+                sleep(Duration::from_millis(50)).await;
+            }
+            // What was charged before this start is recorded by the first sweep, which has begun.
+            sleep(Duration::from_secs(1)).await;
+        };
+        timeout(SOON, charged).await.expect(case);
+        gate.kill().await.unwrap();
+        let ends = (
+            self.charged().await,
+            state(&self.folder.path().join("gate.db")).await,
+        );
+        assert_eq!(
+            ends,
+            (U256::from(1_000), PaymentState::Settled),
+            "{case}, {} runs",
+            self.runs
+        );
+        self.stack.shutdown().await;
+    }
+}
+
+/// What left before it was paid is paid in the end, even when its transaction was recorded and never sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn settled_in_the_background() {
+    let mut all = Vec::new();
+    for point in GATE {
+        all.push(lent(point).await);
+    }
+    sleep(RESENT_AFTER).await;
+    for lent in all {
+        lent.is_charged().await;
     }
 }
