@@ -15,7 +15,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const solc = createRequire(import.meta.url)('solc');
 
 const PINNED = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8')).devDependencies;
-const CONTRACTS = ['TestUsdc', 'Multicall3', 'BatchSettler', 'TestWalletFactory'];
+const CONTRACTS = ['TestUsdc', 'Multicall3', 'BatchSettler', 'TestWalletFactory', 'WalletProbe'];
 // Not compiled: see its `source` field. Compared with anvil's by test/anvil.test.mjs.
 const FOREIGN = ['Create2Deployer'];
 const SETTINGS = {

@@ -20,9 +20,9 @@ pub struct NetworkConfig {
     pub endpoint: Endpoint,
     /// The allow-list of assets; payments in anything else are refused. Each must be on `chain` and speak EIP-3009.
     pub assets: Vec<Asset>,
-    /// Factories whose ERC-6492 wrappers are looked into when the wallet is not deployed yet. Empty, the default: none.
-    /// Wallets are not deployed at settlement yet, so a wrapper of an allowed factory is refused as well, with
-    /// `invalid_exact_evm_payload_undeployed_smart_wallet`, until its wallet is deployed.
+    /// Factories that may deploy a payer's wallet when its first payment is settled (ERC-6492). Empty, the default: none.
+    /// The signer pays for the gas of that transaction, too, and calls the factory with whatever the payer says: allow only
+    /// factories that deploy wallets and do nothing else.
     pub wallet_factories: Vec<Address>,
     /// Time for one call of the node.
     pub rpc_timeout: Duration,

@@ -285,7 +285,12 @@ impl Inner {
 
 /// The longest a settlement can take, and a bit.
 fn longest(config: &NetworkConfig) -> Duration {
+    let deployment = match config.wallet_factories.as_slice() {
+        [] => Duration::ZERO,
+        [_, ..] => config.queue_wait.saturating_add(config.receipt_wait),
+    };
     [
+        deployment,
         config.receipt_wait,
         config.queue_wait,
         config.trail_timeout.saturating_mul(SIGNINGS_MAX),

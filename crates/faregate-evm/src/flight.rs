@@ -67,10 +67,10 @@ pub(crate) struct Departure {
     pub(crate) shared: bool,
 }
 
-/// One of the payments of a transaction.
+/// One of the payments of a transaction, or what a transaction is instead of a payment.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
-    pub(crate) id: PaymentId,
+    pub(crate) id: Option<PaymentId>,
     pub(crate) news: mpsc::Sender<News>,
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Job {
 /// What a settlement wants sent.
 #[derive(Clone, Debug)]
 pub(crate) enum Work {
-    /// A call of the token that ran well at this time, and its gas limit.
+    /// A call that ran well at this time, and its gas limit.
     Alone {
         call: Simulation,
         gas_limit: u64,
@@ -66,8 +66,8 @@ pub(crate) enum NotSent {
 }
 
 impl Job {
-    /// A job, and what the lane will say about it.
-    pub(crate) fn new(id: PaymentId, work: Work) -> (Box<Self>, mpsc::Receiver<News>) {
+    /// A job, and what the lane will say about it. Without a payment it is a transaction that no books hear of.
+    pub(crate) fn new(id: Option<PaymentId>, work: Work) -> (Box<Self>, mpsc::Receiver<News>) {
         // One question or one answer at a time; a replacement may come right after the departure.
         let (news, hears) = mpsc::channel(4);
         let job = Self {

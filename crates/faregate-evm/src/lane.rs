@@ -415,8 +415,8 @@ impl Worker {
 
     /// These recorded a transaction that does not leave.
     fn unsent(&self, jobs: &[Job], signed: &Signed) {
-        for job in jobs {
-            self.pending.unsent(job.member.id, signed.hash);
+        for id in jobs.iter().filter_map(|job| job.member.id) {
+            self.pending.unsent(id, signed.hash);
         }
     }
 
@@ -463,15 +463,18 @@ impl Worker {
     fn depart(&mut self, jobs: Vec<Job>, draft: Draft, signed: &Signed) {
         let shared = !matches!(jobs.first().map(|job| &job.work), Some(Work::Alone { .. }));
         self.gear.meter.sent.increment(1);
-        self.gear
-            .meter
-            .items
-            .record(u32::try_from(jobs.len()).map_or(f64::MAX, f64::from));
+        let payments = jobs.iter().filter(|job| job.member.id.is_some()).count();
+        if payments > 0 {
+            let items = u32::try_from(payments).map_or(f64::MAX, f64::from);
+            self.gear.meter.items.record(items);
+        }
         let members = jobs.iter().map(|job| job.member.clone()).collect();
         let (flight, track) = Flight::new(Arc::clone(&self.gear), draft, signed, members);
         self.flights.spawn(flight.run());
         for job in jobs {
-            self.pending.left(job.member.id, &track);
+            if let Some(id) = job.member.id {
+                self.pending.left(id, &track);
+            }
             let track = track.clone();
             job.tell(News::Left(Departure { track, shared }));
         }

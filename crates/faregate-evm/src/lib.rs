@@ -21,7 +21,7 @@
 //! | `facilitator` | the port `faregate_core::port::Facilitator` |
 //! | `verify`, `diagnose` | is it a payment? and if not, why |
 //! | `follow` | what is known of the chain without asking |
-//! | `wallet` | payers with code |
+//! | `wallet`, `probe`, `deploy` | payers with code, and those whose code is deployed when they pay |
 //! | `settle`, `pending` | one payment, settled exactly once |
 //! | `lane`, `job`, `batch`, `purse`, `answer` | one signer: nonces, many payments in one transaction, gas money |
 //! | `flight`, `meter` | a transaction until it is mined: sent again, replaced, counted |
@@ -49,6 +49,7 @@ mod answer;
 mod batch;
 mod bindings;
 mod config;
+mod deploy;
 mod diagnose;
 mod facilitator;
 mod fees;
@@ -64,6 +65,7 @@ mod meter;
 mod network;
 mod node;
 mod pending;
+mod probe;
 mod purse;
 mod receipt;
 mod recover;

@@ -51,6 +51,12 @@ pub(crate) const BATCH_BYTES_MAX: usize = 100 << 10;
 /// Gas limit of one transaction with many payments. Protocols allow 2^24 (EIP-7825).
 pub(crate) const BATCH_GAS_MAX: u64 = 16_000_000;
 
+/// Gas of one simulation of a deployment and the payment after it.
+pub(crate) const PROBE_GAS_MAX: u64 = 16_000_000;
+
+/// How often a settlement tries to get its payer's wallet deployed when those who were on it gave up.
+pub(crate) const DEPLOYMENT_TRIES: u32 = 3;
+
 /// How often an idle lane looks at the balance of a signer that has too little.
 pub(crate) const POOR_CHECK: Duration = Duration::from_secs(15);
 

@@ -14,6 +14,7 @@ const POOR: &str = "faregate_sender_signers_under_floor";
 const ITEMS: &str = "faregate_sender_batch_items";
 const TRANSACTIONS: &str = "faregate_sender_transactions_total";
 const GAS: &str = "faregate_sender_gas_total";
+pub(crate) const DEPLOYMENTS: &str = "faregate_sender_deployments_total";
 const FEES: &str = "faregate_sender_fees_gwei_total";
 
 /// Registers what the metrics of this crate mean.
@@ -30,6 +31,10 @@ pub(crate) fn describe_metrics() {
     describe_counter!(
         TRANSACTIONS,
         "Transactions by `network` and `outcome` (sent, replaced, mined, reverted)"
+    );
+    describe_counter!(
+        DEPLOYMENTS,
+        "Deployments of payers' wallets by `network` and `outcome` (mined, reverted, lost, not_sent)"
     );
     describe_counter!(GAS, "Gas used by mined transactions, by `network`");
     describe_counter!(FEES, "What mined transactions cost, in gwei, by `network`");

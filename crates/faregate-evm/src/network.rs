@@ -13,8 +13,10 @@ use metrics::counter;
 
 use crate::bindings::Token;
 use crate::config::{ConnectError, NetworkConfig};
+use crate::deploy::Deployments;
 use crate::fees::Fees;
 use crate::follow::Follower;
+use crate::job::Job;
 use crate::lane::Lane;
 use crate::node::{Node, NodeError};
 use crate::pending::Pending;
@@ -35,6 +37,8 @@ pub(crate) struct Network {
     label: Arc<str>,
     assets: BTreeMap<Address, KnownAsset>,
     lanes: Vec<Lane>,
+    /// Payers' wallets that are being deployed.
+    pub(crate) deployments: Deployments,
     turn: AtomicUsize,
 }
 
@@ -98,6 +102,7 @@ impl Network {
             follower,
             assets,
             lanes,
+            deployments: Deployments::default(),
             turn: AtomicUsize::new(0),
         })
     }
@@ -145,8 +150,19 @@ impl Network {
         }
     }
 
+    /// Puts a job into the queue of the first lane that takes it.
+    pub(crate) fn offer(&self, mut job: Box<Job>) -> Option<&Lane> {
+        for lane in self.lanes_by_burden() {
+            match lane.offer(job) {
+                Ok(()) => return Some(lane),
+                Err(back) => job = back,
+            }
+        }
+        None
+    }
+
     /// The lanes, those with gas money and a short queue first; equals take turns.
-    pub(crate) fn lanes_by_burden(&self) -> Vec<&Lane> {
+    fn lanes_by_burden(&self) -> Vec<&Lane> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let first = turn.checked_rem(self.lanes.len()).unwrap_or(0);
         let turns = self.lanes.iter().cycle().skip(first);

@@ -140,6 +140,19 @@ impl Rpc {
         Ok(!code.is_empty())
     }
 
+    /// The same, as of a block. A node that does not have the block refuses.
+    pub(crate) async fn has_code_at(
+        &self,
+        account: Address,
+        block: u64,
+    ) -> Result<bool, NodeError> {
+        let code: Bytes = self
+            .0
+            .call("eth_getCode", json!([account, U64::from(block)]))
+            .await?;
+        Ok(!code.is_empty())
+    }
+
     /// Wei.
     pub(crate) async fn balance(&self, account: Address) -> Result<U256, NodeError> {
         self.0
@@ -213,6 +226,17 @@ impl Rpc {
             .call::<Bytes>("eth_call", json!([call.to_json(), "latest"]))
             .await;
         called(answer)
+    }
+
+    /// Runs code as if it were being deployed, without sending it, and tells what it returned.
+    pub(crate) async fn run_code(
+        &self,
+        from: Address,
+        code: Bytes,
+        gas_max: u64,
+    ) -> Result<Called<Bytes>, NodeError> {
+        let call = json!({ "from": from, "data": code, "gas": U64::from(gas_max) });
+        called(self.0.call("eth_call", json!([call, "latest"])).await)
     }
 
     /// Runs a transaction without sending it.

@@ -18,7 +18,7 @@ use crate::pending::{Outside, Pending};
 use crate::receipt::{self, Finding, Patience, Sender};
 use crate::rpc::{CHAIN_AWAY, Called, Receipt, Simulation};
 use crate::trace::{self, Trace};
-use crate::verify::{self, Proof, Stop};
+use crate::verify::{self, Means, Proof, Stop};
 use crate::wallet;
 
 /// One settlement.
@@ -58,11 +58,13 @@ impl Settling<'_> {
             Err(refusal) => return SettleOutcome::Failed(refusal),
         };
         // Who knows only a payment's public parts is not told what became of it.
-        if proof.key.is_none()
-            && let Err(stop) = verify::call(network, payment, &proof).await
-        {
-            return self.stopped(stop).await;
-        }
+        let undeployed = match &proof.key {
+            Some(_) => None,
+            None => match Box::pin(self.ask_wallet(&proof)).await {
+                Ok(undeployed) => undeployed,
+                Err(stop) => return self.stopped(stop).await,
+            },
+        };
         if let Err(stop) = verify::asset(network, payment).await {
             return self.stopped(stop).await;
         }
@@ -71,6 +73,11 @@ impl Settling<'_> {
         }
         if let Err(refusal) = verify::window(payment, self.now) {
             return self.refused(refusal).await;
+        }
+        if let Some(deployment) = undeployed
+            && let Err(outcome) = Box::pin(self.deploy(deployment)).await
+        {
+            return outcome;
         }
         self.submit(&proof, trail).await
     }
@@ -113,18 +120,8 @@ impl Settling<'_> {
 
     /// One way through a lane, to the end; `None` when the payment has to leave alone.
     async fn ride(&self, work: Work, trail: &dyn Trail) -> Option<SettleOutcome> {
-        let (mut job, mut hears) = Job::new(self.payment.id(), work);
-        let mut taken = None;
-        for lane in self.network.lanes_by_burden() {
-            match lane.offer(job) {
-                Ok(()) => {
-                    taken = Some(lane);
-                    break;
-                }
-                Err(back) => job = back,
-            }
-        }
-        let Some(lane) = taken else {
+        let (job, mut hears) = Job::new(Some(self.payment.id()), work);
+        let Some(lane) = self.network.offer(job) else {
             return Some(nothing_sent(Code::Overloaded));
         };
         let wait = self.network.config.queue_wait;
@@ -259,11 +256,13 @@ impl Settling<'_> {
                 Err(_) => return Err(nothing_sent(CHAIN_AWAY.code)),
             }
         } else {
-            match verify::call(network, payment, proof).await {
-                Ok(call) => {
+            match verify::means(network, payment, proof).await {
+                Ok(Means::Transfer(call)) => {
                     let gas = network.rpc.estimate_gas(&call).await;
                     (call, gas)
                 }
+                // It was deployed a moment ago: this node lags, or the chain went back.
+                Ok(Means::Deployment(_)) => return Err(nothing_sent(CHAIN_AWAY.code)),
                 Err(stop) => return Err(self.stopped(stop).await),
             }
         };
@@ -292,7 +291,7 @@ impl Settling<'_> {
         Ok(with_margin(gas).min(network.config.gas_limit_max))
     }
 
-    async fn not_sent(&self, why: NotSent) -> SettleOutcome {
+    pub(crate) async fn not_sent(&self, why: NotSent) -> SettleOutcome {
         match why {
             NotSent::Node(error) => {
                 tracing::warn!(chain = %self.network.config.chain, %error, "a signer could not ask the node");
@@ -450,13 +449,13 @@ impl Settling<'_> {
         unknown(CHAIN_AWAY.code, hash)
     }
 
-    fn no(&self, code: Code) -> Refusal {
+    pub(crate) fn no(&self, code: Code) -> Refusal {
         Refusal::new(code).payer(self.payment.payer())
     }
 }
 
 /// The end of a transaction; `None` when the one who watched it is gone, with the process.
-async fn landed(track: &mut Track) -> Option<Landing> {
+pub(crate) async fn landed(track: &mut Track) -> Option<Landing> {
     let landing = track.wait_for(Option::is_some).await.ok()?;
     landing.clone()
 }

@@ -20,9 +20,10 @@ use crate::follow::{Block, Doubt, Gaps, Known, Question, Read};
 use crate::limits::{SIGNATURE_BYTES_MAX, VALIDITY_LEFT_SECS};
 use crate::network::Network;
 use crate::node::NodeError;
+use crate::probe::probe;
 use crate::recover::recover;
 use crate::rpc::{CHAIN_AWAY, Called, Simulation};
-use crate::wallet;
+use crate::wallet::{self, Deployment};
 
 /// Why verification stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,9 +154,14 @@ fn locally(
 async fn ask(network: &Network, payment: &ExactPayment, inquiry: &Inquiry) -> Result<(), Stop> {
     let proof = &inquiry.proof;
     let Some(signature) = &proof.key else {
-        let call = call(network, payment, proof).await?;
+        let means = means(network, payment, proof).await?;
         asset(network, payment).await?;
-        return movable(network, payment, network.rpc.simulate(&call).await?).await;
+        return match means {
+            Means::Transfer(call) => {
+                movable(network, payment, network.rpc.simulate(&call).await?).await
+            }
+            Means::Deployment(deployment) => probe(network, payment, proof, deployment).await,
+        };
     };
     asset(network, payment).await?;
     let call = transfer(network, payment, signature);
@@ -297,8 +303,19 @@ pub(crate) struct Proof {
     digest: B256,
     /// The digest is over another domain than the token's: no signature of it can move the token.
     foreign: bool,
-    /// The answer when no key made it and the payer has no code.
+    /// How a payer gets code who has none yet.
+    deployment: Option<Deployment>,
+    /// The answer when no key made it, the payer has no code and will not get any.
     codeless: Refusal,
+}
+
+/// How a payment moves.
+#[derive(Debug)]
+pub(crate) enum Means<'p> {
+    /// By this call.
+    Transfer(Simulation),
+    /// By a wallet that has to be deployed first.
+    Deployment(&'p Deployment),
 }
 
 /// Step 6, without the question whether the payer has code. Asks nobody.
@@ -319,12 +336,20 @@ pub(crate) fn proof(network: &Network, payment: &ExactPayment) -> Result<Proof, 
         bytes: bytes.clone(),
         digest: payment.payload.authorization.digest(separator),
         foreign: known.is_some_and(|known| known.domain != payment.terms.domain),
+        deployment: None,
         codeless: wrong(),
     };
     match wallet::unwrap(bytes) {
         Some(Ok(wrapped)) => {
-            proof.codeless = undeployed(network, payment, &wrapped);
             proof.bytes = wrapped.signature;
+            if network.config.wallet_factories.contains(&wrapped.factory) {
+                proof.deployment = Some(Deployment {
+                    factory: wrapped.factory,
+                    data: wrapped.factory_data,
+                });
+            } else {
+                proof.codeless = no(payment, Code::Eip6492FactoryNotAllowed);
+            }
             return Ok(proof);
         }
         Some(Err(wallet::Malformed)) => {
@@ -351,34 +376,27 @@ pub(crate) fn proof(network: &Network, payment: &ExactPayment) -> Result<Proof, 
     Ok(proof)
 }
 
-/// Why a wrapped signature of a wallet that is not deployed does not pay.
-fn undeployed(network: &Network, payment: &ExactPayment, wrapped: &wallet::Wrapped) -> Refusal {
-    if network.config.wallet_factories.contains(&wrapped.factory) {
-        no(payment, Code::InvalidExactEvmPayloadUndeployedSmartWallet)
-            .detail("the payer's wallet has to be deployed first")
-    } else {
-        no(payment, Code::Eip6492FactoryNotAllowed)
-    }
-}
-
 /// The token would recover another signer, because its domain is another one.
 fn foreign_domain(payment: &ExactPayment) -> Refusal {
     no(payment, Code::InvalidExactEvmPayloadSignature)
         .detail("the EIP-712 name or version in the requirements is not the token's")
 }
 
-/// The rest of step 6: how the payer signs now, and the transfer that goes with it.
-pub(crate) async fn call(
+/// The rest of step 6: how the payer signs now, and what goes with it. A wallet that is not deployed is not asked yet.
+pub(crate) async fn means<'p>(
     network: &Network,
     payment: &ExactPayment,
-    proof: &Proof,
-) -> Result<Simulation, Stop> {
+    proof: &'p Proof,
+) -> Result<Means<'p>, Stop> {
     if network.rpc.has_code(payment.payer()).await? {
-        return wallet_call(network, payment, proof).await;
+        let call = wallet_call(network, payment, proof).await?;
+        return Ok(Means::Transfer(call));
     }
-    match &proof.key {
-        Some(signature) => Ok(transfer(network, payment, signature)),
-        None => Err(proof.codeless.clone().into()),
+    match (&proof.key, &proof.deployment) {
+        (Some(signature), _) => Ok(Means::Transfer(transfer(network, payment, signature))),
+        (None, Some(_)) if proof.foreign => Err(foreign_domain(payment).into()),
+        (None, Some(deployment)) => Ok(Means::Deployment(deployment)),
+        (None, None) => Err(proof.codeless.clone().into()),
     }
 }
 

@@ -20,6 +20,13 @@ pub(crate) struct Wrapped {
     pub(crate) signature: Bytes,
 }
 
+/// A call of a factory on the allow-list, which deploys the payer's wallet, as its wrapper says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Deployment {
+    pub(crate) factory: Address,
+    pub(crate) data: Bytes,
+}
+
 /// The bytes end like an ERC-6492 wrapper and are none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;

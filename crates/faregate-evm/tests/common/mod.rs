@@ -471,7 +471,7 @@ fn usdc(chain: ChainId) -> Asset {
     asset
 }
 
-fn artifact(contract: &str, field: &str) -> Bytes {
+pub fn artifact(contract: &str, field: &str) -> Bytes {
     let path = format!(
         "{}/../../contracts/artifacts/{contract}.json",
         env!("CARGO_MANIFEST_DIR")
