@@ -160,7 +160,7 @@ impl Lent {
     }
 
     /// Nobody asks for anything any more: the gate has to charge by itself.
-    async fn is_charged(self) {
+    async fn ends_charged(self) {
         let case = &self.case;
         let mut gate = start("gate", self.folder.path(), &self.url, None).await;
         let charged = async {
@@ -195,6 +195,6 @@ async fn settled_in_the_background() {
     }
     sleep(RESENT_AFTER).await;
     for lent in all {
-        lent.is_charged().await;
+        lent.ends_charged().await;
     }
 }
