@@ -386,6 +386,44 @@ async fn somebody_else_may_deploy_the_wallet_meanwhile() {
     }
 }
 
+/// Between the question whether the wallet exists and the simulation.
+#[tokio::test]
+async fn somebody_else_may_settle_the_payment_meanwhile() {
+    for forged in [false, true] {
+        let future = Arc::new(Future::start().await);
+        let proxy = Proxy::start(&future.world.url).await;
+        let mut config = future.config_at(&proxy.url);
+        config.follow = None;
+        let (facilitator, signer) = future.connect(config).await;
+        let (payment, elsewhere) = (future.payment(), future.facilitator().await.0);
+        let (shared, right) = (elsewhere.clone(), payment.clone());
+        proxy.set(
+            "eth_call",
+            Mood::First(Arc::new(move || {
+                let (facilitator, payment) = (shared.clone(), right.clone());
+                Box::pin(async move { drop(transaction(&settle(&facilitator, &payment).await)) })
+            })),
+        );
+        let asked = if forged {
+            let parts = (future.factory, future.create(SALT), Bytes::from([7; 65]));
+            let wrapper = [parts.abi_encode_params(), [0x64, 0x92].repeat(16)].concat();
+            payment.clone().with(|p| p.signature = Some(wrapper.into()))
+        } else {
+            payment.clone()
+        };
+        let outcome = settle(&facilitator, &asked).await;
+        let first = settle(&elsewhere, &payment).await;
+        if forged {
+            // Whoever makes up a signature is not told what became of the payment.
+            assert_eq!(failed(&outcome), Code::InvalidExactEvmNonceAlreadyUsed);
+        } else {
+            assert_eq!(outcome, first);
+        }
+        assert_eq!(future.spent().await, PRICE);
+        assert_eq!(future.world.sent_by(signer).await, 0);
+    }
+}
+
 #[tokio::test]
 async fn whoever_is_interrupted_after_the_deployment_goes_on_with_the_payment() {
     let future = Future::start().await;
