@@ -3,15 +3,16 @@
 //! The first contact is trusted; from then on the books know who was paid at an origin, and how much at each of its paths.
 //! Another payee, or a price that jumps, is refused unless that is allowed; smaller changes are told and paid.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alloy_primitives::Address;
-use faregate_ledger::{KnownTerms, Worth};
+use faregate_ledger::{KnownTerms, TermsRule, Worth};
 use faregate_types::{Amount, AssetId, PaymentId};
 
 use crate::error::{PayError, PayeeChanged, PriceRaised};
-use crate::limits::PRICE_RISE_PERCENT;
+use crate::limits::{PLACES_MAX, PRICE_RISE_PERCENT};
 use crate::select::Price;
 
 /// What to do when a server names another payee than it did before.
@@ -137,6 +138,12 @@ impl Bell {
         Self(Some(Arc::new(told)))
     }
 
+    pub(crate) fn ring_all(&self, alarms: &[Alarm]) {
+        for alarm in alarms {
+            self.ring(alarm);
+        }
+    }
+
     pub(crate) fn ring(&self, alarm: &Alarm) {
         tracing::warn!(%alarm, "a server changed its terms");
         if let Some(told) = &self.0 {
@@ -159,6 +166,18 @@ pub(crate) struct Findings {
 }
 
 impl Changes {
+    /// What of this the books enforce, in the transaction that records a payment. It agrees with the verdict of
+    /// [`judge`](Self::judge).
+    pub(crate) fn rule(self) -> TermsRule {
+        TermsRule {
+            any_payee: self.payees != PayeeChanges::Refuse,
+            rise_percent_max: match self.prices {
+                PriceRises::Percent(percent) => Some(percent),
+                PriceRises::Any => None,
+            },
+        }
+    }
+
     /// Compares a price with what is known about its place.
     pub(crate) fn judge(
         self,
@@ -184,7 +203,7 @@ impl Changes {
             });
         }
         if price.worth > last.worth {
-            let refused = !self.prices.allow(last.worth, price.worth);
+            let refused = !self.rule().allows_rise(last.worth, price.worth);
             found.alarms.push(Alarm::PriceRaised {
                 origin: origin.into(),
                 path: path.into(),
@@ -234,47 +253,126 @@ impl Changes {
     }
 }
 
-impl PriceRises {
-    /// Whether a price may rise from `before` to `asked`. What cannot be computed may not.
-    fn allow(self, before: Worth, asked: Worth) -> bool {
-        let Self::Percent(percent) = self else {
-            return true;
-        };
-        let times = |worth: Worth, factor: u64| {
-            let factor = alloy_primitives::U256::from(factor);
-            worth.units().checked_mul(factor)
-        };
-        let most = u64::from(percent).saturating_add(100);
-        match (times(asked, 100), times(before, most)) {
-            (Some(asked), Some(most)) => asked <= most,
-            (Some(_), None) => true,
-            (None, _) => false,
-        }
+/// The terms this client signed last at each place. What is asked for on the very same terms is no news and needs no look
+/// into the books before it is signed; whether other processes know better the books say when they record it, which is
+/// before it is sent.
+#[derive(Default)]
+pub(crate) struct Places(Mutex<HashMap<Box<str>, (Amount, Address)>>);
+
+impl Places {
+    /// Whether the last payment that was signed here had these terms.
+    pub(crate) fn has(&self, origin: &str, path: &str, price: &Price) -> bool {
+        let terms = (price.amount, price.payee);
+        self.lock().get(&*place(origin, path)) == Some(&terms)
     }
+
+    /// Remembers what was signed. When there are too many places all are forgotten, and read from the books again.
+    pub(crate) fn put(&self, origin: &str, path: &str, price: &Price) {
+        let mut places = self.lock();
+        if places.len() >= PLACES_MAX {
+            places.clear();
+        }
+        places.insert(place(origin, path), (price.amount, price.payee));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, (Amount, Address)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An origin has no path and a path starts with a slash, so this is one place only.
+fn place(origin: &str, path: &str) -> Box<str> {
+    [origin, path].concat().into()
 }
 
 #[cfg(test)]
 mod tests {
     use alloy_primitives::U256;
+    use faregate_ledger::{Terms, TermsRefusal};
+    use faregate_types::{AssetRegistry, ChainId};
 
     use super::*;
 
+    fn price(units: u64, payee: u8) -> Price {
+        let assets = AssetRegistry::builtin();
+        let asset = assets.default_for(ChainId::evm(84_532)).unwrap().clone();
+        let value = U256::from(units);
+        Price {
+            amount: Amount::new(value, asset.id),
+            worth: Worth::new(value),
+            payee: Address::repeat_byte(payee),
+            validity_secs: 60,
+            asset,
+        }
+    }
+
+    fn after(last: &Price) -> KnownTerms {
+        let payee: Box<str> = last.payee.to_string().into();
+        KnownTerms {
+            payee: Some(payee.clone()),
+            last: Some(Terms {
+                payee,
+                amount: last.amount,
+                worth: last.worth,
+            }),
+        }
+    }
+
+    /// What is told and what the books enforce is one rule.
     #[test]
-    fn prices_may_rise_to_the_unit() {
-        let worth = |units: u64| Worth::new(U256::from(units));
-        let max = Worth::new(U256::MAX);
-        let table = [
-            (PriceRises::default(), worth(1000), worth(2000), true),
-            (PriceRises::default(), worth(1000), worth(2001), false),
-            (PriceRises::Percent(0), worth(1000), worth(1001), false),
-            (PriceRises::Percent(50), worth(1000), worth(1500), true),
-            (PriceRises::Percent(50), worth(1000), worth(1501), false),
-            (PriceRises::Percent(50), worth(0), worth(1), false),
-            (PriceRises::Percent(u32::MAX), worth(1), max, false),
-            (PriceRises::Any, worth(1), max, true),
+    fn the_verdict_is_the_rule_of_the_books() {
+        let payees = [
+            PayeeChanges::Refuse,
+            PayeeChanges::Warn,
+            PayeeChanges::Allow,
         ];
-        for (rises, before, asked, allowed) in table {
-            assert_eq!(rises.allow(before, asked), allowed, "{rises:?} {asked:?}");
+        let prices = [
+            PriceRises::Percent(0),
+            PriceRises::default(),
+            PriceRises::Any,
+        ];
+        let mut refused = [0, 0, 0];
+        for (payees, prices) in payees
+            .into_iter()
+            .flat_map(|payees| prices.map(|prices| (payees, prices)))
+        {
+            let changes = Changes { payees, prices };
+            for (units, payee) in [(10, 1), (9, 1), (11, 1), (20, 2), (21, 2), (5, 2)] {
+                let (asked, before) = (price(units, payee), price(10, 1));
+                for known in [KnownTerms::default(), after(&before)] {
+                    let found = changes.judge("https://a.example", "/", &asked, &known);
+                    let text = asked.payee.to_string();
+                    let ruled = changes.rule().check(&text, asked.worth, &known);
+                    let agrees = match (&found.verdict, ruled) {
+                        (Ok(()), Ok(())) => 0,
+                        (Err(PayError::PayeeChanged(_)), Err(TermsRefusal::Payee)) => 1,
+                        (Err(PayError::PriceRaised(_)), Err(TermsRefusal::Price)) => 2,
+                        other => panic!("{changes:?} {units} {payee}: {other:?}"),
+                    };
+                    refused[agrees] += 1;
+                }
+            }
+        }
+        assert!(refused.iter().all(|count| *count > 0), "{refused:?}");
+    }
+
+    #[test]
+    fn only_the_very_same_terms_are_no_news() {
+        let places = Places::default();
+        let (host, first) = ("https://a.example", price(10, 1));
+        assert!(!places.has(host, "/joke", &first));
+        places.put(host, "/joke", &first);
+        assert!(places.has(host, "/joke", &first));
+        assert!(!places.has(host, "/other", &first));
+        assert!(!places.has("https://b.example", "/joke", &first));
+        for other in [price(11, 1), price(9, 1), price(10, 2)] {
+            assert!(!places.has(host, "/joke", &other), "{other:?}");
+        }
+        places.put(host, "/joke", &price(10, 2));
+        assert!(!places.has(host, "/joke", &first));
+        for number in 0..PLACES_MAX.saturating_mul(2) {
+            places.put(host, &format!("/{number}"), &first);
+            assert!(places.lock().len() <= PLACES_MAX);
         }
     }
 }

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use faregate_ledger::{Caps, Period, Spend, SpendEnd, StoreError, WalletStore, Worth};
+use faregate_ledger::{
+    Caps, KnownTerms, Period, Reserved, Spend, SpendEnd, StoreError, WalletStore, Worth,
+};
 use faregate_types::{PaymentId, Timestamp};
 
-use crate::alarm::{Changes, Findings};
+use crate::alarm::{Bell, Changes, Findings, Places};
+use crate::client::internal;
 use crate::error::PayError;
 use crate::select::Price;
 
@@ -14,6 +17,7 @@ pub(crate) struct Books {
     pub(crate) store: Arc<dyn WalletStore>,
     pub(crate) caps: Caps,
     pub(crate) changes: Changes,
+    pub(crate) places: Places,
 }
 
 impl Books {
@@ -23,7 +27,7 @@ impl Books {
         origin: &str,
         path: &str,
         price: &Price,
-    ) -> Result<Findings, PayError> {
+    ) -> Result<(Findings, KnownTerms), PayError> {
         let known = self
             .store
             .known_terms(
@@ -33,7 +37,25 @@ impl Books {
                 price.payee.to_string().into(),
             )
             .await?;
-        Ok(self.changes.judge(origin, path, price, &known))
+        Ok((self.changes.judge(origin, path, price, &known), known))
+    }
+
+    /// Before anything is signed: compares a price with what is known about its place, and rings for what changed. `None`
+    /// when this client signed the very same terms there last, so that there is nothing to compare.
+    pub(crate) async fn expect(
+        &self,
+        bell: &Bell,
+        origin: &str,
+        path: &str,
+        price: &Price,
+    ) -> Result<Option<KnownTerms>, PayError> {
+        if self.places.has(origin, path, price) {
+            return Ok(None);
+        }
+        let (findings, known) = self.check_terms(origin, path, price).await?;
+        bell.ring_all(&findings.alarms);
+        findings.verdict?;
+        Ok(Some(known))
     }
 
     /// Whether the caps would allow it now. Reserves nothing, so the answer may be old when it arrives.
@@ -52,15 +74,47 @@ impl Books {
         Ok(self.caps.check(worth, &usage)?)
     }
 
-    /// Writes a signed payment into the books, if the caps allow it. Only afterwards may the signature leave the process.
-    pub(crate) async fn reserve(&self, spend: &Spend) -> Result<(), PayError> {
-        let reserve = || self.store.reserve_spend(spend.clone(), self.caps);
+    /// Writes a signed payment into the books, if terms and caps allow it. Only afterwards may the signature leave the process.
+    /// The terms are compared again, in the transaction that writes: what was `expected` may be old by then, or unknown.
+    pub(crate) async fn reserve(
+        &self,
+        bell: &Bell,
+        spend: &Spend,
+        price: &Price,
+        expected: Option<&KnownTerms>,
+    ) -> Result<(), PayError> {
+        let reserve = || {
+            let rule = self.changes.rule();
+            self.store.reserve_spend(spend.clone(), self.caps, rule)
+        };
         let verdict = match reserve().await {
             // Whether it was written is unknown, and repeating is harmless.
             Err(StoreError::Unavailable) => reserve().await,
             verdict => verdict,
-        };
-        Ok(verdict??)
+        }?;
+        let (Reserved::Recorded(known) | Reserved::Terms(_, known) | Reserved::Cap(_, known)) =
+            &verdict;
+        let findings = self.changes.judge(&spend.origin, &spend.path, price, known);
+        if expected != Some(known) {
+            bell.ring_all(&findings.alarms);
+        }
+        match verdict {
+            Reserved::Recorded(_) => {
+                self.places.put(&spend.origin, &spend.path, price);
+                Ok(())
+            }
+            Reserved::Cap(refusal, _) => Err(refusal.into()),
+            // It was signed and is not sent. The verdict is the rule's; were it not, nothing would be sent either.
+            Reserved::Terms(..) => Err(findings.verdict.err().unwrap_or_else(internal)),
+        }
+    }
+
+    /// [`finish`](Self::finish) without waiting for the disk: whoever asks these books afterwards sees it, and a crash before
+    /// it is written leaves the payment open, which is safe.
+    pub(crate) async fn finish_later(&self, id: PaymentId, end: SpendEnd, at: Timestamp) {
+        if !self.store.finish_spend_later(id, end.clone(), at) {
+            self.finish(id, end, at).await;
+        }
     }
 
     /// Writes down how a payment ended. If that fails the spend stays open, which is safe: it would be sent again, and the

@@ -10,7 +10,7 @@ use faregate_ledger::{Caps, WalletStore};
 use faregate_types::{AssetRegistry, ChainId, Timestamp};
 use url::Url;
 
-use crate::alarm::{Alarm, Bell, Changes, PayeeChanges, PriceRises};
+use crate::alarm::{Alarm, Bell, Changes, PayeeChanges, Places, PriceRises};
 use crate::budget::Books;
 use crate::client::{Client, Inner};
 use crate::deliver::Patience;
@@ -250,6 +250,7 @@ impl ClientBuilder {
             store: self.store.ok_or(BuildError::NoStore)?,
             caps: self.caps.ok_or(BuildError::NoCaps)?,
             changes: self.changes,
+            places: Places::default(),
         };
         Ok(Client::from_inner(Inner {
             http,

@@ -41,8 +41,8 @@ use crate::wallet::Wallet;
 /// 2. It takes the first offer that satisfies every rule: scheme, network, asset and EIP-712 domain from our own tables,
 ///    payee, validity, cap per payment.
 /// 3. It compares payee and price with what this place asked for before.
-/// 4. It signs, and writes the payment into the wallet's books if the other caps allow it. Only then the signature leaves the
-///    process. If an identical request left a payment open, that one is sent instead of a new one.
+/// 4. It signs, and writes the payment into the wallet's books if the other caps allow it and the terms are still those that
+///    all processes know. Only then the signature leaves the process. If an identical request left a payment open, that one is sent instead of a new one.
 /// 5. It sends the request once more, with the payment, to the same URL. When the connection is lost and the method allows
 ///    it, or when the server says that the end is not known yet, it sends the same bytes again, within bounds.
 /// 6. A second 402 is an error with the server's reason. Nothing else is signed for it.
@@ -161,6 +161,15 @@ impl Client {
         crash::point(Point::Recorded);
     }
 
+    /// Waits until the end of every payment that was answered is in the books. Whoever drops the client and its store before
+    /// the process ends needs this not: dropping the store does the same, without being async.
+    ///
+    /// # Errors
+    /// [`PayError::Store`]: payments that were not written are open, and would be sent again.
+    pub async fn flush(&self) -> Result<(), PayError> {
+        Ok(self.inner.books.store.flush().await?)
+    }
+
     /// What [`execute`](Self::execute) would pay, to whom, and why not another offer. Signs nothing, changes nothing.
     ///
     /// # Errors
@@ -231,22 +240,17 @@ impl Inner {
             return Err(PayError::NoUsableOffer(considered));
         };
         let path = request.url().path();
-        let findings = self.books.check_terms(&origin, path, price).await?;
-        for alarm in &findings.alarms {
-            self.bell.ring(alarm);
-        }
-        findings.verdict?;
+        let expected = self.books.expect(&self.bell, &origin, path, price);
+        let expected = expected.await?;
         let entry = offers.entries.get(index).ok_or_else(internal)?;
-        let path = request.url().path();
-        let findings = self.books.check_terms(&origin, path, price).await?;
-        findings.verdict?;
+        // Here and not on a thread for long work: a signature takes less time than handing it over and back.
         let signer = self.wallet.signer();
         let signed = x402::sign(offers, entry, price, signer, self.nonce()?, now)?;
         let spend = Spend {
             id: signed.id,
             origin,
             resource,
-            path: request.url().path().into(),
+            path: path.into(),
             payee: price.payee.to_string().into(),
             amount: price.amount,
             worth: price.worth,
@@ -256,7 +260,10 @@ impl Inner {
             request: kept::to_bytes(request),
         };
         crash::point(Point::Signed);
-        self.books.reserve(&spend).await?;
+        let reserve = self
+            .books
+            .reserve(&self.bell, &spend, price, expected.as_ref());
+        reserve.await?;
         crash::point(Point::Reserved);
         Ok(Ready {
             flight: self.open.flight(spend),
@@ -311,7 +318,7 @@ impl Inner {
             return Err(PayError::NoUsableOffer(considered.to_vec()));
         };
         let path = request.url().path();
-        let findings = self.books.check_terms(&origin, path, price).await?;
+        let (findings, _) = self.books.check_terms(&origin, path, price).await?;
         findings.verdict?;
         self.books
             .check_caps(&origin, price.worth, self.now())

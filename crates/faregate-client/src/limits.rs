@@ -41,6 +41,9 @@ pub const V1_BACKDATE_SECS: u64 = 600;
 /// How much more than last time the same path may cost unless told otherwise, in hundredths: twice as much.
 pub const PRICE_RISE_PERCENT: u32 = 100;
 
+/// Most places whose last terms a client remembers beside the books.
+pub const PLACES_MAX: usize = 1024;
+
 /// How long the end of a payment is waited for, unless told otherwise. Servers settle within a minute or not soon.
 pub const WAIT: Duration = Duration::from_secs(60);
 

@@ -21,7 +21,9 @@ pub struct Paid<T> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ends {
-    /// When the head of the answer has arrived. A body that breaks off afterwards is lost: the next request is paid anew.
+    /// When the head of the answer has arrived. A body that breaks off afterwards is lost: the next request is paid anew. The
+    /// caller does not wait until that is on the disk; [`Client::flush`](crate::Client::flush) does. A process that ends
+    /// without dropping the store leaves the payment open, and the same request sends it again.
     #[default]
     WhenAnswered,
     /// When the caller has the answer safe and says so with [`Client::acknowledge`](crate::Client::acknowledge). Until then

@@ -111,6 +111,52 @@ async fn a_new_payee_is_refused_told_or_allowed() {
     assert_eq!(heard(&trusting.1), []);
 }
 
+/// Two clients share their books. What one accepts the other hears, also when it is asked for what it knows itself.
+#[tokio::test]
+async fn what_another_client_accepted_counts_before_anything_is_sent() {
+    let (seller, offer) = changing().await;
+    let store = memory();
+    let url = seller.url("/joke");
+    let strict = listening(&store, PayeeChanges::Refuse, PriceRises::default());
+    let other = listening(&store, PayeeChanges::Allow, PriceRises::Any);
+    let tolerant = listening(&store, PayeeChanges::Warn, PriceRises::Any);
+    for client in [&strict.0, &tolerant.0] {
+        assert!(client.get(&url).send().await.is_ok());
+    }
+    offer.lock().unwrap()["payTo"] = json!(PAYER);
+    offer.lock().unwrap()["amount"] = json!("4000");
+    assert!(other.0.get(&url).send().await.is_ok());
+    assert_eq!(seller.payments().len(), 3);
+    offer.lock().unwrap()["payTo"] = json!(PAYEE);
+    offer.lock().unwrap()["amount"] = json!("10000");
+
+    let error = strict.0.get(&url).send().await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.code()),
+        (Kind::OverBudget, Code::PayeeChanged)
+    );
+    assert!(matches!(
+        heard(&strict.1)[..],
+        [
+            Alarm::PayeeChanged { refused: true, .. },
+            Alarm::PriceRaised { refused: true, .. }
+        ]
+    ));
+    assert_eq!(seller.payments().len(), 3, "what was signed was not sent");
+    assert_eq!(store.recent_spends(9).await.unwrap().len(), 3);
+    // Told and paid, if that is wanted; and from then on it is known again.
+    assert!(tolerant.0.get(&url).send().await.is_ok());
+    assert!(matches!(
+        heard(&tolerant.1)[..],
+        [
+            Alarm::PayeeChanged { refused: false, .. },
+            Alarm::PriceRaised { refused: false, .. }
+        ]
+    ));
+    assert!(strict.0.get(&url).send().await.is_ok());
+    assert_eq!(heard(&strict.1), []);
+}
+
 #[tokio::test]
 async fn a_price_may_rise_so_far() {
     let (seller, offer) = changing().await;

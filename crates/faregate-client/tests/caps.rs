@@ -20,7 +20,9 @@ use common::{
 use faregate_client::{
     Caps, Client, Kind, PayError, PayeeChanges, Period, Quote, SpendState, WalletStore, Worth,
 };
-use faregate_ledger::{CapRefusal, KnownTerms, Spend, SpendEnd, SpendRecord, StoreError, Usage};
+use faregate_ledger::{
+    CapRefusal, KnownTerms, Reserved, Spend, SpendEnd, SpendRecord, StoreError, TermsRule, Usage,
+};
 use faregate_store::sqlite::SqliteWallet;
 use faregate_types::{AssetId, Code, PaymentId, Timestamp};
 use futures_util::future::{BoxFuture, join_all};
@@ -215,6 +217,8 @@ struct Watched {
     inner: Arc<dyn WalletStore>,
     log: Arc<Mutex<Vec<&'static str>>>,
     broken: Option<StoreError>,
+    /// Ends are taken without waiting for the disk.
+    queues: bool,
 }
 
 impl WalletStore for Watched {
@@ -222,12 +226,13 @@ impl WalletStore for Watched {
         &self,
         spend: Spend,
         caps: Caps,
-    ) -> BoxFuture<'_, Result<Result<(), CapRefusal>, StoreError>> {
+        terms: TermsRule,
+    ) -> BoxFuture<'_, Result<Reserved, StoreError>> {
         Box::pin(async move {
             if let Some(error) = self.broken {
                 return Err(error);
             }
-            let verdict = self.inner.reserve_spend(spend, caps).await;
+            let verdict = self.inner.reserve_spend(spend, caps, terms).await;
             self.log.lock().unwrap().push("in the books");
             verdict
         })
@@ -241,6 +246,13 @@ impl WalletStore for Watched {
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         self.log.lock().unwrap().push("finished");
         self.inner.finish_spend(id, end, at)
+    }
+
+    fn finish_spend_later(&self, id: PaymentId, end: SpendEnd, at: Timestamp) -> bool {
+        if self.queues {
+            self.log.lock().unwrap().push("queued");
+        }
+        self.queues && self.inner.finish_spend_later(id, end, at)
     }
 
     fn usage(
@@ -270,29 +282,67 @@ impl WalletStore for Watched {
         asset: AssetId,
         payee: Box<str>,
     ) -> BoxFuture<'_, Result<KnownTerms, StoreError>> {
+        self.log.lock().unwrap().push("looked up");
         self.inner.known_terms(origin, path, asset, payee)
     }
 }
 
 #[tokio::test]
 async fn the_books_have_the_payment_before_the_server_does() {
-    let log = Arc::new(Mutex::new(Vec::new()));
-    let sent = log.clone();
-    let seller = seller(move |request| match request.payment() {
-        Some(_) => {
-            sent.lock().unwrap().push("sent");
-            served()
+    for (queues, ended) in [(false, "finished"), (true, "queued")] {
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let sent = log.clone();
+        let seller = seller(move |request| match request.payment() {
+            Some(_) => {
+                sent.lock().unwrap().push("sent");
+                served()
+            }
+            None => ask_v2(&[offer_v2()]),
+        })
+        .await;
+        let store: Arc<dyn WalletStore> = Arc::new(Watched {
+            inner: memory(),
+            log: log.clone(),
+            broken: None,
+            queues,
+        });
+        let client = client(&store);
+        let path = ["in the books", "sent", ended];
+        assert!(client.get(seller.url("/")).send().await.is_ok());
+        let first = std::mem::take(&mut *log.lock().unwrap());
+        assert_eq!(first, [&["looked up"], &path[..]].concat());
+        // On the very same terms one transaction is all it takes.
+        assert!(client.get(seller.url("/")).send().await.is_ok());
+        assert_eq!(*log.lock().unwrap(), path);
+        let spends = store.recent_spends(9).await.unwrap();
+        assert_eq!(spends.len(), 2);
+        let paid = |record: &SpendRecord| record.state == SpendState::Paid;
+        assert!(spends.iter().all(paid), "whoever asks sees the ends");
+    }
+}
+
+#[tokio::test]
+async fn an_end_is_in_the_file_after_a_flush_or_when_the_store_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let seller = honest().await;
+    for flushes in [true, false] {
+        let path = folder.path().join(format!("{flushes}.db"));
+        let client = open(&path, caps());
+        for _ in 0..3 {
+            assert!(client.get(seller.url("/")).send().await.is_ok());
         }
-        None => ask_v2(&[offer_v2()]),
-    })
-    .await;
-    let store: Arc<dyn WalletStore> = Arc::new(Watched {
-        inner: memory(),
-        log: log.clone(),
-        broken: None,
-    });
-    assert!(client(&store).get(seller.url("/")).send().await.is_ok());
-    assert_eq!(*log.lock().unwrap(), ["in the books", "sent", "finished"]);
+        let client = if flushes {
+            client.flush().await.unwrap();
+            Some(client)
+        } else {
+            drop(client);
+            None
+        };
+        let other = SqliteWallet::open(&path).unwrap();
+        assert_eq!(other.open_spends(9).await, Ok(vec![]), "{flushes}");
+        assert_eq!(other.recent_spends(9).await.unwrap().len(), 3);
+        drop(client);
+    }
 }
 
 #[tokio::test]
@@ -303,6 +353,7 @@ async fn without_books_nothing_is_sent() {
             inner: memory(),
             log: Arc::default(),
             broken: Some(error),
+            queues: true,
         });
         let refused = client(&store)
             .get(seller.url("/"))
@@ -323,8 +374,9 @@ async fn an_answer_is_not_thrown_away_when_its_end_cannot_be_written() {
             &self,
             spend: Spend,
             caps: Caps,
-        ) -> BoxFuture<'_, Result<Result<(), CapRefusal>, StoreError>> {
-            self.0.reserve_spend(spend, caps)
+            terms: TermsRule,
+        ) -> BoxFuture<'_, Result<Reserved, StoreError>> {
+            self.0.reserve_spend(spend, caps, terms)
         }
         fn finish_spend(
             &self,

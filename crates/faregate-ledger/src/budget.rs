@@ -193,27 +193,6 @@ impl Spend {
     }
 }
 
-/// What was signed at a place before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// Who got it.
-    pub payee: Box<str>,
-    /// How much, of what.
-    pub amount: Amount,
-    /// The same in dollars.
-    pub worth: Worth,
-}
-
-/// What is known about a place where a payment is asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KnownTerms {
-    /// The newest terms at this origin and path, in any asset.
-    pub last: Option<Terms>,
-    /// The payee that is expected for the asset: the newest one at this path; at a path that is new, whoever is asked for if
-    /// the origin was paid that way before, else the first payee of the origin. `None` when the origin is new.
-    pub payee: Option<Box<str>>,
-}
-
 /// How a spend ended, as far as the payer knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SpendEnd {

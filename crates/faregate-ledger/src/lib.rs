@@ -9,6 +9,7 @@
 //! | one payment from claim to end | [`payment`], its legal moves in [`PaymentState::after`] |
 //! | what a store must promise | [`store`] |
 //! | caps of a payer | [`budget`] |
+//! | terms that may not change too far | [`terms`] |
 
 #![warn(
     clippy::arithmetic_side_effects,
@@ -23,13 +24,14 @@ pub mod payment;
 pub mod store;
 #[cfg(feature = "suite")]
 pub mod suite;
+pub mod terms;
 
 pub use account::{AccountId, AccountIdError, Balance, BalanceError, Transfer};
 pub use budget::{
-    CapRefusal, Caps, KnownTerms, Period, Spend, SpendEnd, SpendRecord, SpendState, Terms, Usage,
-    Worth,
+    CapRefusal, Caps, Period, Spend, SpendEnd, SpendRecord, SpendState, Usage, Worth,
 };
 pub use payment::{
     Answer, Claim, Claimed, Effect, Idempotency, Payment, PaymentState, Step, StepError,
 };
 pub use store::{LedgerStore, StoreError, Totals, WalletStore};
+pub use terms::{KnownTerms, Reserved, Terms, TermsRefusal, TermsRule};

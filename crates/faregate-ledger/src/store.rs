@@ -5,8 +5,9 @@ use faregate_types::{AssetId, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use crate::account::{AccountId, Balance};
-use crate::budget::{CapRefusal, Caps, KnownTerms, Spend, SpendEnd, SpendRecord, Usage};
+use crate::budget::{Caps, Spend, SpendEnd, SpendRecord, Usage};
 use crate::payment::{Claim, Claimed, Payment, Step, StepError};
+use crate::terms::{KnownTerms, Reserved, TermsRule};
 
 /// Why a store did not do what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,17 +95,19 @@ pub trait LedgerStore: Send + Sync + 'static {
 
 /// The books of a payer: what was signed, and what may still be.
 pub trait WalletStore: Send + Sync + 'static {
-    /// Checks `caps` against everything signed so far and records `spend`, in one transaction that is shared by all
-    /// processes. The inner refusal names the cap that would break; nothing is recorded then. The window of
-    /// `caps.per_period` ends at `spend.at`.
+    /// Compares `spend` with the [terms known](Self::known_terms) of its place, checks `caps` against everything signed so
+    /// far, and records it, in one transaction that is shared by all processes. Terms come before caps; when either says no,
+    /// nothing is recorded. The window of `caps.per_period` ends at `spend.at`.
     ///
-    /// May be repeated: a spend that is already in the books is allowed again and counts once. The same id with anything
-    /// else different is [`StoreError::Conflict`].
+    /// May be repeated: a spend that is already in the books is [`Reserved::Recorded`] again, whatever caps and terms say
+    /// now, and counts once; what is known then has the spend in it. The same id with anything else different is
+    /// [`StoreError::Conflict`].
     fn reserve_spend(
         &self,
         spend: Spend,
         caps: Caps,
-    ) -> BoxFuture<'_, Result<Result<(), CapRefusal>, StoreError>>;
+        terms: TermsRule,
+    ) -> BoxFuture<'_, Result<Reserved, StoreError>>;
 
     /// Records how a spend ended, and forgets its request. It goes on to count against the caps: see [`SpendEnd`]. The first receipt stays:
     /// see [`SpendState::after`](crate::SpendState::after).
@@ -114,6 +117,23 @@ pub trait WalletStore: Send + Sync + 'static {
         end: SpendEnd,
         at: Timestamp,
     ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// [`finish_spend`](Self::finish_spend) for callers that do not wait: it is done after everything asked before it, seen
+    /// by everything asked of this store after it, and on the disk at the latest when [`flush`](Self::flush) returns or the
+    /// store is dropped. A crash before that leaves the spend open, which is safe: sent again, the server knows it. If it
+    /// cannot be written, that is logged.
+    ///
+    /// `false`: nothing was done, because the queue is full or the engine has none. Then wait.
+    #[must_use = "what was not queued has to be written otherwise"]
+    fn finish_spend_later(&self, id: PaymentId, end: SpendEnd, at: Timestamp) -> bool {
+        drop((id, end, at));
+        false
+    }
+
+    /// Waits until everything that was queued before is done.
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
 
     /// What was signed for `origin` altogether, and for anybody since `since`.
     fn usage(&self, origin: Box<str>, since: Timestamp)

@@ -121,6 +121,16 @@ macro_rules! wallet_store_suite {
             unknown_spends_are_not_found
             recent_spends_are_newest_first
         }
+        $crate::suite_cases! { wallet::terms, $make,
+            terms_are_judged_where_they_are_recorded
+            what_was_allowed_is_known_from_then_on
+            one_of_many_payees_is_the_first
+            a_repeated_reservation_is_not_judged_again
+        }
+        $crate::suite_cases! { wallet::ends, $make,
+            a_queued_end_is_seen_by_what_comes_after
+            queued_ends_are_all_written
+        }
     };
 }
 
@@ -157,7 +167,9 @@ mod tests {
             include_str!("suite/ledger/random.rs"),
             include_str!("suite/ledger/steps.rs"),
             include_str!("suite/wallet/caps.rs"),
+            include_str!("suite/wallet/ends.rs"),
             include_str!("suite/wallet/records.rs"),
+            include_str!("suite/wallet/terms.rs"),
         ] {
             let cases: Vec<&str> = source
                 .lines()

@@ -12,7 +12,10 @@ use std::fs;
 use std::path::Path;
 
 use common::{at, claim, id, per_host, spend};
-use faregate_ledger::{Answer, LedgerStore as _, SpendEnd, Step, StoreError, WalletStore as _};
+use faregate_ledger::{
+    Answer, CapRefusal, LedgerStore as _, Reserved, SpendEnd, SpendState, Step, StoreError,
+    TermsRule, WalletStore as _,
+};
 use faregate_store::sqlite::{AuditFault, OpenError, SqliteLedger, SqliteWallet};
 use faregate_types::Code;
 use rusqlite::Connection;
@@ -80,9 +83,8 @@ async fn a_wallet_is_the_same_after_reopening() {
     let wallet = SqliteWallet::open(&file).unwrap();
     for number in 0..10 {
         wallet
-            .reserve_spend(spend(number, 10), per_host(100))
+            .reserve_spend(spend(number, 10), per_host(100), TermsRule::ANY)
             .await
-            .unwrap()
             .unwrap();
     }
     let receipt = SpendEnd::Paid {
@@ -93,15 +95,34 @@ async fn a_wallet_is_the_same_after_reopening() {
     drop(wallet);
     let wallet = SqliteWallet::open(&file).unwrap();
     assert_eq!(wallet.recent_spends(100).await, Ok(before));
+    let late = wallet.reserve_spend(spend(11, 1), per_host(100), TermsRule::ANY);
     assert!(
-        wallet
-            .reserve_spend(spend(11, 1), per_host(100))
-            .await
-            .unwrap()
-            .is_err(),
+        matches!(late.await, Ok(Reserved::Cap(CapRefusal::Host, _))),
         "the cap is still used up"
     );
     assert!(wallet.audit().await.unwrap().is_clean());
+}
+
+/// Nobody waits for it, and it is on the disk all the same when the store is gone.
+#[tokio::test]
+async fn an_end_that_nobody_waited_for_is_there_after_reopening() {
+    let folder = folder();
+    let file = folder.path().join("wallet.db");
+    let wallet = SqliteWallet::open(&file).unwrap();
+    for number in 0..10 {
+        let reserve = wallet.reserve_spend(spend(number, 10), per_host(100), TermsRule::ANY);
+        reserve.await.unwrap();
+        assert!(wallet.finish_spend_later(id(number), SpendEnd::Unused, at(1)));
+    }
+    drop(wallet);
+    let wallet = SqliteWallet::open(&file).unwrap();
+    let spends = wallet.recent_spends(100).await.unwrap();
+    assert_eq!(spends.len(), 10);
+    assert!(
+        spends
+            .iter()
+            .all(|record| record.state == SpendState::Unused)
+    );
 }
 
 #[test]
@@ -320,9 +341,8 @@ async fn an_audit_of_a_wallet_finds_what_does_not_add_up() {
         let file = folder.path().join("wallet.db");
         let wallet = SqliteWallet::open(&file).unwrap();
         wallet
-            .reserve_spend(spend(1, 10), per_host(100))
+            .reserve_spend(spend(1, 10), per_host(100), TermsRule::ANY)
             .await
-            .unwrap()
             .unwrap();
         drop(wallet);
         Connection::open(&file).unwrap().execute(sql, []).unwrap();
@@ -343,9 +363,8 @@ async fn history_is_immutable() {
     filled(&ledger).await;
     let books = SqliteWallet::open(&wallet).unwrap();
     books
-        .reserve_spend(spend(1, 10), per_host(100))
+        .reserve_spend(spend(1, 10), per_host(100), TermsRule::ANY)
         .await
-        .unwrap()
         .unwrap();
     drop(books);
     for (file, sql) in [

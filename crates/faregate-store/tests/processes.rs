@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use common::{child, claim, per_host, spend};
-use faregate_ledger::{Claimed, LedgerStore as _, Usage, WalletStore as _, Worth};
+use faregate_ledger::{
+    Claimed, LedgerStore as _, Reserved, TermsRule, Usage, WalletStore as _, Worth,
+};
 use faregate_store::sqlite::{SqliteLedger, SqliteWallet};
 use faregate_types::U256;
 
@@ -72,17 +74,15 @@ fn a_child_that_spends() {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         for number in 0..40 {
             let verdict = wallet
-                .reserve_spend(spend(child * 1000 + number, 1), per_host(100))
+                .reserve_spend(
+                    spend(child * 1000 + number, 1),
+                    per_host(100),
+                    TermsRule::ANY,
+                )
                 .await
                 .unwrap();
-            println!(
-                "{}",
-                if verdict.is_ok() {
-                    "allowed"
-                } else {
-                    "refused"
-                }
-            );
+            let allowed = matches!(verdict, Reserved::Recorded(_));
+            println!("{}", if allowed { "allowed" } else { "refused" });
         }
     });
 }

@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use faregate_ledger::{
-    AccountId, Balance, CapRefusal, Caps, Claim, Claimed, KnownTerms, LedgerStore, Payment, Spend,
-    SpendEnd, SpendRecord, Step, StoreError, Totals, Usage, WalletStore,
+    AccountId, Balance, Caps, Claim, Claimed, KnownTerms, LedgerStore, Payment, Reserved, Spend,
+    SpendEnd, SpendRecord, Step, StoreError, TermsRule, Totals, Usage, WalletStore,
 };
 use faregate_store::sqlite::{SqliteLedger, SqliteWallet};
 use faregate_types::{AssetId, PaymentId, Timestamp, U256};
@@ -92,8 +92,9 @@ impl WalletStore for InTurns<SqliteWallet> {
         &self,
         spend: Spend,
         caps: Caps,
-    ) -> BoxFuture<'_, Result<Result<(), CapRefusal>, StoreError>> {
-        self.next().reserve_spend(spend, caps)
+        terms: TermsRule,
+    ) -> BoxFuture<'_, Result<Reserved, StoreError>> {
+        self.next().reserve_spend(spend, caps, terms)
     }
     fn finish_spend(
         &self,

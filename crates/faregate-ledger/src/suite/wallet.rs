@@ -1,12 +1,18 @@
 //! Cases for [`WalletStore`]. Each says in its name what an engine promises.
 
 use faregate_types::{Code, Timestamp};
+use futures_util::future::BoxFuture;
 
 use super::kit::{no_caps, worth};
-use crate::{Caps, Period, Spend, SpendEnd, SpendRecord, Usage, WalletStore};
+use crate::{
+    CapRefusal, Caps, Period, Reserved, Spend, SpendEnd, SpendRecord, StoreError, TermsRule, Usage,
+    WalletStore,
+};
 
 pub mod caps;
+pub mod ends;
 pub mod records;
+pub mod terms;
 
 /// How many callers a crowd has.
 const CROWD: u64 = 64;
@@ -43,9 +49,24 @@ fn at_host(host: u64, spend: Spend) -> Spend {
     }
 }
 
+/// Reserves on any terms; what the caps say.
+fn reserve<S: WalletStore>(
+    store: &S,
+    spend: Spend,
+    caps: Caps,
+) -> BoxFuture<'_, Result<Result<(), CapRefusal>, StoreError>> {
+    Box::pin(async move {
+        match store.reserve_spend(spend, caps, TermsRule::ANY).await? {
+            Reserved::Recorded(_) => Ok(Ok(())),
+            Reserved::Cap(refusal, _) => Ok(Err(refusal)),
+            Reserved::Terms(refusal, _) => panic!("any terms are allowed: {refusal}"),
+        }
+    })
+}
+
 /// Signs without a cap.
 async fn signed<S: WalletStore>(store: &S, spend: Spend) {
-    assert_eq!(store.reserve_spend(spend, no_caps()).await, Ok(Ok(())));
+    assert_eq!(reserve(store, spend, no_caps()).await, Ok(Ok(())));
 }
 
 async fn usage<S: WalletStore>(store: &S, since: Timestamp) -> Usage {

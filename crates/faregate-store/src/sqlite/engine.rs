@@ -55,14 +55,33 @@ impl Engine {
         self.writer.run(work).await
     }
 
-    /// Runs `work` on a snapshot that has everything that was answered before.
+    /// Queues `work` for a transaction before long; see [`Writer::run_later`].
+    pub(super) fn write_later<F>(&self, what: &'static str, work: F) -> bool
+    where
+        F: FnOnce(&Connection) -> Result<(), Fault> + Send + 'static,
+    {
+        self.writer.run_later(what, work)
+    }
+
+    /// Waits until everything that was queued before is on the disk.
+    pub(super) async fn flush(&self) -> Result<(), StoreError> {
+        if self.writer.has_unseen() {
+            self.writer.run(|_| Ok(())).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs `work` on a snapshot that has everything that was answered or queued before.
     pub(super) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
         match &self.readers {
-            Some(readers) => readers.run(work).await,
+            Some(readers) => {
+                self.flush().await?;
+                readers.run(work).await
+            }
             None => self.writer.run(work).await,
         }
     }

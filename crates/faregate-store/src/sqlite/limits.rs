@@ -6,6 +6,9 @@ pub(super) const WRITE_QUEUE_JOBS: usize = 1024;
 /// Writes that share one commit. More would make the first of them wait too long.
 pub(super) const WRITE_BATCH_JOBS: usize = 256;
 
+/// How long a write that nobody waits for may stay in the queue, so that it shares the commit of the next one.
+pub(super) const LINGER_MILLIS: u64 = 20;
+
 /// Reads that wait for a reader thread. A caller beyond them waits for a place.
 pub(super) const READ_QUEUE_JOBS: usize = 256;
 

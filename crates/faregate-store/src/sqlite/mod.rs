@@ -9,7 +9,7 @@
 //! |---|---|
 //! | a file, its pragmas, its mode | `connection` |
 //! | what is in it, and which version | `schema`, `migrations/` |
-//! | many jobs, one commit | `writer` |
+//! | many jobs, one commit; jobs nobody waits for | `writer`, `queue` |
 //! | reads beside the writer | `reader` |
 //! | both, and what becomes of SQLite's errors | `engine`, `fault` |
 //! | payments · transfers and balances · kept answers | `payments`, `books`, `answers` |
@@ -32,6 +32,7 @@ pub mod fuzzing;
 mod ledger;
 mod limits;
 mod payments;
+mod queue;
 mod reader;
 mod schema;
 mod spends;

@@ -1,41 +1,51 @@
-//! Spends: what the writer and the readers do for [`WalletStore`](faregate_ledger::WalletStore). The caps are the ledger
-//! crate's rule; here they meet rows.
+//! Spends: what the writer and the readers do for [`WalletStore`](faregate_ledger::WalletStore). Caps and terms are the
+//! ledger crate's rules; here they meet rows.
 
 use alloy_primitives::U256;
 use faregate_ledger::{
-    CapRefusal, Caps, Spend, SpendEnd, SpendRecord, SpendState, StoreError, Usage, Worth,
+    Caps, Reserved, Spend, SpendEnd, SpendRecord, SpendState, StoreError, TermsRule, Usage, Worth,
 };
 use faregate_types::{Code, PaymentId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::codec::{self, SPEND_COLUMNS};
 use super::fault::Fault;
-use super::{limits, window};
+use super::{limits, terms, window};
 
-/// Checks the caps and records a spend.
+/// Checks terms and caps and records a spend.
 pub(super) fn reserve(
     conn: &Connection,
     spend: &Spend,
     caps: &Caps,
-) -> Result<Result<(), CapRefusal>, Fault> {
-    if let Some(known) = find(conn, &spend.id)? {
-        return if known.spend.is_same(spend) {
-            Ok(Ok(()))
-        } else {
-            Err(StoreError::Conflict.into())
-        };
+    rule: TermsRule,
+) -> Result<Reserved, Fault> {
+    let asset = spend.amount.asset();
+    let known = terms::known(conn, &spend.origin, &spend.path, asset, &spend.payee)?;
+    let before = Usage {
+        host: for_origin(conn, &spend.origin)?,
+        // Without a cap nothing is asked about a period.
+        period: match &caps.per_period {
+            Some(period) => within(conn, period.since(spend.at))?,
+            None => Worth::ZERO,
+        },
+    };
+    let refused = if let Err(refusal) = rule.check_spend(spend, &known) {
+        Some(Reserved::Terms(refusal, known.clone()))
+    } else if let Err(refusal) = caps.check(spend.worth, &before) {
+        Some(Reserved::Cap(refusal, known.clone()))
+    } else if insert(conn, spend)? {
+        count(conn, spend, before.host)?;
+        return Ok(Reserved::Recorded(known));
+    } else {
+        None
+    };
+    // What is in the books was allowed once.
+    match (find(conn, &spend.id)?, refused) {
+        (Some(record), _) if record.spend.is_same(spend) => Ok(Reserved::Recorded(known)),
+        (Some(_), _) => Err(StoreError::Conflict.into()),
+        (None, Some(refused)) => Ok(refused),
+        (None, None) => Err(Fault::Damaged("a spend that is there and is not")),
     }
-    // Without a period nothing is asked about it, so the shortest window will do.
-    let since = caps
-        .per_period
-        .map_or(spend.at, |period| period.since(spend.at));
-    let before = usage(conn, &spend.origin, since)?;
-    if let Err(refusal) = caps.check(spend.worth, &before) {
-        return Ok(Err(refusal));
-    }
-    insert(conn, spend)?;
-    count(conn, spend, before.host)?;
-    Ok(Ok(()))
 }
 
 /// Records how a spend ended.
@@ -68,10 +78,22 @@ pub(super) fn finish(
 
 /// What was signed for `origin` altogether, and for anybody since `since`.
 pub(super) fn usage(conn: &Connection, origin: &str, since: Timestamp) -> Result<Usage, Fault> {
+    Ok(Usage {
+        host: for_origin(conn, origin)?,
+        period: within(conn, since)?,
+    })
+}
+
+fn for_origin(conn: &Connection, origin: &str) -> Result<Worth, Fault> {
     let host = conn
         .prepare_cached("SELECT worth FROM signed_for_origin WHERE origin = ?1")?
         .query_row([origin], |row| row.get::<_, String>(0))
         .optional()?;
+    let host = host.map_or(Ok(U256::ZERO), |text| codec::money(&text))?;
+    Ok(Worth::new(host))
+}
+
+fn within(conn: &Connection, since: Timestamp) -> Result<Worth, Fault> {
     let mut period = U256::ZERO;
     let mut statement = conn.prepare_cached(
         "SELECT worth FROM signed_in_slot WHERE level = ?1 AND slot >= ?2 AND slot < ?3",
@@ -82,11 +104,7 @@ pub(super) fn usage(conn: &Connection, origin: &str, since: Timestamp) -> Result
             period = plus(period, codec::money(&row.get::<_, String>(0)?)?)?;
         }
     }
-    let host = host.map_or(Ok(U256::ZERO), |text| codec::money(&text))?;
-    Ok(Usage {
-        host: Worth::new(host),
-        period: Worth::new(period),
-    })
+    Ok(Worth::new(period))
 }
 
 /// The newest spends, newest first.
@@ -123,12 +141,13 @@ pub(super) fn find(conn: &Connection, id: &PaymentId) -> Result<Option<SpendReco
     .transpose()
 }
 
-fn insert(conn: &Connection, spend: &Spend) -> Result<(), Fault> {
-    conn.prepare_cached(
+/// `false` when its id is in the books already.
+fn insert(conn: &Connection, spend: &Spend) -> Result<bool, Fault> {
+    let mut statement = conn.prepare_cached(
         "INSERT INTO spend (id, origin, resource, path, payee, asset, amount, worth, signed_at, valid_until, credential, \
-         state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-    )?
-    .execute(params![
+         state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (id) DO NOTHING",
+    )?;
+    let inserted = statement.execute(params![
         spend.id.as_bytes(),
         spend.origin,
         spend.resource,
@@ -142,11 +161,14 @@ fn insert(conn: &Connection, spend: &Spend) -> Result<(), Fault> {
         spend.credential,
         SpendState::Open.as_str(),
     ])?;
+    if inserted == 0 {
+        return Ok(false);
+    }
     if !spend.request.is_empty() {
         conn.prepare_cached("INSERT INTO spend_request (spend, request) VALUES (?1, ?2)")?
             .execute(params![spend.id.as_bytes(), spend.request])?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Adds a spend to the sums of its origin and of its time.

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use faregate_ledger::{
-    CapRefusal, Caps, KnownTerms, Spend, SpendEnd, SpendRecord, StoreError, Usage, WalletStore,
+    Caps, KnownTerms, Reserved, Spend, SpendEnd, SpendRecord, StoreError, TermsRule, Usage,
+    WalletStore,
 };
 use faregate_types::{AssetId, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
@@ -54,10 +55,11 @@ impl WalletStore for SqliteWallet {
         &self,
         spend: Spend,
         caps: Caps,
-    ) -> BoxFuture<'_, Result<Result<(), CapRefusal>, StoreError>> {
+        terms: TermsRule,
+    ) -> BoxFuture<'_, Result<Reserved, StoreError>> {
         Box::pin(
             self.engine
-                .write(move |conn| spends::reserve(conn, &spend, &caps)),
+                .write(move |conn| spends::reserve(conn, &spend, &caps, terms)),
         )
     }
 
@@ -71,6 +73,17 @@ impl WalletStore for SqliteWallet {
             self.engine
                 .write(move |conn| spends::finish(conn, &id, &end, at)),
         )
+    }
+
+    fn finish_spend_later(&self, id: PaymentId, end: SpendEnd, at: Timestamp) -> bool {
+        self.engine
+            .write_later("the end of a payment", move |conn| {
+                spends::finish(conn, &id, &end, at)
+            })
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.engine.flush())
     }
 
     fn usage(

@@ -3,15 +3,19 @@
 //! A commit costs one fsync, whatever is in it. So the thread takes all jobs that wait, runs each inside a savepoint of one
 //! transaction, commits once, and only then answers: an answer means that its job is on the disk.
 
+use std::fmt;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use faregate_ledger::StoreError;
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::fault::{Fault, unless_panicked};
 use super::limits;
+use super::queue::Queue;
 
 /// Work to be done inside the transaction.
 type Job = Box<dyn FnOnce(&Connection) -> Ran + Send>;
@@ -35,21 +39,32 @@ enum Fate {
 }
 
 /// The handle of the thread. Dropping it waits until every queued job is done.
-#[derive(Debug)]
 pub(super) struct Writer {
-    queue: Option<mpsc::Sender<Job>>,
+    queue: Arc<Queue<Job>>,
+    /// Jobs that nobody waits for and that are not done yet.
+    unseen: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("unseen", &self.unseen)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Writer {
     /// Starts the thread.
     pub(super) fn start(conn: Connection) -> io::Result<Self> {
-        let (queue, jobs) = mpsc::channel(limits::WRITE_QUEUE_JOBS);
+        let queue = Arc::new(Queue::new());
+        let jobs = Arc::clone(&queue);
         let thread = thread::Builder::new()
             .name("faregate-store-writer".into())
-            .spawn(move || write_all(&conn, jobs))?;
+            .spawn(move || write_all(&conn, &jobs))?;
         Ok(Self {
-            queue: Some(queue),
+            queue,
+            unseen: Arc::default(),
             thread: Some(thread),
         })
     }
@@ -62,18 +77,37 @@ impl Writer {
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
         let (reply, result) = oneshot::channel();
-        let queue = self.queue.as_ref().ok_or(StoreError::Unavailable)?;
-        queue
-            .send(job(work, reply))
-            .await
-            .map_err(|_| StoreError::Unavailable)?;
+        // A caller that went away does not need to know.
+        let told = move |result| drop(reply.send(result));
+        let pushed = self.queue.push(job(work, told)).await;
+        pushed.map_err(|_| StoreError::Unavailable)?;
         result.await.map_err(|_| StoreError::Unavailable)?
+    }
+
+    /// Queues `work` for a transaction before long, after everything that was queued before. What fails is logged as
+    /// `what`. `false` when it was not queued.
+    pub(super) fn run_later<F>(&self, what: &'static str, work: F) -> bool
+    where
+        F: FnOnce(&Connection) -> Result<(), Fault> + Send + 'static,
+    {
+        let unseen = Unseen::new(&self.unseen);
+        self.queue.leave(job(work, move |result| {
+            if let Err(error) = result {
+                tracing::warn!(%error, what, "a write that nobody waits for failed");
+            }
+            drop(unseen);
+        }))
+    }
+
+    /// Whether something that was queued with [`run_later`](Self::run_later) is not done yet.
+    pub(super) fn has_unseen(&self) -> bool {
+        self.unseen.load(Ordering::Acquire) > 0
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        drop(self.queue.take());
+        self.queue.close();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -82,11 +116,28 @@ impl Drop for Writer {
     }
 }
 
-/// Binds the work to its answer.
-fn job<T, F>(work: F, reply: oneshot::Sender<Result<T, StoreError>>) -> Job
+/// Counts one job until it is done, or dropped.
+struct Unseen(Arc<AtomicUsize>);
+
+impl Unseen {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Binds the work to whom its result is told.
+fn job<T, F, R>(work: F, tell: R) -> Job
 where
     T: Send + 'static,
     F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    R: FnOnce(Result<T, StoreError>) + Send + 'static,
 {
     Box::new(move |conn| {
         let (result, intact) = match in_savepoint(conn, work) {
@@ -102,8 +153,7 @@ where
                 // Also a refusal: it may rest on something that is gone now.
                 (Fate::Lost, _) => Err(StoreError::Unavailable),
             };
-            // A caller that went away does not need to know.
-            drop(reply.send(told));
+            tell(told);
         });
         Ran { answer, intact }
     })
@@ -124,10 +174,17 @@ fn in_savepoint<T>(
     Ok(result)
 }
 
-/// The life of the thread.
-fn write_all(conn: &Connection, mut jobs: mpsc::Receiver<Job>) {
+/// The life of the thread. However it ends, nobody waits for it in vain.
+fn write_all(conn: &Connection, jobs: &Queue<Job>) {
+    struct Ends<'a>(&'a Queue<Job>);
+    impl Drop for Ends<'_> {
+        fn drop(&mut self) {
+            self.0.abandon();
+        }
+    }
+    let _ends = Ends(jobs);
     let mut batch = Vec::with_capacity(limits::WRITE_BATCH_JOBS);
-    while jobs.blocking_recv_many(&mut batch, limits::WRITE_BATCH_JOBS) > 0 {
+    while jobs.take(&mut batch, limits::WRITE_BATCH_JOBS) {
         write_batch(conn, batch.drain(..));
     }
 }
@@ -212,7 +269,7 @@ mod tests {
                 intact: true,
             }
         });
-        assert!(writer.queue.as_ref().unwrap().try_send(job).is_ok());
+        assert!(writer.queue.leave(job));
         release
     }
 
@@ -310,7 +367,7 @@ mod tests {
     async fn a_full_queue_makes_callers_wait() {
         let writer = writer();
         let release = hold(&writer);
-        let queue = writer.queue.as_ref().unwrap();
+        let queue = &writer.queue;
         let idle = || -> Job {
             Box::new(|_| Ran {
                 answer: Box::new(|_| ()),
@@ -319,7 +376,7 @@ mod tests {
         };
         // The thread may have taken the first job or not yet.
         let mut queued: usize = 0;
-        while queue.try_send(idle()).is_ok() {
+        while queue.leave(idle()) {
             queued = queued.saturating_add(1);
         }
         assert!(queued <= limits::WRITE_QUEUE_JOBS, "{queued}");
@@ -333,8 +390,10 @@ mod tests {
         let writer = writer();
         let release = hold(&writer);
         let (done, seen) = std_mpsc::channel();
-        let queued = job(move |_| Ok(done.send(())), oneshot::channel().0);
-        assert!(writer.queue.as_ref().unwrap().try_send(queued).is_ok());
+        assert!(writer.run_later("a test", move |_| {
+            assert!(done.send(()).is_ok());
+            Ok(())
+        }));
         drop(release);
         drop(writer);
         assert_eq!(seen.try_recv(), Ok(()));
@@ -342,15 +401,36 @@ mod tests {
 
     #[tokio::test]
     async fn a_dead_thread_is_unavailable() {
-        let (queue, jobs) = mpsc::channel(1);
         let writer = Writer {
-            queue: Some(queue),
+            queue: Arc::new(Queue::new()),
+            unseen: Arc::default(),
             thread: None,
         };
         let waiting = writer.run(insert("a"));
-        // The job is taken from the queue and the thread dies with it.
-        let (result, ()) = tokio::join!(waiting, async { drop(jobs) });
+        // The thread dies, and the job in the queue with it.
+        let (result, ()) = tokio::join!(waiting, async { writer.queue.abandon() });
         assert_eq!(result, Err(StoreError::Unavailable));
         assert_eq!(writer.run(insert("b")).await, Err(StoreError::Unavailable));
+        assert!(!writer.run_later("a test", |_| Ok(())));
+        assert!(!writer.has_unseen());
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_shares_the_next_commit_and_harms_nothing() {
+        let writer = writer();
+        let release = hold(&writer);
+        let later = |word| move |conn: &Connection| insert(word)(conn).map(|_| ());
+        assert!(writer.run_later("a test", later("a")));
+        assert!(writer.run_later("a test", later("a")), "fails alone");
+        assert!(writer.run_later("a test", |_| panic!("on purpose")));
+        assert!(writer.has_unseen());
+        let (seen, ()) = tokio::join!(words(&writer), async { drop(release) });
+        assert_eq!(seen, ["a"]);
+        assert!(!writer.has_unseen(), "all of them are done");
+        assert!(writer.run_later("a test", later("b")));
+        while writer.has_unseen() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        assert_eq!(words(&writer).await, ["a", "b"]);
     }
 }

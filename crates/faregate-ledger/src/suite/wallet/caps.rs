@@ -2,7 +2,7 @@
 
 use faregate_types::Timestamp;
 
-use super::{CROWD, PAID, at_host, per_host, per_period, records, refused, signed, usage};
+use super::{CROWD, PAID, at_host, per_host, per_period, records, refused, reserve, signed, usage};
 use crate::suite::kit::{Bench, Chance, asset, at, id, no_caps, payee, spend, worth};
 use crate::{
     CapRefusal, Caps, KnownTerms, Spend, SpendState, StoreError, Usage, WalletStore, Worth,
@@ -16,12 +16,12 @@ pub async fn one_payment_has_a_cap<S: WalletStore>(bench: &Bench<S>) {
         ..no_caps()
     };
     assert_eq!(
-        store.reserve_spend(spend(1, 11, 0), caps).await,
+        reserve(store, spend(1, 11, 0), caps).await,
         Ok(Err(CapRefusal::Payment))
     );
-    assert_eq!(store.reserve_spend(spend(2, 10, 0), caps).await, Ok(Ok(())));
+    assert_eq!(reserve(store, spend(2, 10, 0), caps).await, Ok(Ok(())));
     assert_eq!(
-        store.reserve_spend(spend(3, 10, 0), caps).await,
+        reserve(store, spend(3, 10, 0), caps).await,
         Ok(Ok(())),
         "each payment has the cap for itself"
     );
@@ -31,7 +31,7 @@ pub async fn one_payment_has_a_cap<S: WalletStore>(bench: &Bench<S>) {
 pub async fn a_host_cap_holds_in_a_crowd<S: WalletStore>(bench: &Bench<S>) {
     let verdicts = bench
         .crowd(0..CROWD, |store, number| {
-            store.reserve_spend(spend(number, 3, number), per_host(100))
+            reserve(store, spend(number, 3, number), per_host(100))
         })
         .await;
     let count = |wanted| {
@@ -55,7 +55,8 @@ pub async fn a_host_cap_holds_in_a_crowd<S: WalletStore>(bench: &Bench<S>) {
 pub async fn a_period_cap_holds_in_a_crowd<S: WalletStore>(bench: &Bench<S>) {
     let verdicts = bench
         .crowd(0..CROWD, |store, number| {
-            store.reserve_spend(
+            reserve(
+                store,
                 at_host(number, spend(number, 7, number)),
                 per_period(1000, 100),
             )
@@ -91,7 +92,7 @@ pub async fn hosts_are_counted_apart<S: WalletStore>(bench: &Bench<S>) {
             ..spend(number, 10, 0)
         };
         assert_eq!(
-            store.reserve_spend(spend, per_host(10)).await,
+            reserve(store, spend, per_host(10)).await,
             Ok(Ok(())),
             "{origin}"
         );
@@ -129,7 +130,7 @@ pub async fn a_refusal_records_nothing<S: WalletStore>(bench: &Bench<S>) {
         per_period(60, 4),
     ] {
         assert!(matches!(
-            store.reserve_spend(spend(1, 5, 0), caps).await,
+            reserve(store, spend(1, 5, 0), caps).await,
             Ok(Err(_))
         ));
         assert_eq!(
@@ -157,7 +158,7 @@ pub async fn a_refusal_records_nothing<S: WalletStore>(bench: &Bench<S>) {
         );
     }
     assert_eq!(
-        store.reserve_spend(spend(1, 4, 0), per_host(4)).await,
+        reserve(store, spend(1, 4, 0), per_host(4)).await,
         Ok(Ok(()))
     );
 }
@@ -175,13 +176,11 @@ pub async fn refused_spends_still_count<S: WalletStore>(bench: &Bench<S>) {
         }
     );
     assert_eq!(
-        store.reserve_spend(spend(2, 5, 1), per_host(10)).await,
+        reserve(store, spend(2, 5, 1), per_host(10)).await,
         Ok(Err(CapRefusal::Host))
     );
     assert_eq!(
-        store
-            .reserve_spend(spend(2, 5, 1), per_period(60, 10))
-            .await,
+        reserve(store, spend(2, 5, 1), per_period(60, 10)).await,
         Ok(Err(CapRefusal::Period))
     );
 }
@@ -193,36 +192,26 @@ pub async fn the_window_rolls<S: WalletStore>(bench: &Bench<S>) {
     let caps = per_period(60, 10);
     signed(store, spend(1, 10, 100)).await;
     assert_eq!(
-        store.reserve_spend(spend(2, 1, 160), caps).await,
+        reserve(store, spend(2, 1, 160), caps).await,
         Ok(Err(CapRefusal::Period))
     );
     assert_eq!(
-        store.reserve_spend(spend(2, 1, 50), caps).await,
+        reserve(store, spend(2, 1, 50), caps).await,
         Ok(Err(CapRefusal::Period))
     );
+    assert_eq!(reserve(store, spend(2, 1, 161), caps).await, Ok(Ok(())));
+    assert_eq!(reserve(store, spend(3, 9, 161), caps).await, Ok(Ok(())));
     assert_eq!(
-        store.reserve_spend(spend(2, 1, 161), caps).await,
-        Ok(Ok(()))
-    );
-    assert_eq!(
-        store.reserve_spend(spend(3, 9, 161), caps).await,
-        Ok(Ok(()))
-    );
-    assert_eq!(
-        store.reserve_spend(spend(4, 1, 161), caps).await,
+        reserve(store, spend(4, 1, 161), caps).await,
         Ok(Err(CapRefusal::Period))
     );
     // Longer than there has been time: everything counts.
     assert_eq!(
-        store
-            .reserve_spend(spend(5, 1, 161), per_period(u64::MAX, 20))
-            .await,
+        reserve(store, spend(5, 1, 161), per_period(u64::MAX, 20)).await,
         Ok(Err(CapRefusal::Period))
     );
     assert_eq!(
-        store
-            .reserve_spend(spend(5, 1, 161), per_period(u64::MAX, 21))
-            .await,
+        reserve(store, spend(5, 1, 161), per_period(u64::MAX, 21)).await,
         Ok(Ok(()))
     );
 }
@@ -262,7 +251,7 @@ pub async fn a_window_of_any_length_is_exact<S: WalletStore>(bench: &Bench<S>) {
 pub async fn a_spend_counts_once<S: WalletStore>(bench: &Bench<S>) {
     let verdicts = bench
         .crowd(0..CROWD, |store, _| {
-            store.reserve_spend(spend(1, 10, 0), per_host(10))
+            reserve(store, spend(1, 10, 0), per_host(10))
         })
         .await;
     assert_eq!(verdicts.len(), 64);
@@ -277,7 +266,7 @@ pub async fn a_spend_counts_once<S: WalletStore>(bench: &Bench<S>) {
     );
     store.finish_spend(id(1), PAID, at(1)).await.unwrap();
     assert_eq!(
-        store.reserve_spend(spend(1, 10, 0), per_host(1)).await,
+        reserve(store, spend(1, 10, 0), per_host(1)).await,
         Ok(Ok(()))
     );
     assert_eq!(records(store).await.len(), 1);

@@ -3,7 +3,7 @@
 use alloy_primitives::U256;
 use faregate_types::Timestamp;
 
-use super::{PAID, records, refused, signed, usage};
+use super::{PAID, records, refused, reserve, signed, usage};
 use crate::suite::kit::{Bench, asset, at, id, no_caps, payee, spend, worth};
 use crate::{
     KnownTerms, Spend, SpendEnd, SpendRecord, SpendState, StoreError, Terms, Usage, WalletStore,
@@ -70,7 +70,7 @@ pub async fn one_id_is_one_spend<S: WalletStore>(bench: &Bench<S>) {
     ];
     for other in others {
         assert_eq!(
-            store.reserve_spend(other, no_caps()).await,
+            reserve(store, other, no_caps()).await,
             Err(StoreError::Conflict)
         );
     }
