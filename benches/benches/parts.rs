@@ -8,20 +8,28 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use alloy_primitives::{B256, U256};
+use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use faregate_benches::payer::Sample;
-use faregate_benches::serve::shop;
+use faregate_benches::serve::books::Forgetful;
+use faregate_benches::serve::{joke, shop};
 use faregate_benches::{Failed, chain, drive};
 use faregate_core::rail::x402::X402;
 use faregate_core::route::{RoutePattern, RouteTable, normalise_path};
 use faregate_core::{Rail, Till};
 use faregate_evm::{recover, sign_authorization};
-use faregate_ledger::{LedgerStore as _, Step};
+use faregate_ledger::{LedgerStore, Step};
 use faregate_store::sqlite::SqliteLedger;
+use faregate_tower::PaywallLayer;
 use faregate_types::x402::FacilitatorRequest;
 use faregate_types::x402::header::{decode_payment_v1, decode_payment_v2};
 use faregate_types::{Code, Refusal, Signature65, Timestamp, domain_separator};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use serde_json::Value;
+use tower::ServiceExt as _;
 
 fn signatures(criterion: &mut Criterion) {
     let (asset, sample) = (chain::asset().unwrap(), Sample::make().unwrap());
@@ -79,7 +87,8 @@ fn messages(criterion: &mut Criterion) {
 fn gate(criterion: &mut Criterion) {
     let (sample, runtime) = (Sample::make().unwrap(), runtime());
     let rail = X402::new(Arc::new(shop::Unsettling::default()));
-    let (till, offer) = (till().unwrap(), shop::offer().unwrap());
+    let till = till(Arc::new(Forgetful::default()));
+    let offer = shop::offer().unwrap();
     let why = Refusal::new(Code::InvalidPayload);
     criterion.bench_function("make a 402 challenge", |bench| {
         bench.iter(|| runtime.block_on(till.challenge(black_box(&offer), &why)));
@@ -103,6 +112,54 @@ fn gate(criterion: &mut Criterion) {
             )
         });
     });
+}
+
+/// A whole paid request without its sockets, its signature check and its ledger, and the same request for nothing.
+fn layer(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let till = till(Arc::new(Forgetful::default()));
+    let paid = joke().layer(PaywallLayer::new(till, shop::offer().unwrap()).unwrap());
+    let mut buyer = Buyer::new().unwrap();
+    let answer = runtime.block_on(paid.clone().oneshot(buyer.purchase()));
+    assert_eq!(answer.unwrap().status(), StatusCode::OK);
+    for (name, shop) in [
+        ("a request through axum alone", joke()),
+        ("a paid request through the layer in axum", paid),
+    ] {
+        criterion.bench_function(name, |bench| {
+            bench.iter_batched(
+                || (shop.clone(), buyer.purchase()),
+                |(shop, request)| runtime.block_on(shop.oneshot(request)),
+                BatchSize::SmallInput,
+            );
+        });
+    }
+}
+
+/// Makes requests that nobody checks the signature of, each with a payment of its own.
+struct Buyer {
+    payment: Value,
+    made: u64,
+}
+
+impl Buyer {
+    fn new() -> Result<Self, Failed> {
+        let json = STANDARD.decode(Sample::make()?.header_v2)?;
+        let mut payment: Value = serde_json::from_slice(&json)?;
+        payment["accepted"]["maxTimeoutSeconds"] = shop::offer()?.max_timeout_secs().into();
+        Ok(Self { payment, made: 0 })
+    }
+
+    fn purchase(&mut self) -> Request<Body> {
+        self.made += 1;
+        let nonce = B256::from(U256::from(self.made)).to_string();
+        self.payment["payload"]["authorization"]["nonce"] = nonce.into();
+        let header = STANDARD.encode(self.payment.to_string());
+        Request::get("/joke")
+            .header("payment-signature", header)
+            .body(Body::empty())
+            .unwrap()
+    }
 }
 
 fn ledger(criterion: &mut Criterion) {
@@ -135,11 +192,10 @@ fn ledger(criterion: &mut Criterion) {
     }
 }
 
-fn till() -> Result<Till, Failed> {
+fn till(store: Arc<dyn LedgerStore>) -> Till {
     let rail = X402::new(Arc::new(shop::Unsettling::default()));
     let clock = Arc::new(|| Timestamp::from(SystemTime::now()));
-    let store = Arc::new(SqliteLedger::in_memory()?);
-    Ok(Till::new(store, clock, vec![Arc::new(rail)]))
+    Till::new(store, clock, vec![Arc::new(rail)])
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -155,6 +211,6 @@ criterion_group! {
         .sample_size(20)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
-    targets = signatures, messages, gate, ledger
+    targets = signatures, messages, gate, layer, ledger
 }
 criterion_main!(parts);

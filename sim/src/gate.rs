@@ -118,7 +118,7 @@ impl Gate {
             .till
             .run(
                 offer,
-                &credential,
+                credential,
                 fingerprint,
                 None,
                 sleep(COPY_WAIT),

@@ -143,7 +143,6 @@ pub struct Owed {
 #[must_use = "what was served has to be settled"]
 pub struct Settling {
     till: Till,
-    rail: Arc<dyn Rail>,
     presented: Presented,
     _guard: LiveGuard,
 }
@@ -251,7 +250,7 @@ impl Till {
     pub async fn run<R, F>(
         &self,
         offer: &Offer,
-        credential: &Credential,
+        credential: Credential,
         fingerprint: Fingerprint,
         idempotency: Option<IdempotencyKey>,
         patience: impl Future<Output = ()> + Send,
@@ -354,7 +353,8 @@ impl Settling {
     /// Moves the money and records what became of it.
     pub async fn run(self) -> SettleOutcome {
         let (books, id) = (&self.till.books, self.presented.id);
-        let outcome = self.rail.settle(&self.presented, &books.trail(id)).await;
+        let settling = &self.presented.instrument;
+        let outcome = settling.settle(&books.trail(id)).await;
         books.record_or_log(id, &outcome).await;
         if let SettleOutcome::Failed(refusal) = &outcome {
             let code = refusal.code.as_str();

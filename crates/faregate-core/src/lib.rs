@@ -36,6 +36,8 @@ pub use offer::{Ask, Identifier, Offer, OfferError, Payee, Resource};
 pub use port::{
     Away, Clock, Facilitator, Finality, SettleOutcome, Settlement, Trail, Unknown, Verdict,
 };
-pub use rail::{Challenge, Credential, Evidence, Headers, Presented, Rail, Reading, VerifyError};
+pub use rail::{
+    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, VerifyError,
+};
 pub use recovery::{Recovery, SweepReport};
 pub use settler::Settler;

@@ -6,7 +6,7 @@ use alloy_primitives::Address;
 use faregate_types::{Amount, Asset, AssetId, RailName};
 
 use crate::machine::SettlePolicy;
-use crate::rail::Challenge;
+use crate::rail::{Challenge, x402};
 
 /// A priced resource: what is sold, for what, and when the money moves.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Offer {
     exposures: Vec<Amount>,
     identifier: Identifier,
     pub(crate) unpaid: OnceLock<Challenge>,
+    /// What the x402 rail makes of the asks, the same at every URL.
+    pub(crate) x402: Arc<OnceLock<x402::Terms>>,
 }
 
 /// Whether payers name their purchases (x402 extension `payment-identifier`), so that a repetition buys nothing twice even
@@ -118,6 +120,7 @@ impl Offer {
             exposures: Vec::new(),
             identifier: Identifier::Off,
             unpaid: OnceLock::new(),
+            x402: Arc::default(),
         })
     }
 
@@ -136,6 +139,7 @@ impl Offer {
     pub fn with_identifier(mut self, identifier: Identifier) -> Self {
         self.identifier = identifier;
         self.unpaid = OnceLock::new();
+        self.x402 = Arc::default();
         self
     }
 
@@ -154,6 +158,7 @@ impl Offer {
             exposures: self.exposures.clone(),
             identifier: self.identifier,
             unpaid: OnceLock::new(),
+            x402: Arc::clone(&self.x402),
         }
     }
 

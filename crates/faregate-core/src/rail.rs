@@ -43,7 +43,13 @@ pub trait Rail: Send + Sync + 'static {
     ///
     /// # Errors
     /// A [`Refusal`] when it pays for something else.
-    fn present(&self, credential: &Credential, offer: &Offer) -> Result<Presented, Refusal>;
+    fn present(&self, credential: Credential, offer: &Offer) -> Result<Presented, Refusal>;
+
+    /// Reads back what [`present`](Self::present) gave to the ledger. Pure.
+    ///
+    /// # Errors
+    /// A [`Refusal`] for bytes that this rail never wrote: the books are damaged.
+    fn recall(&self, evidence: &Evidence) -> Result<Arc<dyn Instrument>, Refusal>;
 
     /// The payer's own name for the purchase, if the credential holds one. Pure.
     ///
@@ -53,17 +59,7 @@ pub trait Rail: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Decides whether the payment would settle now: signature, time, funds. Reads only.
-    fn verify<'a>(&'a self, presented: &'a Presented) -> BoxFuture<'a, Result<(), VerifyError>>;
-
-    /// Moves the money; the caller holds the claim. Idempotent by [`PaymentId`].
-    fn settle<'a>(
-        &'a self,
-        presented: &'a Presented,
-        trail: &'a dyn Trail,
-    ) -> BoxFuture<'a, SettleOutcome>;
-
-    /// True when [`settle`](Self::settle) tells its trail of everything before it is sent. A claimed payment of which
+    /// True when [`Instrument::settle`] tells its trail of everything before it is sent. A claimed payment of which
     /// nothing is on record may then start afresh; with other rails it may have been sent all the same, and is resolved.
     fn uses_trail(&self) -> bool {
         false
@@ -85,9 +81,18 @@ pub trait Rail: Send + Sync + 'static {
 
     /// How a payment ended that the ledger says has ended. Asks nobody.
     fn recorded(&self, payment: &Payment) -> SettleOutcome;
+}
+
+/// One payment as its rail reads it: the credential, compared and parsed once, with whoever verifies and settles it.
+pub trait Instrument: Send + Sync + 'static {
+    /// Decides whether the payment would settle now: signature, time, funds. Reads only.
+    fn verify(&self) -> BoxFuture<'_, Result<(), VerifyError>>;
+
+    /// Moves the money; the caller holds the claim. Idempotent by [`PaymentId`].
+    fn settle<'a>(&'a self, trail: &'a dyn Trail) -> BoxFuture<'a, SettleOutcome>;
 
     /// The headers that tell the payer what became of the payment.
-    fn receipt(&self, evidence: &Evidence, outcome: &SettleOutcome) -> Headers;
+    fn receipt(&self, outcome: &SettleOutcome) -> Headers;
 }
 
 /// What a rail found in a request.
@@ -128,6 +133,12 @@ impl Credential {
     pub fn content<T: Any>(&self) -> Option<&T> {
         self.content.downcast_ref()
     }
+
+    /// The same, to keep. Copies it only when the credential was copied.
+    #[must_use]
+    pub fn into_content<T: Any + Clone + Send + Sync>(self) -> Option<T> {
+        self.content.downcast().ok().map(Arc::unwrap_or_clone)
+    }
 }
 
 impl fmt::Debug for Credential {
@@ -152,7 +163,7 @@ pub struct Challenge {
 }
 
 /// A credential that names a payment for the offer. Not yet believed, claimed or settled.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Presented {
     /// The payment's natural key.
     pub id: PaymentId,
@@ -160,20 +171,37 @@ pub struct Presented {
     pub rail: RailName,
     /// What will be reserved, from whom, for whom.
     pub transfer: Transfer,
-    /// Durable bytes from which the rail can settle and resolve. May hold a signature: never logged.
+    /// Durable bytes from which the rail can [recall](Rail::recall) the instrument. May hold a signature: never logged.
     pub evidence: Evidence,
+    /// What verifies and settles it.
+    pub instrument: Arc<dyn Instrument>,
 }
 
 impl Presented {
-    /// A claimed payment as it was presented.
-    #[must_use]
-    pub fn of(payment: &Payment) -> Self {
-        Self {
+    /// A claimed payment as it was presented to `rail`.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when the ledger's bytes are not the rail's.
+    pub fn of(payment: &Payment, rail: &dyn Rail) -> Result<Self, Refusal> {
+        let evidence = Evidence(payment.claim.evidence.clone());
+        Ok(Self {
             id: payment.claim.id,
             rail: payment.claim.rail,
             transfer: payment.claim.transfer.clone(),
-            evidence: Evidence(payment.claim.evidence.clone()),
-        }
+            instrument: rail.recall(&evidence)?,
+            evidence,
+        })
+    }
+}
+
+impl fmt::Debug for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presented")
+            .field("id", &self.id)
+            .field("rail", &self.rail)
+            .field("transfer", &self.transfer)
+            .field("evidence", &self.evidence)
+            .finish_non_exhaustive()
     }
 }
 

@@ -271,10 +271,12 @@ impl Recovery {
     /// Settles what is owed. That a payment fails is believed only when the chain says so too: what looks like a spent
     /// authorisation may be a transfer of ours that came back.
     async fn settle(&self, rail: &dyn Rail, payment: &Payment) -> SettleOutcome {
-        let presented = Presented::of(payment);
-        let outcome = rail
-            .settle(&presented, &self.books.trail(presented.id))
-            .await;
+        let Ok(presented) = Presented::of(payment, rail) else {
+            // Damaged evidence says nothing about the money.
+            return rail.resolve(payment).await;
+        };
+        let trail = self.books.trail(presented.id);
+        let outcome = presented.instrument.settle(&trail).await;
         match outcome {
             SettleOutcome::Failed(_) => rail.resolve(payment).await,
             SettleOutcome::Settled(_) | SettleOutcome::Unknown(_) => outcome,

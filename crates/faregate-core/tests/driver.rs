@@ -79,7 +79,7 @@ impl World {
         self.till
             .run(
                 &self.offer,
-                &credential(1, signature),
+                credential(1, signature),
                 print,
                 None,
                 std::future::ready(()),
@@ -344,7 +344,7 @@ async fn a_claim_whose_owner_died_before_sending_is_taken_over() {
     let (log, mine) = (Arc::clone(&world.log), credential(1, "sig"));
     let mut first = Box::pin(world.till.run(
         &world.offer,
-        &mine,
+        mine,
         print,
         None,
         std::future::pending(),
@@ -377,7 +377,7 @@ async fn copies_wait_for_the_first_and_get_its_answer() {
     let same = credential(1, "sig");
     let copy = world.till.run(
         &world.offer,
-        &same,
+        same,
         print,
         None,
         std::future::pending(),
@@ -386,7 +386,7 @@ async fn copies_wait_for_the_first_and_get_its_answer() {
     let forged = credential(1, "forged");
     let other = world.till.run(
         &world.offer,
-        &forged,
+        forged,
         print,
         None,
         std::future::pending(),
@@ -413,7 +413,7 @@ async fn copies_of_one_that_gave_up_may_be_sent_again() {
     let (mine, same) = (credential(1, "sig"), credential(1, "sig"));
     let mut first = Box::pin(world.till.run(
         &after,
-        &mine,
+        mine,
         print,
         None,
         std::future::pending(),
@@ -430,7 +430,7 @@ async fn copies_of_one_that_gave_up_may_be_sent_again() {
         Box::pin(
             world
                 .till
-                .run(&after, &same, print, None, std::future::pending(), serve),
+                .run(&after, same, print, None, std::future::pending(), serve),
         );
     assert!(futures_util::poll!(copy.as_mut()).is_pending());
     drop(first);

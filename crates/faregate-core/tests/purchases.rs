@@ -88,7 +88,7 @@ impl World {
         };
         let patience = std::future::ready(());
         self.till
-            .run(offer, &mine, print, key, patience, serve)
+            .run(offer, mine, print, key, patience, serve)
             .await
     }
 
@@ -276,7 +276,7 @@ async fn a_key_in_progress_is_waited_for_and_shared() {
     };
     let copy = world.till.run(
         &offer,
-        &mine,
+        mine,
         Fingerprint::of(&[b"/a"]),
         Some(key),
         std::future::pending(),
@@ -317,6 +317,23 @@ async fn a_key_whose_purchase_was_cut_off_is_finished_with_its_own_credential() 
         (world.state(1), world.state(2)),
         (Some(PaymentState::Settled), None)
     );
+}
+
+#[tokio::test]
+async fn a_key_whose_evidence_cannot_be_read_buys_nothing_new() {
+    let world = world();
+    world.buy(1, Some("order")).await;
+    {
+        let mut rows = world.memory.rows.lock().unwrap();
+        let row = rows.get_mut(&payment_id(1)).unwrap();
+        row.claim.evidence = support::DAMAGED.to_vec();
+    }
+    world.effects();
+    let offer = offer(SettlePolicy::Before);
+    let again = world.send(&offer, 2, "/a", Some("order")).await;
+    assert!(matches!(again, Outcome::Unavailable(_)), "{again:?}");
+    assert_eq!(world.effects(), "verify claim");
+    assert_eq!(world.state(2), None);
 }
 
 #[tokio::test]

@@ -20,7 +20,9 @@ use faregate_ledger::{AccountId, Answer, Claim, Payment, PaymentState, Transfer}
 use faregate_types::{Address, Amount, AssetRegistry, ChainId, Code, Fingerprint, RailName};
 use faregate_types::{Timestamp, U256};
 use futures_util::poll;
-use support::{Log, Memory, Scripted, credential, failed, offer, payment_id, settled, unknown};
+use support::{
+    DAMAGED, Log, Memory, Scripted, credential, failed, offer, payment_id, settled, unknown,
+};
 use tokio::sync::Semaphore;
 
 const NOW: u64 = 10_000;
@@ -136,7 +138,7 @@ impl World {
             Box::pin(async { Served::Well("joke") })
         };
         self.till
-            .run(&offer, &mine, print, None, std::future::ready(()), serve)
+            .run(&offer, mine, print, None, std::future::ready(()), serve)
             .await
     }
 }
@@ -282,7 +284,7 @@ async fn a_payment_in_progress_here_is_left_alone() {
         Box::pin(
             world
                 .till
-                .run(&offer, &mine, print, None, std::future::pending(), serve),
+                .run(&offer, mine, print, None, std::future::pending(), serve),
         );
     assert!(poll!(first.as_mut()).is_pending());
     assert_eq!(world.state(1), PaymentState::Reserved);
@@ -331,4 +333,23 @@ async fn without_the_ledger_nothing_is_asked() {
         .unwrap_err();
     assert_eq!(error.code, Code::StoreUnavailable);
     assert_eq!(world.effects(), "");
+}
+
+#[tokio::test]
+async fn evidence_that_cannot_be_read_is_never_a_failed_payment() {
+    let world = world();
+    world.left(1, PaymentState::Reserved, 1);
+    {
+        let mut rows = world.memory.rows.lock().unwrap();
+        let row = rows.get_mut(&payment_id(1)).unwrap();
+        row.claim.evidence = DAMAGED.to_vec();
+        row.answer = Some(Answer {
+            status: 200,
+            headers: vec![],
+            body: None,
+        });
+    }
+    assert_eq!(counts(world.sweep(10).await), [1, 0, 0, 1]);
+    assert_eq!(world.effects(), "resolve broadcast");
+    assert_eq!(world.state(1), PaymentState::Broadcast);
 }

@@ -49,6 +49,12 @@ impl AccountId {
         }
     }
 
+    /// Who it is, without the role.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.split_once('/').map_or("", |(_, name)| name)
+    }
+
     /// The name as stored.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -147,5 +153,7 @@ mod tests {
         ] {
             assert_eq!(AccountId::parse(text).is_ok(), good, "{text}");
         }
+        let payer = Address::repeat_byte(0xab);
+        assert_eq!(AccountId::payer(payer).name(), payer.to_string());
     }
 }

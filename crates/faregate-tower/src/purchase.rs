@@ -151,7 +151,7 @@ where
         let outcome = till
             .run(
                 priced.offer(),
-                &credential,
+                credential,
                 fingerprint,
                 key,
                 sleep(settings.copy_wait),

@@ -41,7 +41,7 @@ pub(super) enum Begun {
 impl<'a> Run<'a> {
     /// Verifies, then claims.
     pub(super) async fn begin(&self) -> Begun {
-        let begun = match self.rail.verify(&self.presented).await {
+        let begun = match self.presented.instrument.verify().await {
             Ok(()) => self.claim().await,
             Err(VerifyError::Away(away)) => Err(away),
             // A spent authorisation no longer verifies, but its copies deserve what was sold.
@@ -81,13 +81,14 @@ impl<'a> Run<'a> {
 
     /// This request as a copy of the one that the payer's key names.
     pub(super) fn instead(&self, first: &Payment) -> Option<Self> {
+        let rail = self.till.rail(first.claim.rail)?;
         Some(Self {
             till: self.till,
-            rail: self.till.rail(first.claim.rail)?,
+            rail,
             offer: self.offer,
             fingerprint: first.claim.fingerprint,
             idempotency: None,
-            presented: Presented::of(first),
+            presented: Presented::of(first, rail.as_ref()).ok()?,
         })
     }
 
@@ -176,7 +177,7 @@ impl<'a> Run<'a> {
             && answer.body.is_none()
             && answer.headers.is_empty()
         {
-            let receipt = self.rail.receipt(&self.presented.evidence, &outcome);
+            let receipt = self.presented.instrument.receipt(&outcome);
             let header = |(name, value): (HeaderName, HeaderValue)| {
                 (name.as_str().into(), value.as_bytes().to_vec())
             };
@@ -318,8 +319,9 @@ impl<'a> Run<'a> {
     async fn settle(&self) -> SettleOutcome {
         let id = self.presented.id;
         let outcome = self
-            .rail
-            .settle(&self.presented, &self.till.books.trail(id))
+            .presented
+            .instrument
+            .settle(&self.till.books.trail(id))
             .await;
         self.till.books.record_or_log(id, &outcome).await;
         outcome
@@ -335,7 +337,7 @@ impl<'a> Run<'a> {
         match (finish, outcome, response) {
             (Finish::Sold, Some(outcome), Some(response)) => Outcome::Sold {
                 response,
-                receipt: self.rail.receipt(&self.presented.evidence, &outcome),
+                receipt: self.presented.instrument.receipt(&outcome),
                 sale: Sale {
                     till: self.till.clone(),
                     id: self.presented.id,
@@ -347,13 +349,10 @@ impl<'a> Run<'a> {
             (Finish::Pending, Some(outcome), _) => self.pending(outcome),
             (Finish::Owed, None, Some(response)) => Outcome::Owed {
                 response,
-                receipt: self
-                    .rail
-                    .receipt(&self.presented.evidence, &pending_at(None)),
+                receipt: self.presented.instrument.receipt(&pending_at(None)),
                 owed: Owed {
                     settling: Settling {
                         till: self.till.clone(),
-                        rail: Arc::clone(self.rail),
                         presented: self.presented.clone(),
                         _guard: guard,
                     },
@@ -372,7 +371,7 @@ impl<'a> Run<'a> {
         let SettleOutcome::Failed(refusal) = outcome else {
             return bug();
         };
-        let receipt = self.rail.receipt(&self.presented.evidence, outcome);
+        let receipt = self.presented.instrument.receipt(outcome);
         match self.till.challenge(self.offer, refusal).await {
             Ok(challenge) => Outcome::Refused {
                 refusal: refusal.clone(),
@@ -384,7 +383,7 @@ impl<'a> Run<'a> {
     }
 
     fn pending<R>(&self, outcome: SettleOutcome) -> Outcome<R> {
-        let receipt = self.rail.receipt(&self.presented.evidence, &outcome);
+        let receipt = self.presented.instrument.receipt(&outcome);
         match outcome {
             SettleOutcome::Unknown(unknown) => Outcome::Pending { unknown, receipt },
             SettleOutcome::Settled(_) | SettleOutcome::Failed(_) => bug(),

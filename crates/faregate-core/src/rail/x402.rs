@@ -4,29 +4,29 @@
 //! names the requirement it accepted and must equal ours in every member; a v1 credential names only scheme and network,
 //! so it is compared with each of our asks on that network.
 
+mod terms;
+
 use std::sync::Arc;
 
-use faregate_ledger::Payment;
-use faregate_types::x402::exact::ExactPayment;
-use faregate_types::x402::{
-    FacilitatorRequest, MaxTimeout, SCHEME_EXACT, SettleResponse, VersionTag, extension, header,
-    matches, v1, v2,
-};
+use alloy_primitives::Address;
+use faregate_ledger::{AccountId, Payment, Transfer};
+use faregate_types::x402::{FacilitatorRequest, SettleResponse, extension, header, v1, v2};
 use faregate_types::{
-    Code, IdempotencyKey, IdempotencyKeyError, RailName, Refusal, Timestamp, TransferMethod,
+    Code, IdempotencyKey, IdempotencyKeyError, PaymentId, RailName, Refusal, Timestamp,
 };
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Map, Value};
 
-use crate::offer::{Ask, Identifier, Offer, Payee};
+use crate::offer::Offer;
 use crate::port::{Away, Facilitator, Finality, SettleOutcome, Trail, Unknown, Verdict};
 use crate::rail::{
-    Challenge, Credential, Evidence, Headers, Presented, Rail, Reading, VerifyError,
+    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, VerifyError,
 };
-use crate::settler::{recorded, transfer_of};
+use crate::settler::recorded;
 
-const PAYMENT_REQUIRED: HeaderName = HeaderName::from_static(header::PAYMENT_REQUIRED);
+use terms::Matched;
+pub(crate) use terms::Terms;
+
 const PAYMENT_RESPONSE: HeaderName = HeaderName::from_static(header::PAYMENT_RESPONSE);
 const X_PAYMENT_RESPONSE: HeaderName = HeaderName::from_static(header::X_PAYMENT_RESPONSE);
 
@@ -43,6 +43,7 @@ impl std::fmt::Debug for X402 {
 }
 
 /// What a request carried.
+#[derive(Clone)]
 #[expect(
     clippy::large_enum_variant,
     reason = "lives for one request; a box would cost an allocation"
@@ -66,7 +67,7 @@ impl Rail for X402 {
     }
 
     fn serves(&self, offer: &Offer) -> bool {
-        asks(offer).next().is_some()
+        terms::asks(offer).next().is_some()
     }
 
     fn read(&self, headers: &HeaderMap) -> Reading {
@@ -88,22 +89,47 @@ impl Rail for X402 {
         offer: &'a Offer,
         why: &'a Refusal,
     ) -> BoxFuture<'a, Result<Challenge, Away>> {
-        Box::pin(std::future::ready(challenge(offer, why)))
+        Box::pin(std::future::ready(terms::challenge(offer, why)))
     }
 
-    fn present(&self, credential: &Credential, offer: &Offer) -> Result<Presented, Refusal> {
-        let request = match credential.content::<Sent>() {
-            Some(Sent::V2(payload)) => match_v2(payload, offer)?,
-            Some(Sent::V1(payload)) => match_v1(payload, offer)?,
-            None => return Err(Refusal::new(Code::Internal)),
+    fn present(&self, credential: Credential, offer: &Offer) -> Result<Presented, Refusal> {
+        let Some(sent) = credential.into_content::<Sent>() else {
+            return Err(Refusal::new(Code::Internal));
         };
-        let payment = request.exact()?;
+        let Matched {
+            request,
+            payload,
+            ask,
+        } = match sent {
+            Sent::V2(payload) => terms::match_v2(payload, offer)?,
+            Sent::V1(payload) => terms::match_v1(payload, offer)?,
+        };
+        let (asset, signed) = (ask.amount.asset(), payload.authorization);
+        let debit = AccountId::payer(signed.from);
+        let evidence = Evidence(request.encode());
         Ok(Presented {
-            id: payment.id(),
+            id: PaymentId::eip3009(asset.chain(), asset.token(), signed.from, signed.nonce),
             rail: RailName::X402,
-            transfer: transfer_of(&payment),
-            evidence: Evidence(request.encode()),
+            instrument: Arc::new(Exact {
+                facilitator: Arc::clone(&self.facilitator),
+                request,
+                payer: Some((signed.from, debit.name().into())),
+            }),
+            transfer: Transfer {
+                debit,
+                credit: ask.payee.clone(),
+                amount: ask.amount,
+            },
+            evidence,
         })
+    }
+
+    fn recall(&self, evidence: &Evidence) -> Result<Arc<dyn Instrument>, Refusal> {
+        Ok(Arc::new(Exact {
+            facilitator: Arc::clone(&self.facilitator),
+            request: request_of(&evidence.0)?,
+            payer: None,
+        }))
     }
 
     fn key(&self, credential: &Credential) -> Result<Option<IdempotencyKey>, IdempotencyKeyError> {
@@ -112,29 +138,6 @@ impl Rail for X402 {
             // The first version of the protocol has no extensions.
             Some(Sent::V1(_)) | None => Ok(None),
         }
-    }
-
-    fn verify<'a>(&'a self, presented: &'a Presented) -> BoxFuture<'a, Result<(), VerifyError>> {
-        Box::pin(async move {
-            let request = request_of(&presented.evidence.0)?;
-            match self.facilitator.verify(&request).await? {
-                Verdict::Valid { .. } => Ok(()),
-                Verdict::Invalid(refusal) => Err(refusal.into()),
-            }
-        })
-    }
-
-    fn settle<'a>(
-        &'a self,
-        presented: &'a Presented,
-        trail: &'a dyn Trail,
-    ) -> BoxFuture<'a, SettleOutcome> {
-        Box::pin(async move {
-            match request_of(&presented.evidence.0) {
-                Ok(request) => self.facilitator.settle(&request, trail).await,
-                Err(refusal) => SettleOutcome::Failed(refusal),
-            }
-        })
     }
 
     fn uses_trail(&self) -> bool {
@@ -182,12 +185,35 @@ impl Rail for X402 {
             }),
         }
     }
+}
 
-    fn receipt(&self, evidence: &Evidence, outcome: &SettleOutcome) -> Headers {
-        let Ok(request) = request_of(&evidence.0) else {
-            return Headers::new();
-        };
-        let response = response_of(&request, outcome);
+/// A payment of scheme `exact`.
+struct Exact {
+    facilitator: Arc<dyn Facilitator>,
+    request: FacilitatorRequest,
+    /// Who pays, and the same as a receipt names them, where that is known.
+    payer: Option<(Address, Box<str>)>,
+}
+
+impl Instrument for Exact {
+    fn verify(&self) -> BoxFuture<'_, Result<(), VerifyError>> {
+        Box::pin(async move {
+            match self.facilitator.verify(&self.request).await? {
+                Verdict::Valid { .. } => Ok(()),
+                Verdict::Invalid(refusal) => Err(refusal.into()),
+            }
+        })
+    }
+
+    fn settle<'a>(&'a self, trail: &'a dyn Trail) -> BoxFuture<'a, SettleOutcome> {
+        self.facilitator.settle(&self.request, trail)
+    }
+
+    fn receipt(&self, outcome: &SettleOutcome) -> Headers {
+        let response = response_by(&self.request, outcome, |payer| match &self.payer {
+            Some((known, text)) if *known == payer => text.to_string(),
+            Some(_) | None => payer.to_string(),
+        });
         let Ok(value) = HeaderValue::from_str(&header::encode(&response)) else {
             return Headers::new();
         };
@@ -202,13 +228,21 @@ impl Rail for X402 {
 /// answers to `/settle`.
 #[must_use]
 pub fn response_of(request: &FacilitatorRequest, outcome: &SettleOutcome) -> SettleResponse {
-    let network = network_of(request);
+    response_by(request, outcome, |payer| payer.to_string())
+}
+
+fn response_by(
+    request: &FacilitatorRequest,
+    outcome: &SettleOutcome,
+    name: impl FnOnce(Address) -> String,
+) -> SettleResponse {
+    let network = request.network();
     match outcome {
         SettleOutcome::Settled(settlement) => SettleResponse {
             success: true,
             error_reason: None,
             error_message: None,
-            payer: Some(settlement.payer.to_string()),
+            payer: Some(name(settlement.payer)),
             transaction: settlement
                 .transaction
                 .as_deref()
@@ -226,145 +260,7 @@ pub fn response_of(request: &FacilitatorRequest, outcome: &SettleOutcome) -> Set
     }
 }
 
-fn network_of(request: &FacilitatorRequest) -> &str {
-    match request {
-        FacilitatorRequest::V1 { requirements, .. } => &requirements.network,
-        FacilitatorRequest::V2 { requirements, .. } => &requirements.network,
-    }
-}
-
 fn request_of(evidence: &[u8]) -> Result<FacilitatorRequest, Refusal> {
     FacilitatorRequest::decode(evidence)
         .map_err(|error| Refusal::new(error.code).detail(&*error.detail))
-}
-
-/// The asks this rail can take, with what it needs of each.
-fn asks(offer: &Offer) -> impl Iterator<Item = &Ask> {
-    offer
-        .asks()
-        .iter()
-        .filter(|ask| ask.rail == RailName::X402 && ask.asset.transfer == TransferMethod::Eip3009)
-}
-
-fn challenge(offer: &Offer, why: &Refusal) -> Result<Challenge, Away> {
-    let error = match why.code {
-        Code::PaymentRequired => "PAYMENT-SIGNATURE or X-PAYMENT header is required",
-        code => code.as_str(),
-    };
-    let required = v2::PaymentRequired {
-        x402_version: VersionTag,
-        error: Some(error.to_owned()),
-        resource: resource_of(offer),
-        accepts: asks(offer).map(|ask| requirements_v2(offer, ask)).collect(),
-        extensions: offered(offer),
-    };
-    let value = HeaderValue::from_str(&header::encode(&required)).map_err(|_| Away {
-        code: Code::Internal,
-    })?;
-    let body = v1::PaymentRequired {
-        x402_version: VersionTag,
-        error: Some(error.to_owned()),
-        accepts: asks(offer)
-            .filter_map(|ask| requirements_v1(offer, ask))
-            .collect(),
-        payer: why.payer.map(|payer| payer.to_string()),
-    };
-    // A route that no v1 client can pay has no v1 body: an empty list of ways to pay helps nobody.
-    let body = match serde_json::to_value(&body) {
-        Ok(Value::Object(members)) if !body.accepts.is_empty() => members,
-        Ok(_) | Err(_) => Map::new(),
-    };
-    Ok(Challenge {
-        headers: vec![(PAYMENT_REQUIRED, value)],
-        body,
-        reusable: true,
-        ..Challenge::default()
-    })
-}
-
-/// The extensions that the offer speaks.
-fn offered(offer: &Offer) -> Option<Map<String, Value>> {
-    let required = match offer.identifier() {
-        Identifier::Off => return None,
-        Identifier::Optional => false,
-        Identifier::Required => true,
-    };
-    let name = extension::PAYMENT_IDENTIFIER.to_owned();
-    Some(Map::from_iter([(
-        name,
-        extension::payment_identifier_offer(required),
-    )]))
-}
-
-fn resource_of(offer: &Offer) -> v2::ResourceInfo {
-    let resource = offer.resource();
-    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    v2::ResourceInfo {
-        description: text(&resource.description),
-        mime_type: text(&resource.mime_type),
-        ..v2::ResourceInfo::new(&*resource.url)
-    }
-}
-
-/// Our requirement for one ask, as v2 puts it.
-fn requirements_v2(offer: &Offer, ask: &Ask) -> v2::PaymentRequirements {
-    let Payee::Evm(pay_to) = ask.payee;
-    v2::PaymentRequirements {
-        scheme: SCHEME_EXACT.to_owned(),
-        network: ask.asset.id.chain().to_string(),
-        amount: ask.amount.value().to_string(),
-        asset: ask.asset.id.token().to_string(),
-        pay_to: pay_to.to_string(),
-        max_timeout_seconds: MaxTimeout::from_secs(offer.max_timeout_secs()),
-        extra: Some(ask.asset.domain.to_extra()),
-    }
-}
-
-/// The same as v1 puts it; `None` for networks that v1 has no name for.
-fn requirements_v1(offer: &Offer, ask: &Ask) -> Option<v1::PaymentRequirements> {
-    v1::PaymentRequirements::from_v2(&requirements_v2(offer, ask), &resource_of(offer))
-}
-
-fn no_match() -> Refusal {
-    Refusal::new(Code::NoMatchingRequirements)
-}
-
-/// A v2 credential pays for the ask whose requirement it accepted, member for member.
-fn match_v2(payload: &v2::PaymentPayload, offer: &Offer) -> Result<FacilitatorRequest, Refusal> {
-    if let (Some(offered), Some(echoed)) = (offered(offer), &payload.extensions)
-        && !extension::is_echo(&offered, echoed)
-    {
-        return Err(Refusal::new(Code::ExtensionEchoMismatch));
-    }
-    asks(offer)
-        .map(|ask| requirements_v2(offer, ask))
-        .find(|own| matches(own, &payload.accepted))
-        .map(|requirements| FacilitatorRequest::V2 {
-            payload: payload.clone(),
-            requirements,
-        })
-        .ok_or_else(no_match)
-}
-
-/// A v1 credential pays for the ask on its network whose amount and payee it signed. With none, the first ask of the
-/// network decides, so that the refusal says what is wrong.
-fn match_v1(payload: &v1::PaymentPayload, offer: &Offer) -> Result<FacilitatorRequest, Refusal> {
-    let candidates: Vec<FacilitatorRequest> = asks(offer)
-        .filter_map(|ask| requirements_v1(offer, ask))
-        .filter(|own| own.scheme == payload.scheme && own.network == payload.network)
-        .map(|requirements| FacilitatorRequest::V1 {
-            payload: payload.clone(),
-            requirements,
-        })
-        .collect();
-    let signed = candidates
-        .iter()
-        .position(|request| request.exact().is_ok_and(|payment| pays(&payment)))
-        .unwrap_or(0);
-    candidates.into_iter().nth(signed).ok_or_else(no_match)
-}
-
-fn pays(payment: &ExactPayment) -> bool {
-    let signed = &payment.payload.authorization;
-    signed.value == payment.terms.amount && signed.to == payment.terms.pay_to
 }

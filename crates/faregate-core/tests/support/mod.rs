@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use alloy_primitives::{Address, U256};
 use faregate_core::port::{Away, Finality, SettleOutcome, Settlement, Trail, Unknown};
 use faregate_core::rail::{
-    Challenge, Credential, Evidence, Headers, Presented, Rail, Reading, VerifyError,
+    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, VerifyError,
 };
 use faregate_core::{Ask, Offer, Payee, Resource, SettlePolicy};
 use faregate_ledger::{
@@ -177,8 +177,8 @@ impl LedgerStore for Memory {
 #[derive(Default)]
 pub struct Scripted {
     pub log: Log,
-    pub verify: Mutex<VecDeque<Result<(), VerifyError>>>,
-    pub settle: Mutex<VecDeque<SettleOutcome>>,
+    pub verify: Arc<Mutex<VecDeque<Result<(), VerifyError>>>>,
+    pub settle: Arc<Mutex<VecDeque<SettleOutcome>>>,
     pub resolve: Mutex<VecDeque<SettleOutcome>>,
     pub confirm: Mutex<VecDeque<Finality>>,
     pub expires: Mutex<Option<Timestamp>>,
@@ -246,9 +246,9 @@ impl Rail for Scripted {
         Box::pin(ready(Ok(challenge)))
     }
 
-    fn present(&self, credential: &Credential, offer: &Offer) -> Result<Presented, Refusal> {
-        let (number, signature) = *credential
-            .content::<Sent>()
+    fn present(&self, credential: Credential, offer: &Offer) -> Result<Presented, Refusal> {
+        let (number, signature) = credential
+            .into_content::<Sent>()
             .ok_or(Refusal::new(Code::Internal))?;
         let ask = &offer.asks()[0];
         Ok(Presented {
@@ -260,37 +260,15 @@ impl Rail for Scripted {
                 amount: ask.amount,
             },
             evidence: Evidence(signature.as_bytes().to_vec()),
+            instrument: self.instrument(),
         })
     }
 
-    fn verify<'a>(&'a self, _presented: &'a Presented) -> BoxFuture<'a, Result<(), VerifyError>> {
-        self.log.lock().unwrap().push("verify".into());
-        Box::pin(ready(
-            self.verify.lock().unwrap().pop_front().unwrap_or(Ok(())),
-        ))
-    }
-
-    fn settle<'a>(
-        &'a self,
-        _presented: &'a Presented,
-        trail: &'a dyn Trail,
-    ) -> BoxFuture<'a, SettleOutcome> {
-        Box::pin(async move {
-            if !self.elsewhere
-                && let Err(away) = trail.broadcast("0xaa").await
-            {
-                return SettleOutcome::Unknown(Unknown {
-                    code: away.code,
-                    transaction: None,
-                });
-            }
-            self.log.lock().unwrap().push("send".into());
-            self.settle
-                .lock()
-                .unwrap()
-                .pop_front()
-                .unwrap_or_else(settled)
-        })
+    fn recall(&self, evidence: &Evidence) -> Result<Arc<dyn Instrument>, Refusal> {
+        if evidence.0 == DAMAGED {
+            return Err(Refusal::new(Code::MalformedJson));
+        }
+        Ok(self.instrument())
     }
 
     fn uses_trail(&self) -> bool {
@@ -324,8 +302,53 @@ impl Rail for Scripted {
             None => settled(),
         }
     }
+}
 
-    fn receipt(&self, _evidence: &Evidence, outcome: &SettleOutcome) -> Headers {
+/// Evidence that the rail cannot read back.
+pub const DAMAGED: &[u8] = b"damaged";
+
+impl Scripted {
+    fn instrument(&self) -> Arc<dyn Instrument> {
+        Arc::new(Script {
+            log: Arc::clone(&self.log),
+            verify: Arc::clone(&self.verify),
+            settle: Arc::clone(&self.settle),
+            elsewhere: self.elsewhere,
+        })
+    }
+}
+
+struct Script {
+    log: Log,
+    verify: Arc<Mutex<VecDeque<Result<(), VerifyError>>>>,
+    settle: Arc<Mutex<VecDeque<SettleOutcome>>>,
+    elsewhere: bool,
+}
+
+impl Instrument for Script {
+    fn verify(&self) -> BoxFuture<'_, Result<(), VerifyError>> {
+        self.log.lock().unwrap().push("verify".into());
+        let told = self.verify.lock().unwrap().pop_front();
+        Box::pin(ready(told.unwrap_or(Ok(()))))
+    }
+
+    fn settle<'a>(&'a self, trail: &'a dyn Trail) -> BoxFuture<'a, SettleOutcome> {
+        Box::pin(async move {
+            if !self.elsewhere
+                && let Err(away) = trail.broadcast("0xaa").await
+            {
+                return SettleOutcome::Unknown(Unknown {
+                    code: away.code,
+                    transaction: None,
+                });
+            }
+            self.log.lock().unwrap().push("send".into());
+            let told = self.settle.lock().unwrap().pop_front();
+            told.unwrap_or_else(settled)
+        })
+    }
+
+    fn receipt(&self, outcome: &SettleOutcome) -> Headers {
         let told = match outcome {
             SettleOutcome::Settled(_) => "settled",
             SettleOutcome::Failed(_) => "failed",
