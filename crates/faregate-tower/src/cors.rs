@@ -44,6 +44,15 @@ impl Cors {
         matches!(self, Self::Origins(_))
     }
 
+    /// Of a request's headers, those that [`apply`](Self::apply) looks at: to keep when the request is gone.
+    pub(crate) fn asked(&self, request: &HeaderMap) -> HeaderMap {
+        let origin = request.get(ORIGIN).filter(|_| self.depends_on_request());
+        origin
+            .map(|origin| (ORIGIN, origin.clone()))
+            .into_iter()
+            .collect()
+    }
+
     /// Adds what a browser needs to hand the answer to the page.
     pub(crate) fn apply(&self, request: &HeaderMap, answer: &mut HeaderMap) {
         let Some(origin) = self.allowed_origin(request, answer) else {
@@ -97,4 +106,32 @@ fn allowed_headers(request: &HeaderMap) -> HeaderValue {
     asked
         .and_then(|asked| HeaderValue::from_str(&format!("{ALLOWED}, {asked}")).ok())
         .unwrap_or(HeaderValue::from_static(ALLOWED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_request_is_answered_like_the_request() {
+        let page = HeaderValue::from_static("https://shop.example");
+        let mut request = HeaderMap::new();
+        request.insert(ORIGIN, page.clone());
+        request.insert("payment-signature", HeaderValue::from_static("secret"));
+        let other = HeaderValue::from_static("https://other.example");
+        for cors in [
+            Cors::Any,
+            Cors::Off,
+            Cors::Origins([page].into()),
+            Cors::Origins([other].into()),
+        ] {
+            let asked = cors.asked(&request);
+            let (mut whole, mut kept) = (HeaderMap::new(), HeaderMap::new());
+            cors.apply(&request, &mut whole);
+            cors.apply(&asked, &mut kept);
+            assert_eq!(whole, kept, "{cors:?}");
+            assert!(!asked.contains_key("payment-signature"));
+            assert!(cors.asked(&HeaderMap::new()).is_empty());
+        }
+    }
 }

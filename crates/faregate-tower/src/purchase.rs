@@ -100,7 +100,7 @@ where
                 return malformed(&about);
             }
         };
-        let asked = head.headers.clone();
+        let asked = settings.cors.asked(&head.headers);
         let purchase = settings.purchases.enter();
         let task = async move {
             let in_progress = self.priced.meter.purchase();
@@ -133,7 +133,7 @@ where
             priced,
             credential,
         } = self;
-        let asked = head.headers.clone();
+        let asked = settings.cors.asked(&head.headers);
         let fingerprint = fingerprint(priced.offer().route(), &head, &body);
         let policy = priced.offer().policy();
         let meter = Arc::clone(&priced.meter);

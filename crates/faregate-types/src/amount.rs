@@ -142,7 +142,11 @@ pub fn parse_atomic(text: &str) -> Result<U256, AmountError> {
     if text.len() > U256_DIGITS_MAX {
         return Err(AmountError::TooLarge);
     }
-    U256::from_str_radix(text, 10).map_err(|_| AmountError::TooLarge)
+    // Nearly every amount and time fits here, and is read several times faster so.
+    match text.parse::<u64>() {
+        Ok(number) => Ok(U256::from(number)),
+        Err(_) => U256::from_str_radix(text, 10).map_err(|_| AmountError::TooLarge),
+    }
 }
 
 /// Writes atomic units as a decimal number for people, without trailing zeros: 1000 at 6 decimals is `0.001`.
@@ -166,5 +170,36 @@ pub fn to_decimal_text(value: U256, decimals: u8) -> String {
         whole.to_owned()
     } else {
         format!("{whole}.{fraction}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_every_size_are_read_as_they_are_written() {
+        let small = U256::from(u64::MAX);
+        for number in [
+            U256::ZERO,
+            U256::from(1),
+            small,
+            small.wrapping_add(U256::from(1)),
+            U256::MAX,
+        ] {
+            assert_eq!(parse_atomic(&number.to_string()), Ok(number));
+        }
+        let too_large = format!("{}0", U256::MAX);
+        for (text, error) in [
+            ("", AmountError::NotDigits),
+            ("+1", AmountError::NotDigits),
+            ("-1", AmountError::NotDigits),
+            (" 1", AmountError::NotDigits),
+            ("1_0", AmountError::NotDigits),
+            ("00", AmountError::LeadingZero),
+            (too_large.as_str(), AmountError::TooLarge),
+        ] {
+            assert_eq!(parse_atomic(text), Err(error), "{text}");
+        }
     }
 }

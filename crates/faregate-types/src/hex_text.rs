@@ -43,11 +43,10 @@ pub fn parse_b256(text: &str) -> Result<B256, HexError> {
 pub fn parse_bytes(text: &str) -> Result<Bytes, HexError> {
     let digits = text.strip_prefix("0x").ok_or(HexError::Prefix)?.as_bytes();
     let (pairs, rest) = digits.as_chunks::<2>();
-    let bytes = pairs
-        .iter()
-        .map(|[high, low]| byte(*high, *low))
-        .collect::<Option<Vec<u8>>>()
-        .ok_or(HexError::Digit)?;
+    let mut bytes = Vec::with_capacity(pairs.len());
+    for [high, low] in pairs {
+        bytes.push(byte(*high, *low).ok_or(HexError::Digit)?);
+    }
     if rest.is_empty() {
         Ok(bytes.into())
     } else {
@@ -81,7 +80,41 @@ pub(crate) fn fill(digits: &str, out: &mut [u8]) -> Result<(), HexError> {
 }
 
 fn byte(high: u8, low: u8) -> Option<u8> {
-    let high = char::from(high).to_digit(16)?;
-    let low = char::from(low).to_digit(16)?;
-    u8::try_from((high << 4) | low).ok()
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+const fn digit(character: u8) -> Option<u8> {
+    match character {
+        b'0'..=b'9' => Some(character.wrapping_sub(b'0')),
+        b'a'..=b'f' => Some(character.wrapping_sub(b'a' - 10)),
+        b'A'..=b'F' => Some(character.wrapping_sub(b'A' - 10)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_character_is_the_digit_it_is_or_none() {
+        for character in u8::MIN..=u8::MAX {
+            let known = char::from(character).to_digit(16);
+            assert_eq!(digit(character).map(u32::from), known, "{character}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_pairs_of_digits() {
+        assert_eq!(parse_bytes("0x"), Ok(Bytes::new()));
+        assert_eq!(
+            parse_bytes("0x00fFA9"),
+            Ok(Bytes::from_static(&[0, 0xff, 0xa9]))
+        );
+        assert_eq!(parse_bytes("00"), Err(HexError::Prefix));
+        assert_eq!(parse_bytes("0x0"), Err(HexError::Length));
+        assert_eq!(parse_bytes("0x0g"), Err(HexError::Digit));
+        assert_eq!(parse_bytes("0xé"), Err(HexError::Digit));
+        assert_eq!(parse_array("0x0aF0"), Ok([0x0a, 0xf0]));
+    }
 }
