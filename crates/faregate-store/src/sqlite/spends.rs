@@ -55,14 +55,21 @@ pub(super) fn finish(
     end: &SpendEnd,
     at: Timestamp,
 ) -> Result<(), Fault> {
-    let known = find(conn, id)?.ok_or(StoreError::NotFound)?;
-    let state = known.state.after(end);
+    let known = conn
+        .prepare_cached("SELECT state, transaction_ref IS NOT NULL FROM spend WHERE id = ?1")?
+        .query_row([id.as_bytes()], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?))
+        })
+        .optional()?;
+    let (before, has_transaction) = known.ok_or(StoreError::NotFound)?;
+    let before = SpendState::parse(&before).ok_or(Fault::Damaged("a state"))?;
+    let state = before.after(end);
     let (transaction, refusal) = match end {
         SpendEnd::Paid { transaction } => (transaction.as_deref(), None),
         SpendEnd::Refused { code } => (None, Some(*code)),
         SpendEnd::Unused => (None, None),
     };
-    let news = state != known.state || (known.transaction.is_none() && transaction.is_some());
+    let news = state != before || (!has_transaction && transaction.is_some());
     if !news {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! One thread that writes, and many jobs per commit.
 //!
-//! A commit costs one fsync, whatever is in it. So the thread takes all jobs that wait, runs each inside a savepoint of one
-//! transaction, commits once, and only then answers: an answer means that its job is on the disk.
+//! A commit costs one fsync, whatever is in it. So the thread takes all jobs that wait, runs each so that it can be undone alone
+//! in one transaction, commits once, and only then answers: an answer means that its job is on the disk.
 
 use std::fmt;
 use std::io;
@@ -18,7 +18,16 @@ use super::limits;
 use super::queue::Queue;
 
 /// Work to be done inside the transaction.
-type Job = Box<dyn FnOnce(&Connection) -> Ran + Send>;
+type Job = Box<dyn FnOnce(&Connection, Undo) -> Ran + Send>;
+
+/// What is undone when a job fails.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Undo {
+    /// The transaction, which has nothing else in it yet; it is begun anew.
+    Transaction,
+    /// What was written since the job began.
+    Savepoint,
+}
 
 /// Tells the caller, once the fate of the transaction is known.
 type Answer = Box<dyn FnOnce(Fate) + Send>;
@@ -26,7 +35,7 @@ type Answer = Box<dyn FnOnce(Fate) + Send>;
 /// A job that ran and waits for the commit.
 struct Ran {
     answer: Answer,
-    /// False when the job's savepoint could not be closed, so that nothing in the transaction can be trusted.
+    /// False when the job could not be undone or its savepoint not be closed, so that nothing in the transaction can be trusted.
     intact: bool,
 }
 
@@ -139,8 +148,12 @@ where
     F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     R: FnOnce(Result<T, StoreError>) + Send + 'static,
 {
-    Box::new(move |conn| {
-        let (result, intact) = match in_savepoint(conn, work) {
+    Box::new(move |conn, undo| {
+        let attempt = match undo {
+            Undo::Transaction => as_the_first(conn, work),
+            Undo::Savepoint => in_savepoint(conn, work),
+        };
+        let (result, intact) = match attempt {
             Ok(result) => (result, true),
             Err(fault) => (Err(fault), false),
         };
@@ -174,6 +187,23 @@ fn in_savepoint<T>(
     Ok(result)
 }
 
+/// The same for a job that stands first in its transaction, which most do, for less: there is nothing that a savepoint would
+/// protect.
+fn as_the_first<T>(
+    conn: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, Fault>,
+) -> Result<Result<T, Fault>, Fault> {
+    let result = unless_panicked(|| work(conn));
+    if result.is_err() {
+        // SQLite may have done it by itself.
+        if !conn.is_autocommit() {
+            execute(conn, "ROLLBACK")?;
+        }
+        execute(conn, "BEGIN IMMEDIATE")?;
+    }
+    Ok(result)
+}
+
 /// The life of the thread. However it ends, nobody waits for it in vain.
 fn write_all(conn: &Connection, jobs: &Queue<Job>) {
     struct Ends<'a>(&'a Queue<Job>);
@@ -196,9 +226,10 @@ fn write_batch(conn: &Connection, jobs: impl Iterator<Item = Job>) {
         return;
     }
     let mut answers = Vec::with_capacity(limits::WRITE_BATCH_JOBS);
-    let mut fate = Fate::Committed;
+    let (mut fate, mut undo) = (Fate::Committed, Undo::Transaction);
     for job in jobs {
-        let ran = job(conn);
+        let ran = job(conn, undo);
+        undo = Undo::Savepoint;
         answers.push(ran.answer);
         // Some errors, e.g. a full disk, make SQLite roll the whole transaction back by itself.
         if !ran.intact || conn.is_autocommit() {
@@ -262,7 +293,7 @@ mod tests {
     /// Keeps the thread busy until the sender is dropped, so that what comes now waits and becomes one batch.
     fn hold(writer: &Writer) -> std_mpsc::Sender<()> {
         let (release, held) = std_mpsc::channel::<()>();
-        let job: Job = Box::new(move |_| {
+        let job: Job = Box::new(move |_, _| {
             assert!(held.recv().is_err());
             Ran {
                 answer: Box::new(|_| ()),
@@ -327,6 +358,42 @@ mod tests {
         assert_eq!(words(&writer).await, ["a", "b"]);
     }
 
+    /// The first of a transaction has no savepoint; it is undone alone like the others.
+    #[tokio::test]
+    async fn a_failing_first_job_is_undone_alone() {
+        for gave_up in [false, true] {
+            let writer = writer();
+            // Until the thread has taken it, what follows waits behind it in a batch of its own.
+            let (release, held) = std_mpsc::channel::<()>();
+            let (taken, is_taken) = std_mpsc::channel();
+            let blocks = writer.run(move |_| {
+                assert!(taken.send(()).is_ok());
+                assert!(held.recv().is_err());
+                Ok(())
+            });
+            let fails = async {
+                while is_taken.try_recv().is_err() {
+                    tokio::task::yield_now().await;
+                }
+                let fails = writer.run(move |conn| {
+                    conn.execute("INSERT INTO word VALUES ('undone')", [])?;
+                    if gave_up {
+                        conn.execute_batch("ROLLBACK")?;
+                    }
+                    Err::<(), _>(Fault::Refused(StoreError::NotFound))
+                });
+                let both = async { tokio::join!(fails, writer.run(insert("a"))) };
+                tokio::join!(both, async { drop(release) }).0
+            };
+            let (blocked, (failed, next)) = tokio::join!(blocks, fails);
+            assert_eq!(
+                (blocked, failed, next),
+                (Ok(()), Err(StoreError::NotFound), Ok(1))
+            );
+            assert_eq!(words(&writer).await, ["a"], "{gave_up}");
+        }
+    }
+
     #[tokio::test]
     async fn a_failing_commit_is_told_to_all() {
         let writer = writer();
@@ -369,7 +436,7 @@ mod tests {
         let release = hold(&writer);
         let queue = &writer.queue;
         let idle = || -> Job {
-            Box::new(|_| Ran {
+            Box::new(|_, _| Ran {
                 answer: Box::new(|_| ()),
                 intact: true,
             })
