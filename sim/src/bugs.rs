@@ -2,6 +2,7 @@
 //! payment system has really made somewhere, put into a wrapper of a port; the product itself stays as it is.
 
 use std::fmt;
+use std::future::ready;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,11 +41,17 @@ pub enum Bug {
     AnyReceiptIsSettlement,
     /// What a payment was used for is not compared.
     OtherRequestIsCopy,
+    /// How much of a payer is served and not paid is not looked at.
+    CreditWithoutLimit,
+    /// What leaves before it is paid is not recorded.
+    OwedUnrecorded,
+    /// What settled once is never looked at again.
+    SettledIsFinal,
 }
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::ClaimWinsTwice,
         Self::ClaimWrittenLate,
         Self::RecordedAfterSending,
@@ -54,6 +61,9 @@ impl Bug {
         Self::CopyRunsAgain,
         Self::AnyReceiptIsSettlement,
         Self::OtherRequestIsCopy,
+        Self::CreditWithoutLimit,
+        Self::OwedUnrecorded,
+        Self::SettledIsFinal,
     ];
 
     /// The bug of this name, as `Debug` shows it.
@@ -89,9 +99,13 @@ impl Store {
 }
 
 impl LedgerStore for Store {
-    fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Claimed, StoreError>> {
+    fn claim(&self, mut claim: Claim) -> BoxFuture<'_, Result<Claimed, StoreError>> {
         Box::pin(async move {
             match self.bug {
+                Some(Bug::CreditWithoutLimit) => {
+                    claim.exposure_max = claim.exposure_max.map(|_| U256::MAX);
+                    self.inner.claim(claim).await
+                }
                 Some(Bug::ClaimWrittenLate) => {
                     if self.inner.payment(claim.id).await?.is_some() {
                         return self.inner.claim(claim).await;
@@ -118,7 +132,13 @@ impl LedgerStore for Store {
         step: Step,
         at: Timestamp,
     ) -> BoxFuture<'_, Result<Payment, StoreError>> {
-        self.inner.advance(id, step, at)
+        Box::pin(async move {
+            let skips = self.bug == Some(Bug::OwedUnrecorded) && matches!(step, Step::Serve { .. });
+            if skips && let Some(payment) = self.inner.payment(id).await? {
+                return Ok(payment);
+            }
+            self.inner.advance(id, step, at).await
+        })
     }
 
     fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
@@ -314,6 +334,9 @@ impl Facilitator for Sender {
         request: &'a FacilitatorRequest,
         transaction: &'a str,
     ) -> BoxFuture<'a, Finality> {
-        self.inner.confirm(request, transaction)
+        match self.bug {
+            Some(Bug::SettledIsFinal) => Box::pin(ready(Finality::Final)),
+            _ => self.inner.confirm(request, transaction),
+        }
     }
 }

@@ -89,7 +89,8 @@ impl Gate {
         if self.bug == Some(Bug::CopyRunsAgain) && matches!(reply, Reply::Replay { .. }) {
             let policy = self.offers[request.route].policy();
             let gate = self.process.to_string();
-            let (status, body) = self.shop.run(&gate, request.id, &request.path, policy);
+            self.shop.asked(&gate, request.id, policy);
+            let (status, body) = self.shop.run(&gate, request.id, &request.path);
             reply = Reply::Sold { status, body };
         }
         self.process.alive().await;
@@ -194,9 +195,10 @@ impl Gate {
                 let world = process.world().clone();
                 let gate = process.to_string();
                 let what = format!("serves {}", short(paid.id));
+                shop.asked(&gate, paid.id, policy);
                 let there = move || -> BoxFuture<'static, Option<(u16, String)>> {
                     let (shop, gate, path) = (Arc::clone(&shop), gate.clone(), path.clone());
-                    Box::pin(async move { Some(shop.run(&gate, paid.id, &path, policy)) })
+                    Box::pin(async move { Some(shop.run(&gate, paid.id, &path)) })
                 };
                 match timeout(SERVE_TIMEOUT, world.ask_once(&process, &what, there)).await {
                     Ok(Ok((status, body))) if status < 400 => Served::Well((status, body)),

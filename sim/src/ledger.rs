@@ -27,6 +27,8 @@ struct Rows {
     writes: u64,
     /// Every transaction that was ever recorded.
     sent: BTreeSet<Box<str>>,
+    /// How often a settlement was taken back.
+    reopened: u64,
 }
 
 #[derive(Debug)]
@@ -141,11 +143,13 @@ impl MemoryLedger {
             Step::Broadcast { transaction } => Some(transaction.clone()),
             _ => None,
         };
-        let change = match payment.apply(step, at)? {
+        let effect = payment.apply(step, at)?;
+        let change = match effect {
             Effect::Keep => Change::Keep(at),
             _ => Change::Step,
         };
         rows.put(id, payment.clone(), change)?;
+        rows.reopened += u64::from(effect == Effect::Unpost);
         rows.sent.extend(sent);
         Ok(payment)
     }
@@ -154,6 +158,12 @@ impl MemoryLedger {
     #[must_use]
     pub fn has_recorded(&self, transaction: &str) -> bool {
         lock(&self.0).sent.contains(transaction)
+    }
+
+    /// How often a settlement was taken back by the chain and reopened.
+    #[must_use]
+    pub fn reopened(&self) -> u64 {
+        lock(&self.0).reopened
     }
 
     /// Gives back whatever is open, against all rules. Only a planted bug does that.

@@ -1,20 +1,26 @@
 //! The node: the chain's answers to JSON-RPC, and the world's hand in them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes, U64, U256, address, keccak256};
-use alloy_sol_types::{SolCall as _, SolEvent as _, SolValue as _, sol};
+use alloy_sol_types::{SolCall as _, SolValue as _, sol};
 use faregate_types::Asset;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::chain::decode::{Reader, Token};
-use crate::chain::{Block, Call, Chain, Mined, Refused, Tx};
+use crate::chain::decode::{BATCH_SETTLER, Reader, Settler, Token};
+use crate::chain::{Block, Call, Chain, Refused, Tx};
 use crate::ledger::{MemoryLedger, head};
 use crate::payer::{PAYERS, payer_key};
+use crate::plan::Faults;
 use crate::world::{World, lock};
+
+mod logs;
+
+use logs::{events, fits};
 
 /// Where Multicall3 stands.
 const MULTICALL3: Address = address!("0xcA11bde05977b3631167028862bE2a173976CA11");
@@ -55,6 +61,8 @@ pub struct Node {
     senders: Vec<Address>,
     /// Where the sender records what it sends, if it does.
     books: Option<Arc<MemoryLedger>>,
+    /// Sender, nonce and call of what was recorded before it was sent.
+    recorded: Mutex<BTreeSet<(Address, u64, B256)>>,
     /// Money that payers have put aside.
     aside: Mutex<Vec<(Address, U256)>>,
 }
@@ -98,6 +106,7 @@ impl Node {
             asset,
             senders,
             books,
+            recorded: Mutex::default(),
             aside: Mutex::default(),
         })
     }
@@ -117,15 +126,15 @@ impl Node {
                 plan.block_ms
             };
             sleep(Duration::from_millis(pause)).await;
-            self.turn(plan.reorg_depth, plan.faults.vanish);
+            self.turn(plan.reorg_depth, &plan.faults);
         }
     }
 
-    fn turn(&self, depth_max: u64, vanish: u64) {
+    fn turn(&self, depth_max: u64, faults: &Faults) {
         let now = self.world.now().as_secs();
         let mut chain = self.chain();
         if !self.world.is_calm() {
-            for hash in chain.forget(&mut self.world.chance(), vanish) {
+            for hash in chain.forget(&mut self.world.chance(), faults.vanish) {
                 self.world
                     .note(format_args!("pool forgets {}", head(&hash.to_string())));
             }
@@ -136,7 +145,7 @@ impl Node {
         self.move_money(&mut chain);
         if depth_max > 0 && self.world.fault(|faults| faults.reorg) {
             let depth = self.world.chance().between(1, depth_max);
-            chain.reorganise(depth, now, &mut self.world.chance(), vanish);
+            chain.reorganise(depth, now, &mut self.world.chance(), faults.orphan);
             let block = chain.block(0);
             self.world.note(format_args!(
                 "chain reorganised by {depth}, now {}",
@@ -234,7 +243,7 @@ impl Node {
             "eth_chainId" => Ok(json!(U64::from(self.asset.id.chain().get()))),
             "eth_getCode" => {
                 let account: Address = parse(first)?;
-                let code = [self.asset.id.token(), MULTICALL3].contains(&account);
+                let code = [self.asset.id.token(), MULTICALL3, BATCH_SETTLER].contains(&account);
                 Ok(json!(if code { "0x01" } else { "0x" }))
             }
             "eth_getBalance" => Ok(json!(U256::from(10).pow(U256::from(20)))),
@@ -332,6 +341,11 @@ impl Node {
         to: Address,
         data: &[u8],
     ) -> Result<Bytes, RpcError> {
+        if to == BATCH_SETTLER {
+            let call = reader.call(to, data);
+            let moves = block.state.would_move(call.orders(), block.time);
+            return Ok(Settler::settleCall::abi_encode_returns(&moves).into());
+        }
         if to != reader.token() {
             return Ok(Bytes::new());
         }
@@ -350,12 +364,8 @@ impl Node {
                 .abi_encode()
         } else if let Ok(call) = Token::balanceOfCall::abi_decode(data) {
             block.state.balance(call.account).abi_encode()
-        } else if let Call::Transfer {
-            authorization,
-            signed,
-        } = reader.call(to, data)
-        {
-            match block.state.refuses(&authorization, signed, block.time) {
+        } else if let Call::Transfer(order) = reader.call(to, data) {
+            match block.state.refuses(&order, block.time) {
                 Some(reason) => return reverted(reason),
                 None => Vec::new(),
             }
@@ -365,23 +375,35 @@ impl Node {
         Ok(encoded.into())
     }
 
+    /// A sender hands a transaction to the network; whether it ever arrives is another question. It was recorded first, or
+    /// takes the place of one that was: the same call with the same nonce, of which one is mined at most, and whoever
+    /// recorded the first finds the payment by its authorization.
+    pub fn leaves(&self, raw: &Value) {
+        let tx = parse::<Bytes>(raw).ok();
+        let tx = tx.and_then(|raw| lock(&self.reader).transaction(&raw));
+        let (Some(books), Some(tx)) = (&self.books, tx) else {
+            return;
+        };
+        let hash = tx.hash.to_string();
+        let call = keccak256([tx.to.as_slice(), &tx.input].concat());
+        let key = (tx.from, tx.nonce.unwrap_or_default(), call);
+        let mut recorded = lock(&self.recorded);
+        if books.has_recorded(&hash) {
+            recorded.insert(key);
+        } else if !recorded.contains(&key) {
+            self.world.problem(format_args!(
+                "{} is sent before it is recorded",
+                head(&hash)
+            ));
+        }
+    }
+
     fn send(&self, raw: &Value) -> Result<Value, RpcError> {
         let raw: Bytes = parse(raw)?;
         let Some(tx) = lock(&self.reader).transaction(&raw) else {
             return refused("rlp: cannot decode");
         };
         let (hash, call) = (tx.hash, tx.call.clone());
-        let text = hash.to_string();
-        if self
-            .books
-            .as_ref()
-            .is_some_and(|books| !books.has_recorded(&text))
-        {
-            self.world.problem(format_args!(
-                "{} was sent before it was recorded",
-                head(&hash.to_string())
-            ));
-        }
         let mut chain = self.chain();
         match chain.submit(tx) {
             Ok(()) => {}
@@ -391,7 +413,10 @@ impl Node {
         }
         self.world
             .note(format_args!("pool has {}", head(&hash.to_string())));
-        if matches!(call, Call::Transfer { .. }) && self.world.fault(|faults| faults.front_run) {
+        if !call.orders().is_empty() && self.world.fault(|faults| faults.front_run) {
+            let orders = call.orders();
+            let at = self.world.chance().below(orders.len() as u64);
+            let order = orders[usize::try_from(at).unwrap_or_default()].clone();
             let stranger = Tx {
                 hash: keccak256([hash.as_slice(), b"stranger"].concat()),
                 from: STRANGER,
@@ -399,7 +424,7 @@ impl Node {
                 fee_max: u128::MAX,
                 to: self.asset.id.token(),
                 input: Bytes::new(),
-                call,
+                call: Call::Transfer(order),
             };
             self.world.note(format_args!(
                 "a stranger runs ahead of {}",
@@ -507,7 +532,7 @@ fn pick<'a>(chain: &'a Chain, tag: &Value, lag: u64) -> Result<&'a Block, RpcErr
     };
     match text.as_str() {
         None | Some("latest" | "pending") => Ok(newest),
-        Some("safe" | "finalized") => Ok(chain.block(lag + 8)),
+        Some("safe" | "finalized") => Ok(chain.block(lag + chain.finality)),
         Some("earliest") => chain
             .numbered(0)
             .ok_or(())
@@ -533,62 +558,4 @@ fn header(chain: &Chain, block: &Block) -> Value {
         "timestamp": U64::from(block.time), "baseFeePerGas": U64::from(BASE_FEE),
         "transactions": block.mined.iter().map(|mined| mined.tx.hash).collect::<Vec<_>>(),
     })
-}
-
-/// The events of a mined transaction, as JSON-RPC has them.
-fn events(asset: &Asset, block: &Block, mined: &Mined) -> Vec<Value> {
-    let Call::Transfer { authorization, .. } = &mined.tx.call else {
-        return Vec::new();
-    };
-    if !mined.ok {
-        return Vec::new();
-    }
-    let used = Token::AuthorizationUsed {
-        authorizer: authorization.from,
-        nonce: authorization.nonce,
-    };
-    let moved = Token::Transfer {
-        from: authorization.from,
-        to: authorization.to,
-        value: authorization.value,
-    };
-    let position = block
-        .mined
-        .iter()
-        .position(|other| other.tx.hash == mined.tx.hash)
-        .unwrap_or(0);
-    [used.encode_log_data(), moved.encode_log_data()]
-        .into_iter()
-        .enumerate()
-        .map(|(at, data)| {
-            json!({
-                "address": asset.id.token(), "topics": data.topics(), "data": data.data,
-                "transactionHash": mined.tx.hash, "transactionIndex": U64::from(position),
-                "blockNumber": U64::from(block.number), "blockHash": block.hash,
-                "logIndex": U64::from(position * 2 + at), "removed": false,
-            })
-        })
-        .collect()
-}
-
-/// Whether a log is one that a filter asks for.
-fn fits(filter: &Value, log: &Value) -> bool {
-    let same = |wanted: &Value, found: &Value| {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_ascii_lowercase();
-        text(wanted) == text(found)
-    };
-    let any = |wanted: &Value, found: &Value| match wanted {
-        Value::Null => true,
-        Value::Array(list) => list.iter().any(|wanted| same(wanted, found)),
-        wanted => same(wanted, found),
-    };
-    let topics = filter["topics"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    any(&filter["address"], &log["address"])
-        && topics
-            .iter()
-            .enumerate()
-            .all(|(at, wanted)| any(wanted, &log["topics"][at]))
 }

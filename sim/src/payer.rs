@@ -174,8 +174,8 @@ impl Market {
 
     /// Makes a payment at some moment of the storm and sends it until there is an answer or the storm is over.
     pub async fn buy(self: Arc<Self>, number: u64) -> Purchase {
-        let storm_ms = self.world.plan().storm_secs * 1_000;
-        let start = self.world.chance().below(storm_ms * 3 / 4);
+        let rush_ms = self.world.plan().rush_secs * 1_000;
+        let start = self.world.chance().below(rush_ms);
         sleep(Duration::from_millis(start)).await;
         let purchase = self.sign(number);
         loop {

@@ -31,6 +31,8 @@ pub struct Faults {
     pub service_error: u64,
     /// The chain is reorganised, per block.
     pub reorg: u64,
+    /// A reorganisation loses a transaction that was mined, instead of putting it back into the pool.
+    pub orphan: u64,
     /// Somebody else submits an authorization that was seen in the pool.
     pub front_run: u64,
     /// Somebody else uses the sender's account, per block.
@@ -63,6 +65,12 @@ pub struct Plan {
     pub receipt_secs: u64,
     /// The policy of each route.
     pub policies: Vec<SettlePolicy>,
+    /// How many payments of one payer may be served and not paid, on routes that settle in the background.
+    pub credit: u64,
+    /// Seconds that a payment waits for others to leave with; `None` when each leaves alone.
+    pub batch_secs: Option<u64>,
+    /// Seconds after which a transaction that is not mined is replaced by a dearer one.
+    pub bump_secs: u64,
     /// How many payments are made.
     pub purchases: u64,
     /// Seconds during which faults happen.
@@ -71,8 +79,13 @@ pub struct Plan {
     pub block_ms: u64,
     /// Blocks that must follow before a transaction counts.
     pub confirmations: u64,
-    /// Most blocks that a reorganisation takes back.
+    /// Most blocks that a reorganisation takes back. More than [`confirmations`](Self::confirmations) in some seeds: then it
+    /// also takes back what counted as settled.
     pub reorg_depth: u64,
+    /// Blocks that must follow before a settlement is final. Never fewer than a reorganisation takes back.
+    pub finality: u64,
+    /// Seconds within which all payments begin.
+    pub rush_secs: u64,
     /// How long a payment is good for, in seconds.
     pub validity_secs: u64,
 }
@@ -81,13 +94,11 @@ impl Plan {
     /// The plan of one seed. Some seeds have many faults of few kinds, some a few of all.
     #[must_use]
     pub fn draw(chance: &mut Chance) -> Self {
-        let faults = Faults::draw(chance);
-        let policy = |chance: &mut Chance| {
-            if chance.roll(500) {
-                SettlePolicy::Before
-            } else {
-                SettlePolicy::After
-            }
+        let mut faults = Faults::draw(chance);
+        let policy = |chance: &mut Chance| match chance.below(3) {
+            0 => SettlePolicy::Before,
+            1 => SettlePolicy::After,
+            _ => SettlePolicy::Background,
         };
         let policies = vec![policy(chance), policy(chance)];
         let confirmations = if chance.roll(500) {
@@ -95,6 +106,16 @@ impl Plan {
         } else {
             chance.between(1, 4)
         };
+        // With the slowest blocks this is shorter than the time that an expired authorization rests before it counts as
+        // failed.
+        let reorg_depth = if chance.roll(400) {
+            faults.reorg = chance.between(50, 250);
+            faults.orphan = chance.between(100, 600);
+            confirmations + chance.between(1, 6)
+        } else {
+            confirmations
+        };
+        let storm_secs = chance.between(60, 300);
         Self {
             backend: match chance.below(5) {
                 0 | 1 => Backend::Embedded,
@@ -104,11 +125,20 @@ impl Plan {
             signers: if chance.roll(700) { 1 } else { 2 },
             receipt_secs: chance.between(5, 60),
             policies,
+            credit: chance.between(1, 3),
+            batch_secs: chance.roll(500).then(|| chance.below(8)),
+            bump_secs: chance.between(5, 60),
             purchases: chance.between(3, 12),
-            storm_secs: chance.between(60, 300),
+            rush_secs: if chance.roll(400) {
+                chance.between(1, 20)
+            } else {
+                storm_secs * 3 / 4
+            },
+            storm_secs,
             block_ms: chance.between(500, 5_000),
             confirmations,
-            reorg_depth: confirmations,
+            reorg_depth,
+            finality: reorg_depth + chance.below(6),
             validity_secs: chance.between(60, 240),
             faults,
         }
@@ -138,6 +168,7 @@ impl Faults {
             vanish: some(100),
             service_error: some(200),
             reorg: some(200),
+            orphan: some(300),
             front_run: some(300),
             foreign_nonce: some(60),
             poor: some(100),

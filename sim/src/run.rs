@@ -116,7 +116,7 @@ impl Stage {
         let money = U256::from(PRICE) * U256::from(1_000);
         let rich = (0..u64::from(PAYERS)).map(|number| (payer_key(number).address(), money));
         let senders = vec![signer(1).address()];
-        let chain = Chain::new(rich.collect::<BTreeMap<_, _>>());
+        let chain = Chain::new(rich.collect::<BTreeMap<_, _>>(), world.plan().finality);
         let (gate_ledger, desk_ledger) = (Arc::<MemoryLedger>::default(), Arc::default());
         let books = match world.plan().backend {
             Backend::Embedded => Some(Arc::clone(&gate_ledger)),
@@ -142,8 +142,10 @@ impl Stage {
                     asset: asset.clone(),
                     payee: Payee::Evm(PAYEE),
                 };
+                let credit = U256::from(PRICE) * U256::from(world.plan().credit);
                 Offer::new(format!("route {number}"), resource, vec![ask], *policy, 60)
                     .expect("an offer")
+                    .with_exposure_max(Amount::new(credit, asset.id))
             });
         Self {
             offers: offers.collect(),

@@ -14,6 +14,7 @@ use futures_util::future::{BoxFuture, ready};
 use serde_json::Value;
 use tokio::time::sleep;
 
+use crate::chain::decode::BATCH_SETTLER;
 use crate::node::{Node, RpcError};
 use crate::process::Process;
 
@@ -30,6 +31,9 @@ impl Transport for Wire {
         method: &'static str,
         params: Value,
     ) -> BoxFuture<'_, Result<Value, TransportError>> {
+        if method == "eth_sendRawTransaction" {
+            self.node.leaves(&params[0]);
+        }
         let node = Arc::clone(&self.node);
         let there = move || -> BoxFuture<'static, Option<Result<Value, RpcError>>> {
             Box::pin(ready(Some(node.answer(method, &params))))
@@ -91,7 +95,13 @@ pub async fn start(
         let mut config = NetworkConfig::new(asset.id.chain(), url, vec![asset.clone()])
             .with_transport(Arc::new(wire));
         config.confirmations = world.plan().confirmations;
+        config.confirmations_final = world.plan().finality;
         config.receipt_wait = Duration::from_secs(world.plan().receipt_secs);
+        config.bump_after = Duration::from_secs(world.plan().bump_secs);
+        if let Some(wait) = world.plan().batch_secs {
+            config.batch_settler = Some(BATCH_SETTLER);
+            config.batch_wait = Duration::from_secs(wait);
+        }
         let time = world.clone();
         let mut builder = ExactFacilitator::builder()
             .network(config)

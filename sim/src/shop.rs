@@ -92,6 +92,8 @@ pub struct Followed {
     kept: Option<String>,
     /// The request that was sold for it, with the body.
     pub sold: BTreeMap<String, String>,
+    /// It was sold before its money moved.
+    pub lent: bool,
 }
 
 /// The service behind the gate, and its books.
@@ -129,6 +131,7 @@ impl Shop {
             running: None,
             kept: None,
             sold: BTreeMap::new(),
+            lent: false,
         };
         lock(&self.payments).insert(id, followed);
     }
@@ -157,19 +160,50 @@ impl Shop {
             .contains_key(&(followed.payer, followed.nonce))
     }
 
-    /// The service runs for a payment. Returns status and body.
-    pub fn run(
-        &self,
-        gate: &str,
-        id: PaymentId,
-        path: &str,
-        policy: SettlePolicy,
-    ) -> (u16, String) {
+    /// A gate sends a request to the service. What is wrong with that is wrong now: the request may arrive when the gate has
+    /// long broken down, and another life of it has served the payment.
+    pub fn asked(&self, gate: &str, id: PaymentId, policy: SettlePolicy) {
         let payment = self.ledger.get(id);
         let mut payments = lock(&self.payments);
         let Some(followed) = payments.get_mut(&id) else {
-            self.world
-                .problem(format_args!("the service ran for a payment nobody made"));
+            return self.world.problem(format_args!(
+                "the service is asked for a payment nobody made"
+            ));
+        };
+        let problem = |what: &str| self.world.problem(format_args!("{}: {what}", short(id)));
+        let credit = payment
+            .as_ref()
+            .is_some_and(|payment| payment.claim.exposure_max.is_some());
+        match payment.map(|payment| payment.state) {
+            None | Some(PaymentState::Released | PaymentState::Failed) => {
+                problem("the service is asked without a durable claim");
+            }
+            Some(PaymentState::Reserved | PaymentState::Broadcast | PaymentState::Settled) => {}
+        }
+        let first = match policy {
+            SettlePolicy::Before => true,
+            // Who has no credit pays first.
+            SettlePolicy::Background => !credit,
+            SettlePolicy::After => false,
+        };
+        if first && !self.ever_moved(followed) {
+            problem("served before the money moved");
+        }
+        if let Some(body) = &followed.kept {
+            problem(&format!(
+                "the service is asked again although {body:?} was kept"
+            ));
+        }
+        if followed.running.as_deref() == Some(gate) {
+            problem("the service is asked twice at the same time");
+        }
+        followed.running = Some(gate.to_owned());
+    }
+
+    /// The service runs for a payment. Returns status and body.
+    pub fn run(&self, gate: &str, id: PaymentId, path: &str) -> (u16, String) {
+        let mut payments = lock(&self.payments);
+        let Some(followed) = payments.get_mut(&id) else {
             return (500, String::new());
         };
         followed.runs += 1;
@@ -178,32 +212,6 @@ impl Shop {
             "{gate} service runs for {} {path}, run {run}",
             short(id)
         ));
-        match payment.map(|payment| payment.state) {
-            None | Some(PaymentState::Released | PaymentState::Failed) => {
-                self.world.problem(format_args!(
-                    "{}: the service ran without a durable claim",
-                    short(id)
-                ));
-            }
-            Some(PaymentState::Reserved | PaymentState::Broadcast | PaymentState::Settled) => {}
-        }
-        if policy == SettlePolicy::Before && !self.ever_moved(followed) {
-            self.world
-                .problem(format_args!("{}: served before the money moved", short(id)));
-        }
-        if let Some(body) = &followed.kept {
-            self.world.problem(format_args!(
-                "{}: the service ran again although {body:?} was kept",
-                short(id)
-            ));
-        }
-        if followed.running.as_deref() == Some(gate) {
-            self.world.problem(format_args!(
-                "{}: the service runs twice at the same time",
-                short(id)
-            ));
-        }
-        followed.running = Some(gate.to_owned());
         if self.world.fault(|faults| faults.service_error) {
             return (self.error(), String::new());
         }
@@ -242,12 +250,15 @@ impl Shop {
         let (Reply::Sold { body, .. } | Reply::Replay { body, .. }) = reply else {
             return;
         };
-        if !self.ever_moved(followed) {
+        let unpaid = !self.ever_moved(followed);
+        if unpaid && !self.is_owed(id, body) {
             self.world.problem(format_args!(
                 "{}: an answer left before the money moved",
                 short(id)
             ));
         }
+        followed.lent |= unpaid;
+        let payer = followed.payer;
         if let Some(kept) = &followed.kept
             && kept != body
         {
@@ -265,6 +276,35 @@ impl Shop {
                     followed.sold
                 ));
             }
+        }
+        if unpaid {
+            self.count_credit(payer, &payments);
+        }
+    }
+
+    /// True when the ledger says that this answer leaves, or left, before it is paid.
+    fn is_owed(&self, id: PaymentId, body: &str) -> bool {
+        self.ledger.get(id).is_some_and(|payment| {
+            let recorded = payment
+                .answer
+                .as_ref()
+                .and_then(|answer| answer.body.as_deref());
+            payment.is_exposed() && recorded == Some(body.as_bytes())
+        })
+    }
+
+    /// Nobody gets more on credit than the offers allow, whatever the ledger thinks. A payment whose money moved once was
+    /// paid, also when its block was taken back.
+    fn count_credit(&self, payer: Address, payments: &BTreeMap<PaymentId, Followed>) {
+        let out = payments
+            .values()
+            .filter(|other| other.payer == payer && other.lent && !self.ever_moved(other))
+            .count();
+        let most = self.world.plan().credit;
+        if u64::try_from(out).unwrap_or(u64::MAX) > most {
+            self.world.problem(format_args!(
+                "{out} payments of {payer} are served and not paid, where {most} may be"
+            ));
         }
     }
 }

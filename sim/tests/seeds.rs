@@ -26,6 +26,15 @@ fn no_seed_finds_anything_wrong() {
     // A world in which nothing happens would be quiet, too.
     assert!(sum.signed > 5 * SEEDS && sum.moved > 4 * SEEDS, "{sum:?}");
     assert!(sum.runs > sum.moved, "{sum:?}");
+    // Every charged payment was asked about again and answered, but for those that a facilitator forgot.
+    assert!(sum.answered + sum.stuck >= sum.moved, "{sum:?}");
+    assert!(20 * sum.stuck < sum.moved, "{sum:?}");
+    // Credit was given, and most of it was paid; chains took settlements back; payments left together.
+    assert!(sum.lent > SEEDS && 4 * sum.owed < sum.lent, "{sum:?}");
+    assert!(
+        20 * sum.reopened > SEEDS && sum.shared > SEEDS / 4,
+        "{sum:?}"
+    );
 }
 
 #[test]

@@ -4,13 +4,27 @@ use std::collections::BTreeMap;
 
 use alloy_consensus::{Transaction as _, TxEnvelope};
 use alloy_eips::eip2718::Decodable2718 as _;
-use alloy_primitives::{Address, B256, keccak256};
+use alloy_primitives::{Address, B256, address, keccak256};
 use alloy_sol_types::{SolCall as _, sol};
 use faregate_types::{Authorization, Signature65};
 
-use super::{Call, Tx};
+use super::{Call, Order, Tx};
+
+/// Where the contract stands that settles many payments in one transaction.
+pub const BATCH_SETTLER: Address = address!("0x00000000000000000000000000000000BA7C45E7");
 
 sol! {
+    /// That contract: `contracts/src/BatchSettler.sol`.
+    #[derive(Debug)]
+    interface Settler {
+        struct Item {
+            address token; address from; address to; uint256 value; uint256 validAfter; uint256 validBefore;
+            bytes32 nonce; bytes signature;
+        }
+        event ItemFailed(uint256 indexed index, address indexed from, bytes32 indexed nonce, bytes reason);
+        function settle(Item[] calldata items, uint256 gasPerItem) external returns (bool[] memory settled);
+    }
+
     /// The token, as far as it is modelled.
     #[derive(Debug)]
     interface Token {
@@ -70,6 +84,9 @@ impl Reader {
 
     /// What a call of a contract does.
     pub fn call(&mut self, to: Address, input: &[u8]) -> Call {
+        if to == BATCH_SETTLER {
+            return self.batch(input);
+        }
         let Ok(call) = Token::transferWithAuthorizationCall::abi_decode(input) else {
             return Call::Nothing;
         };
@@ -85,9 +102,33 @@ impl Reader {
             nonce: call.nonce,
         };
         let signature = [call.r.as_slice(), call.s.as_slice(), &[call.v]].concat();
+        Call::Transfer(self.order(authorization, &signature))
+    }
+
+    fn batch(&mut self, input: &[u8]) -> Call {
+        let Ok(call) = Settler::settleCall::abi_decode(input) else {
+            return Call::Nothing;
+        };
+        let orders = call.items.iter().map(|item| {
+            let authorization = Authorization {
+                from: item.from,
+                to: item.to,
+                value: item.value,
+                valid_after: item.validAfter,
+                valid_before: item.validBefore,
+                nonce: item.nonce,
+            };
+            let mut order = self.order(authorization, &item.signature);
+            order.signed &= item.token == self.token;
+            order
+        });
+        Call::Batch(orders.collect())
+    }
+
+    fn order(&mut self, authorization: Authorization, signature: &[u8]) -> Order {
         let digest = authorization.digest(self.separator);
-        let signed = self.signer(digest, &signature) == Some(call.from);
-        Call::Transfer {
+        let signed = self.signer(digest, signature) == Some(authorization.from);
+        Order {
             authorization,
             signed,
         }

@@ -3,7 +3,7 @@
 //! The token follows EIP-3009: an authorization is good once, within its window, while the payer has the money. What is
 //! not modelled: gas is free, and blocks have room for everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
@@ -33,16 +33,22 @@ pub struct Tx {
     pub call: Call,
 }
 
+/// A transfer by authorization.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The authorization.
+    pub authorization: Authorization,
+    /// Whether its signature is the payer's.
+    pub signed: bool,
+}
+
 /// What a transaction does.
 #[derive(Clone, Debug)]
 pub enum Call {
     /// Moves money by an authorization.
-    Transfer {
-        /// The authorization.
-        authorization: Authorization,
-        /// Whether its signature is the payer's.
-        signed: bool,
-    },
+    Transfer(Order),
+    /// Moves money by several, each for itself: one that fails does not stop the others.
+    Batch(Vec<Order>),
     /// Moves money of the sender.
     Spend {
         /// To whom.
@@ -54,6 +60,18 @@ pub enum Call {
     Nothing,
 }
 
+impl Call {
+    /// The transfers in it.
+    #[must_use]
+    pub fn orders(&self) -> &[Order] {
+        match self {
+            Self::Transfer(order) => std::slice::from_ref(order),
+            Self::Batch(orders) => orders,
+            Self::Spend { .. } | Self::Nothing => &[],
+        }
+    }
+}
+
 /// A mined transaction.
 #[derive(Clone, Debug)]
 pub struct Mined {
@@ -61,6 +79,8 @@ pub struct Mined {
     pub tx: Arc<Tx>,
     /// False when it was reverted.
     pub ok: bool,
+    /// Which of its transfers moved money.
+    pub moved: Vec<bool>,
 }
 
 /// A block.
@@ -109,12 +129,16 @@ pub struct Chain {
     blocks_made: u64,
     /// How often each authorization was ever mined with success, also in blocks that were taken back.
     pub ever_moved: BTreeMap<(Address, B256), u64>,
+    /// Transactions that ever moved the money of more than one payment.
+    pub shared: BTreeSet<B256>,
+    /// How many blocks must follow one before it can no longer be taken back.
+    pub finality: u64,
 }
 
 impl Chain {
-    /// A chain with one block and some money on it.
+    /// A chain with one block and some money on it, on which so many blocks make one final.
     #[must_use]
-    pub fn new(balances: BTreeMap<Address, U256>) -> Self {
+    pub fn new(balances: BTreeMap<Address, U256>, finality: u64) -> Self {
         let state = State {
             balances,
             ..State::default()
@@ -132,6 +156,8 @@ impl Chain {
             mined: BTreeMap::new(),
             blocks_made: 0,
             ever_moved: BTreeMap::new(),
+            shared: BTreeSet::new(),
+            finality,
         }
     }
 
@@ -250,13 +276,17 @@ impl Chain {
             });
             let Some(ready) = ready else { break };
             let tx = self.pool.remove(ready);
-            let ok = Arc::make_mut(&mut state).run(&tx, number, time);
-            if ok && let Call::Transfer { authorization, .. } = &tx.call {
-                let key = (authorization.from, authorization.nonce);
+            let (ok, moved) = Arc::make_mut(&mut state).run(&tx, number, time);
+            let orders = tx.call.orders().iter().zip(&moved);
+            for (order, _) in orders.filter(|(_, moved)| **moved) {
+                let key = (order.authorization.from, order.authorization.nonce);
                 *self.ever_moved.entry(key).or_default() += 1;
             }
+            if moved.iter().filter(|moved| **moved).count() > 1 {
+                self.shared.insert(tx.hash);
+            }
             self.mined.insert(tx.hash, number);
-            mined.push(Mined { tx, ok });
+            mined.push(Mined { tx, ok, moved });
         }
         // What can never be mined any more is thrown out.
         self.pool.retain(|tx| {
@@ -292,6 +322,7 @@ impl Chain {
         back.retain(|_| !chance.roll(vanish));
         back.extend(std::mem::take(&mut self.pool));
         let start = self.block(0).time;
+        let passed = now.saturating_sub(start);
         for step in 0..taken {
             // Some come now, some later, in another order.
             let (now_ready, later): (Vec<_>, Vec<_>) =
@@ -300,7 +331,8 @@ impl Chain {
             if chance.roll(500) {
                 self.pool.reverse();
             }
-            self.mine(start + step + 1);
+            // These blocks were made while the others were.
+            self.mine(start + passed * (step + 1) / (taken + 1));
             back = std::mem::take(&mut self.pool);
             back.extend(later);
         }
@@ -316,24 +348,19 @@ impl Chain {
 }
 
 impl State {
-    /// Runs a transaction; false when it was reverted.
-    fn run(&mut self, tx: &Tx, number: u64, time: u64) -> bool {
+    /// Runs a transaction; false when it was reverted. Then which of its transfers moved money.
+    fn run(&mut self, tx: &Tx, number: u64, time: u64) -> (bool, Vec<bool>) {
         if let Some(nonce) = tx.nonce {
             self.nonces.insert(tx.from, nonce + 1);
         }
-        match &tx.call {
-            Call::Transfer {
-                authorization,
-                signed,
-            } => {
-                if self.refuses(authorization, *signed, time).is_some() {
-                    return false;
-                }
-                self.move_money(authorization.from, authorization.to, authorization.value);
-                self.used
-                    .insert((authorization.from, authorization.nonce), (number, tx.hash));
-                true
-            }
+        let moved: Vec<bool> = tx
+            .call
+            .orders()
+            .iter()
+            .map(|order| self.transfer(order, (number, tx.hash), time))
+            .collect();
+        let ok = match &tx.call {
+            Call::Transfer(_) => moved == [true],
             Call::Spend { to, value } => {
                 let enough = self.balance(tx.from) >= *value;
                 if enough {
@@ -341,18 +368,35 @@ impl State {
                 }
                 enough
             }
-            Call::Nothing => true,
+            Call::Batch(_) | Call::Nothing => true,
+        };
+        (ok, moved)
+    }
+
+    /// Which transfers of a batch would move money, one after the other.
+    #[must_use]
+    pub fn would_move(&self, orders: &[Order], time: u64) -> Vec<bool> {
+        let mut after = self.clone();
+        let at = (0, B256::ZERO);
+        let mut moves = |order| after.transfer(order, at, time);
+        orders.iter().map(&mut moves).collect()
+    }
+
+    fn transfer(&mut self, order: &Order, at: (u64, B256), time: u64) -> bool {
+        if self.refuses(order, time).is_some() {
+            return false;
         }
+        let authorization = &order.authorization;
+        self.move_money(authorization.from, authorization.to, authorization.value);
+        let key = (authorization.from, authorization.nonce);
+        self.used.insert(key, at);
+        true
     }
 
     /// What the token says to an authorization; `None` when it would move the money.
     #[must_use]
-    pub fn refuses(
-        &self,
-        authorization: &Authorization,
-        signed: bool,
-        time: u64,
-    ) -> Option<&'static str> {
+    pub fn refuses(&self, order: &Order, time: u64) -> Option<&'static str> {
+        let (authorization, signed) = (&order.authorization, order.signed);
         let time = U256::from(time);
         if time <= authorization.valid_after {
             Some("FiatTokenV2: authorization is not yet valid")
