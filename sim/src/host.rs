@@ -13,10 +13,10 @@ use crate::process::Process;
 use crate::world::{World, lock};
 
 /// How often open payments are looked at, as the server does it.
-const SWEEP_EVERY: Duration = Duration::from_secs(30);
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// Payments that changed lately are left alone, in seconds.
-const SWEEP_AGE_SECS: u64 = 30;
+const SWEEP_AGE_SECS: u64 = 10;
 
 /// Most payments per sweep.
 const SWEEP_MAX: u32 = 50;
@@ -91,7 +91,7 @@ async fn mortal(process: Process) {
     }
 }
 
-/// Looks at open payments now and every 30 seconds, as the server does.
+/// Looks at open payments now and every 10 seconds, as the server does.
 pub async fn recover(process: Process, recovery: Recovery) {
     let world = process.world().clone();
     loop {

@@ -27,6 +27,10 @@ mod run;
 
 use run::{Begun, Run, bug};
 
+/// How often what was lent is settled at once when nothing could be sent: its credential may be too old when recovery comes
+/// to it.
+const LENT_TRIES: u32 = 3;
+
 /// Sells offers over every rail it was given, with one ledger behind all of them.
 #[derive(Clone)]
 pub struct Till {
@@ -354,7 +358,16 @@ impl Settling {
     pub async fn run(self) -> SettleOutcome {
         let (books, id) = (&self.till.books, self.presented.id);
         let settling = &self.presented.instrument;
-        let outcome = settling.settle(&books.trail(id)).await;
+        let mut outcome = settling.settle(&books.trail(id)).await;
+        // Elsewhere something may have been sent all the same, and then a refusal of the repetition proves nothing.
+        let rail = self.till.rail(self.presented.rail);
+        let repeats = rail.is_some_and(|rail| rail.uses_trail());
+        for _ in 1..LENT_TRIES {
+            if !repeats || !is_unsent(&outcome) {
+                break;
+            }
+            outcome = settling.settle(&books.trail(id)).await;
+        }
         books.record_or_log(id, &outcome).await;
         if let SettleOutcome::Failed(refusal) = &outcome {
             let code = refusal.code.as_str();
@@ -362,4 +375,9 @@ impl Settling {
         }
         outcome
     }
+}
+
+/// True when nothing is known to have been handed to the network.
+const fn is_unsent(outcome: &SettleOutcome) -> bool {
+    matches!(outcome, SettleOutcome::Unknown(unknown) if unknown.transaction.is_none())
 }

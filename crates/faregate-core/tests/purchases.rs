@@ -14,7 +14,7 @@ mod support;
 
 use std::sync::Arc;
 
-use faregate_core::port::{Away, SettleOutcome};
+use faregate_core::port::{Away, SettleOutcome, Unknown};
 use faregate_core::rail::VerifyError;
 use faregate_core::{Offer, Outcome, Served, SettlePolicy, Till};
 use faregate_ledger::{Answer, PaymentState};
@@ -152,6 +152,29 @@ async fn in_the_background_the_answer_is_recorded_then_leaves_then_is_paid() {
         answer("lent")
     );
     assert!(!world.effects().contains("serve"));
+}
+
+/// Its credential may be too old when recovery comes to it, so a lost question must not be the end of it.
+#[tokio::test]
+async fn what_was_lent_is_tried_again_at_once_when_nothing_could_be_sent() {
+    let nothing = || {
+        SettleOutcome::Unknown(Unknown {
+            code: Code::ChainUnavailable,
+            transaction: None,
+        })
+    };
+    for (lost, state) in [(2, PaymentState::Settled), (3, PaymentState::Broadcast)] {
+        let (world, offer) = (world(), lending(1));
+        let Outcome::Owed { owed, .. } = world.send(&offer, 1, "/a", None).await else {
+            panic!("not owed")
+        };
+        let settling = owed.serve(answer("lent")).await.unwrap();
+        let script = (0..lost).map(|_| nothing());
+        world.rail.settle.lock().unwrap().extend(script);
+        settling.run().await;
+        assert_eq!(world.state(1), Some(state), "{lost}");
+        assert!(world.rail.settle.lock().unwrap().is_empty());
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! unused at the newest block. It may be settled again then; should a node that lags have said so, the authorization
 //! itself keeps the payment from being paid twice.
 
-use alloy_primitives::{B256, U64};
+use alloy_primitives::B256;
 use faregate_core::port::Finality;
 use faregate_types::Code;
 use faregate_types::x402::exact::ExactPayment;
@@ -41,7 +41,7 @@ async fn look(
     if let Some(receipt) = network.rpc.receipt(hash).await?
         && moved(network, payment, &receipt).await?
     {
-        return depth(network, receipt.block_number).await;
+        return depth(network, &receipt).await;
     }
     match trace::look(network, payment, None).await? {
         // Somebody ran ahead, or it was replaced: settled all the same.
@@ -49,7 +49,7 @@ async fn look(
             // If the first one was ours, its nonce is free again, and whatever is sent after it would wait for ever.
             network.doubt();
             match network.rpc.receipt(other).await? {
-                Some(receipt) => depth(network, receipt.block_number).await,
+                Some(receipt) => depth(network, &receipt).await,
                 None => Ok(Finality::Unknown),
             }
         }
@@ -85,16 +85,27 @@ async fn moved(
     Ok(receipt::read(receipt, payment, sender) == Finding::Moved)
 }
 
-async fn depth(network: &Network, block: U64) -> Result<Finality, NodeError> {
-    let head = network.rpc.head().await?;
-    if is_deep(block, head, network.config.confirmations_final) {
-        return Ok(Finality::Final);
+/// Whether what a receipt says can still change. Also what was reverted may: taken back, it may be mined again after other
+/// transactions, and succeed.
+pub(crate) async fn depth(network: &Network, receipt: &Receipt) -> Result<Finality, NodeError> {
+    let (rpc, block) = (&network.rpc, receipt.block_number);
+    let mut deep = is_deep(block, rpc.head().await?, network.config.confirmations_final);
+    if !deep {
+        // Not every chain has the word, and without it the depth decides.
+        let finalized = rpc.finalized().await.ok().flatten();
+        deep = finalized.is_some_and(|finalized| finalized.number >= block);
     }
-    // Not every chain has the word, and without it the depth decides.
-    let finalized = network.rpc.finalized().await.ok().flatten();
-    Ok(match finalized {
-        Some(finalized) if finalized.number >= block => Finality::Final,
-        Some(_) | None => Finality::Waiting,
+    if !deep {
+        return Ok(Finality::Waiting);
+    }
+    // A reorganisation between the questions makes a block look deep that is not there any more.
+    let again = rpc.receipt(receipt.transaction_hash).await?;
+    let stays =
+        again.is_some_and(|again| again.block_number == block && again.status == receipt.status);
+    Ok(if stays {
+        Finality::Final
+    } else {
+        Finality::Waiting
     })
 }
 

@@ -260,11 +260,18 @@ impl Flight {
             return Ok(Look::Absent);
         };
         let depth = self.gear.confirmations;
-        if depth == 0 || is_deep(receipt.block_number, self.gear.rpc.head().await?, depth) {
-            Ok(Look::Deep(receipt))
-        } else {
-            Ok(Look::Shallow)
+        if depth == 0 {
+            return Ok(Look::Deep(receipt));
         }
+        if !is_deep(receipt.block_number, self.gear.rpc.head().await?, depth) {
+            return Ok(Look::Shallow);
+        }
+        // A reorganisation between the two questions makes a block look deep that is not there any more.
+        Ok(match self.gear.rpc.receipt(hash).await? {
+            Some(again) if again.block_number == receipt.block_number => Look::Deep(again),
+            Some(_) => Look::Shallow,
+            None => Look::Absent,
+        })
     }
 
     /// The same bytes, in case the network lost them: a node that has them says so.

@@ -2,7 +2,7 @@
 
 use alloy_primitives::B256;
 use faregate_core::crash::{self, Point};
-use faregate_core::port::{Away, SettleOutcome, Settlement, Trail, Unknown};
+use faregate_core::port::{Away, Finality, SettleOutcome, Settlement, Trail, Unknown};
 use faregate_types::x402::exact::ExactPayment;
 use faregate_types::{Code, Fingerprint, Refusal, Timestamp};
 use tokio::sync::mpsc;
@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::batch;
 use crate::diagnose::diagnose;
+use crate::finality;
 use crate::flight::{Ask, Departure, Landing, News, Track};
 use crate::job::{Job, NotSent, Work, with_margin};
 use crate::network::Network;
@@ -416,8 +417,18 @@ impl Settling<'_> {
             // Whatever this transaction is, it is not the one that was meant.
             Finding::Reverted | Finding::Absent => pending(),
         };
-        self.traced(Some(receipt.block_number.to()), Some(hash), unused)
-            .await
+        let since = Some(receipt.block_number.to());
+        match self.traced(since, Some(hash), unused).await {
+            // The authorization is still good, so the transaction must be one that nothing can bring back.
+            SettleOutcome::Failed(refusal) if is_undone(&refusal) => {
+                match finality::depth(self.network, receipt).await {
+                    Ok(Finality::Final) => SettleOutcome::Failed(refusal),
+                    Ok(Finality::Waiting | Finality::Gone | Finality::Unknown) => pending(),
+                    Err(error) => self.away(&error, Some(hash)),
+                }
+            }
+            outcome => outcome,
+        }
     }
 
     /// Asks the chain for the authorization; `unused` is the answer when it was not used and has not expired.
@@ -452,6 +463,14 @@ impl Settling<'_> {
     pub(crate) fn no(&self, code: Code) -> Refusal {
         Refusal::new(code).payer(self.payment.payer())
     }
+}
+
+/// Failures that were read from a transaction of ours and say nothing about the authorization.
+fn is_undone(refusal: &Refusal) -> bool {
+    matches!(
+        refusal.code,
+        Code::TransactionFailed | Code::InvalidExactEvmTransferEventMismatch
+    )
 }
 
 /// The end of a transaction; `None` when the one who watched it is gone, with the process.

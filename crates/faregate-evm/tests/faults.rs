@@ -27,6 +27,8 @@ async fn behind(world: &World, proxy: &Proxy, signer: &LocalSigner) -> ExactFaci
     let mut config = world.config_at(&proxy.url);
     config.rpc_timeout = Duration::from_millis(1500);
     config.receipt_wait = Duration::from_millis(1500);
+    // Nobody makes blocks here but the transactions, so what is reverted is believed at once.
+    config.confirmations_final = 0;
     world.connect(config, signer.clone()).await
 }
 
@@ -242,8 +244,16 @@ async fn a_reverted_transaction_is_resolved_from_the_books() {
     let (code, hash) = unknown(&settle(&facilitator, &payment).await);
     assert_eq!(code, Code::SettlementPending);
     proxy.calm();
-    // Another process, with another signer: what counts is that the transaction carried this payment.
-    let stranger = world.facilitator().await;
+    // Another process, with another signer: what counts is that the transaction carried this payment. Taken back by the chain
+    // it could be mined again and succeed, so it fails for good only when that cannot happen any more.
+    let mut config = world.config();
+    config.confirmations_final = 3;
+    let stranger = world.connect(config, world.gas_payer().await).await;
+    if world.is_own() {
+        let (code, still) = unknown(&stranger.resolve(&payment.v2(), hash.as_deref()).await);
+        assert_eq!((code, still), (Code::SettlementPending, hash.clone()));
+    }
+    world.mine(3).await;
     let outcome = stranger.resolve(&payment.v2(), hash.as_deref()).await;
     assert_eq!(failed(&outcome), Code::TransactionFailed);
 }

@@ -66,6 +66,7 @@ async fn a_settlement_that_was_reorganised_away_is_gone_and_is_settled_again() {
             return;
         }
         let mut config = world.batching_at(&world.url);
+        config.confirmations_final = 12;
         if !batched {
             config.batch_settler = None;
         }

@@ -293,6 +293,8 @@ impl World {
         let mut config = self.config_at(url);
         config.batch_settler = Some(BATCH_SETTLER);
         config.batch_wait = Duration::from_millis(300);
+        // Nobody makes blocks here but the transactions, so what is reverted is believed at once.
+        config.confirmations_final = 0;
         config
     }
 
