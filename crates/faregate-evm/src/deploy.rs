@@ -23,7 +23,7 @@ use crate::limits::DEPLOYMENT_TRIES;
 use crate::meter::DEPLOYMENTS;
 use crate::probe::probe;
 use crate::rpc::{CHAIN_AWAY, Called, Receipt, Simulation};
-use crate::settle::{Settling, landed, nothing_sent};
+use crate::settle::{Settling, nothing_sent};
 use crate::verify::{self, Means, Proof, Stop};
 use crate::wallet::Deployment;
 
@@ -204,10 +204,10 @@ async fn escort(chain: ChainId, mut hears: mpsc::Receiver<News>, end: watch::Sen
         match hears.recv().await {
             // Nothing of a payment is in it, so there is nothing to record.
             Some(News::Record(ask)) => drop(ask.recorded.send(())),
-            Some(News::Left(mut departure)) => {
+            Some(News::Left(departure)) => {
                 // Nobody has to be asked when it is replaced.
                 drop(hears);
-                let landing = landed(&mut departure.track).await;
+                let landing = departure.track.wait().await;
                 break Fate::Landed(landing.unwrap_or(Landing::Lost));
             }
             Some(News::NotSent(why)) => break Fate::NotSent(why),

@@ -13,7 +13,6 @@ use faregate_types::x402::exact::ExactPayment;
 use faregate_types::x402::{FacilitatorRequest, Kind, SupportedResponse, Version};
 use faregate_types::{ChainId, Code, Refusal, Timestamp};
 use futures_util::future::BoxFuture;
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::config::{ConnectError, NetworkConfig};
@@ -211,14 +210,14 @@ impl Inner {
                     lead.finish(&outcome);
                     return outcome;
                 }
-                Entry::Follow(result) => match timeout(patience, ended(result)).await {
+                Entry::Follow(result) => match timeout(patience, result.wait()).await {
                     Ok(Some(outcome)) => return outcome,
                     // The one who was on it gave up.
                     Ok(None) => {}
                     Err(_) => return self.undecided(&payment),
                 },
                 Entry::Wait(result) => {
-                    if timeout(patience, ended(result)).await.is_err() {
+                    if timeout(patience, result.wait()).await.is_err() {
                         return self.undecided(&payment);
                     }
                 }
@@ -298,15 +297,6 @@ fn longest(config: &NetworkConfig) -> Duration {
     ]
     .into_iter()
     .fold(Duration::ZERO, Duration::saturating_add)
-}
-
-/// The result of whoever is on the payment; `None` when they vanished without one.
-async fn ended(mut result: watch::Receiver<Option<SettleOutcome>>) -> Option<SettleOutcome> {
-    result
-        .wait_for(Option::is_some)
-        .await
-        .ok()
-        .and_then(|outcome| outcome.clone())
 }
 
 impl Facilitator for ExactFacilitator {

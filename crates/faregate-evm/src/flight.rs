@@ -13,7 +13,7 @@ use std::time::Duration;
 use alloy_primitives::{B256, Bytes};
 use faregate_types::{ChainId, PaymentId};
 use futures_util::future::join_all;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::answer::{Said, said};
@@ -27,6 +27,7 @@ use crate::node::NodeError;
 use crate::receipt::is_deep;
 use crate::rpc::{Receipt, Rpc};
 use crate::signer::Signer;
+use crate::told::{self, Teller, Told};
 use crate::transaction::{Draft, Signed};
 
 /// How a transaction ended.
@@ -39,7 +40,7 @@ pub(crate) enum Landing {
 }
 
 /// Where a transaction's end will be told.
-pub(crate) type Track = watch::Receiver<Option<Landing>>;
+pub(crate) type Track = Told<Landing>;
 
 /// What a settlement hears about its transaction.
 #[derive(Debug)]
@@ -160,7 +161,7 @@ pub(crate) struct Flight {
     /// All with this nonce, the newest last.
     hashes: Vec<B256>,
     raw: Bytes,
-    end: watch::Sender<Option<Landing>>,
+    end: Teller<Landing>,
     /// How often in a row the chain had gone past the nonce without a receipt.
     passed: u32,
 }
@@ -183,7 +184,7 @@ impl Flight {
         members: Vec<Member>,
     ) -> (Self, Track) {
         gear.air.take(draft.nonce, signed.hash, signed.raw.clone());
-        let (end, track) = watch::channel(None);
+        let (end, track) = told::channel();
         let flight = Self {
             gear,
             draft,
@@ -204,7 +205,7 @@ impl Flight {
             self.gear.meter.mined(receipt);
         }
         self.gear.air.release(self.draft.nonce, self.first);
-        self.end.send_replace(Some(landing));
+        self.end.tell(landing);
     }
 
     async fn land(&mut self) -> Landing {

@@ -10,12 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use alloy_primitives::{B256, U256};
 use faregate_core::port::SettleOutcome;
 use faregate_types::{Fingerprint, PaymentId, Timestamp};
-use tokio::sync::watch;
 
 use crate::flight::{Landing, Track};
 use crate::limits::UNDECIDED_MAX;
-
-type Result_ = Option<SettleOutcome>;
+use crate::told::{self, Teller, Told};
 
 /// The list, shared by the facilitator and its lanes.
 #[derive(Clone, Default)]
@@ -29,7 +27,7 @@ struct State {
 
 struct Live {
     request: Fingerprint,
-    result: watch::Receiver<Result_>,
+    result: Told<SettleOutcome>,
 }
 
 struct Sent {
@@ -51,9 +49,9 @@ pub(crate) enum Entry {
     /// Nobody is on this payment. The result goes to [`Lead::finish`].
     Lead(Lead),
     /// The same request is being settled: its result is ours.
-    Follow(watch::Receiver<Result_>),
+    Follow(Told<SettleOutcome>),
     /// Another request claims the same payment: wait, then look again.
-    Wait(watch::Receiver<Result_>),
+    Wait(Told<SettleOutcome>),
     /// Too many payments are undecided.
     Full,
 }
@@ -62,7 +60,7 @@ pub(crate) enum Entry {
 pub(crate) struct Lead {
     pending: Pending,
     id: PaymentId,
-    result: watch::Sender<Result_>,
+    result: Teller<SettleOutcome>,
 }
 
 impl Pending {
@@ -84,7 +82,7 @@ impl Pending {
         if !state.has_room(now) && !state.sent.contains_key(&id) {
             return Entry::Full;
         }
-        let (sender, result) = watch::channel(None);
+        let (sender, result) = told::channel();
         state.live.insert(id, Live { request, result });
         Entry::Lead(Lead {
             pending: self.clone(),
@@ -119,7 +117,7 @@ impl Pending {
         let lost = sent
             .track
             .as_ref()
-            .is_some_and(|track| matches!(*track.borrow(), Some(Landing::Lost)));
+            .is_some_and(|track| matches!(track.now(), Some(Landing::Lost)));
         if lost {
             state.sent.remove(&id);
             return None;
@@ -168,7 +166,7 @@ impl Lead {
             SettleOutcome::Settled(_) | SettleOutcome::Failed(_) => self.pending.decided(self.id),
             SettleOutcome::Unknown(_) => {}
         }
-        self.result.send_replace(Some(outcome.clone()));
+        self.result.tell(outcome.clone());
     }
 }
 
@@ -192,6 +190,7 @@ impl fmt::Debug for Pending {
 mod tests {
     use faregate_core::port::Unknown;
     use faregate_types::{Code, Refusal};
+    use futures_util::FutureExt as _;
 
     use super::*;
 
@@ -223,7 +222,7 @@ mod tests {
         drop(lead(&pending, id(2), a));
         let outcome = SettleOutcome::Failed(Refusal::new(Code::TransactionFailed));
         leader.finish(&outcome);
-        assert_eq!(*result.borrow(), Some(outcome));
+        assert_eq!(result.now(), Some(outcome));
         drop(lead(&pending, id(1), b));
     }
 
@@ -235,8 +234,7 @@ mod tests {
             panic!("expected to follow")
         };
         drop(leader);
-        assert!(result.borrow().is_none());
-        assert!(result.has_changed().is_err(), "closed");
+        assert_eq!(result.wait().now_or_never(), Some(None), "closed");
         drop(lead(&pending, id(1), a));
     }
 
@@ -267,14 +265,14 @@ mod tests {
         pending.unsent(id(1), a);
         assert!(pending.sent(id(1)).is_none());
 
-        let (end, track) = watch::channel(None);
+        let (end, track) = told::channel();
         pending.sending(id(1), a, valid_before);
         pending.left(id(1), &track);
         pending.unsent(id(1), a);
         pending.sending(id(1), b, valid_before);
         let outside = pending.sent(id(1)).unwrap();
         assert!(outside.hash == b && outside.track.is_some(), "replaced");
-        end.send_replace(Some(Landing::Lost));
+        end.tell(Landing::Lost);
         assert!(pending.sent(id(1)).is_none());
     }
 

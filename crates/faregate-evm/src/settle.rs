@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::batch;
 use crate::diagnose::diagnose;
 use crate::finality;
-use crate::flight::{Ask, Departure, Landing, News, Track};
+use crate::flight::{Ask, Departure, Landing, News};
 use crate::job::{Job, NotSent, Work, with_margin};
 use crate::network::Network;
 use crate::node::NodeError;
@@ -189,7 +189,7 @@ impl Settling<'_> {
         mut hash: Option<B256>,
         mut trail: Option<(mpsc::Receiver<News>, &dyn Trail)>,
     ) -> SettleOutcome {
-        let Departure { mut track, shared } = departure;
+        let Departure { track, shared } = departure;
         let patience = sleep(self.network.config.receipt_wait);
         tokio::pin!(patience);
         loop {
@@ -201,7 +201,7 @@ impl Settling<'_> {
             };
             let news = tokio::select! {
                 biased;
-                landing = landed(&mut track) => return self.landed(landing, hash, shared).await,
+                landing = track.wait() => return self.landed(landing, hash, shared).await,
                 (Some(News::Record(ask)), Some(trail)) = replaced => (ask, trail),
                 () = &mut patience => return unknown(Code::SettlementPending, hash),
             };
@@ -358,8 +358,8 @@ impl Settling<'_> {
     async fn outcome(&self, outside: Outside) -> SettleOutcome {
         let Outside { hash, track } = outside;
         let config = &self.network.config;
-        if let Some(mut track) = track {
-            return match timeout(config.receipt_wait, landed(&mut track)).await {
+        if let Some(track) = track {
+            return match timeout(config.receipt_wait, track.wait()).await {
                 Ok(Some(Landing::Mined(receipt))) => self.judged(&receipt).await,
                 Ok(Some(Landing::Lost) | None) => self.landed(None, Some(hash), false).await,
                 Err(_) => unknown(Code::SettlementPending, Some(hash)),
@@ -471,12 +471,6 @@ fn is_undone(refusal: &Refusal) -> bool {
         refusal.code,
         Code::TransactionFailed | Code::InvalidExactEvmTransferEventMismatch
     )
-}
-
-/// The end of a transaction; `None` when the one who watched it is gone, with the process.
-pub(crate) async fn landed(track: &mut Track) -> Option<Landing> {
-    let landing = track.wait_for(Option::is_some).await.ok()?;
-    landing.clone()
 }
 
 /// Nothing of this payment was handed to the network by this call, and the same credential may be settled again.
