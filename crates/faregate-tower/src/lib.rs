@@ -43,6 +43,7 @@
 
 mod cors;
 mod extract;
+mod finish;
 mod keep;
 mod key;
 mod layer;

@@ -22,6 +22,7 @@ use tower::{BoxError, Service};
 use tracing::Instrument;
 
 use crate::extract::Paid;
+use crate::finish::Finish;
 use crate::keep;
 use crate::key;
 use crate::layer::Settings;
@@ -64,8 +65,7 @@ where
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
-    /// Reads the body, then claims, settles and serves in a task of its own: a payer who hangs up cannot stop between two
-    /// of these.
+    /// Reads the body, then claims, settles and serves to the end: a payer who hangs up cannot stop between two of these.
     pub(crate) async fn run(self, head: Parts, body: Body) -> Result<Response, S::Error> {
         let settings = Arc::clone(&self.settings);
         let meter = Arc::clone(&self.priced.meter);
@@ -108,12 +108,11 @@ where
             drop((purchase, in_progress));
             answer
         };
-        let task = tokio::spawn(task.in_current_span());
-        match task.await {
+        match Finish::new(task.in_current_span()).await {
             Ok(answer) => answer,
-            Err(error) => {
+            Err(_panic) => {
                 meter.ended(Ended::Panicked);
-                tracing::error!(%error, "a purchase ended in a panic; its credential can be sent again");
+                tracing::error!("a purchase ended in a panic; its credential can be sent again");
                 Ok(problem(&Problem::new(Code::Internal), &settings, &asked))
             }
         }
