@@ -90,6 +90,10 @@ pub fn normalise_path(raw: &str) -> Result<NormalisedPath<'_>, PathError> {
     if key.is_empty() {
         key.push('/');
     }
+    // Whatever reads the wire form reads it under the same limit, and it may be longer: `<` became `%3C`.
+    if wire.len() > PATH_BYTES_MAX {
+        return Err(PathError::TooLong);
+    }
     Ok(NormalisedPath {
         wire: Cow::Owned(wire),
         key: Cow::Owned(key),
@@ -293,7 +297,9 @@ mod tests {
     #[test]
     fn paths_with_two_readings_are_refused() {
         let long = format!("/{}", "a".repeat(PATH_BYTES_MAX));
+        let grows = format!("/{}", "<".repeat(PATH_BYTES_MAX / 3 + 1));
         for (raw, error) in [
+            (grows.as_str(), PathError::TooLong),
             ("", PathError::NotAbsolute),
             ("a", PathError::NotAbsolute),
             ("*", PathError::NotAbsolute),
