@@ -13,7 +13,7 @@ use faregate_benches::{Failed, drive, report, serve};
 
 /// Measures Faregate, and real peers beside it.
 #[derive(Debug, Parser)]
-#[command(after_help = "Groups: unpaid, paid, policies, verify, settle, client, claim")]
+#[command(after_help = "Groups: unpaid, paid, verify, settle, client, claim, policies, background")]
 struct Arguments {
     /// The groups to measure; all without any.
     groups: Vec<String>,

@@ -59,7 +59,6 @@ pub(super) async fn settle(world: &mut World) -> Result<Group, Failed> {
         let server = match name {
             _ if !world.wants(name) => None,
             SINGLE => Some(servers::facilitator(world, "single", "")?),
-            BATCHED if batching.is_empty() => None,
             BATCHED => Some(servers::facilitator(world, "batched", &batching)?),
             _ => x402_rs(world)?,
         };

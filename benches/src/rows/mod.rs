@@ -22,8 +22,15 @@ use crate::process::Process;
 use crate::report::{Goal, GroupReport, Line};
 
 /// Every group, in the order they are measured.
-pub const GROUPS: [&str; 7] = [
-    "unpaid", "paid", "policies", "verify", "settle", "client", "claim",
+pub const GROUPS: [&str; 8] = [
+    "unpaid",
+    "paid",
+    "verify",
+    "settle",
+    "client",
+    "claim",
+    "policies",
+    "background",
 ];
 
 /// What to measure, and how long.
@@ -126,6 +133,7 @@ async fn start(name: &str, world: &mut World) -> Result<Group, Failed> {
         "unpaid" => shops::unpaid(world).await,
         "paid" => shops::paid(world).await,
         "policies" => shops::policies(world).await,
+        "background" => shops::background(world).await,
         "verify" => facilitators::verify(world).await,
         "settle" => facilitators::settle(world).await,
         "client" => own::client(world),

@@ -3,8 +3,6 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use faregate_server::config::{Config, Env};
-
 use super::World;
 use crate::Failed;
 use crate::chain::{self, CHAIN};
@@ -100,32 +98,18 @@ max_timeout_secs = 300
 
 /// A route that sells the joke.
 pub(super) fn joke(settle: &str) -> String {
+    let credit = match settle {
+        "background" => "exposure_max = \"$100\"\n",
+        _ => "",
+    };
     format!(
-        "[[route]]\nmatch = \"GET /joke\"\nprice = \"$0.001\"\ndescription = \"one joke\"\nmime_type = \"text/plain\"\nsettle = \"{settle}\"\n"
+        "[[route]]\nmatch = \"GET /joke\"\nprice = \"$0.001\"\ndescription = \"one joke\"\nmime_type = \"text/plain\"\nsettle = \"{settle}\"\n{credit}"
     )
 }
 
-/// The line of a network's configuration that settles many payments in one transaction; empty when this build does not
-/// know it.
+/// The line of a network's configuration that settles many payments in one transaction.
 pub(super) fn batching(world: &World) -> String {
-    let line = format!("batch_settler = \"{}\"", world.batch_settler);
-    let text = format!(
-        "[facilitator]\nsigner_key = \"env:KEY\"\n[[facilitator.network]]\nnetwork = \"{CHAIN}\"\nrpc_url = \"http://127.0.0.1:1\"\n{line}\n"
-    );
-    match Config::parse(&text, &Env::new()) {
-        Ok(_) => line,
-        Err(_) => String::new(),
-    }
-}
-
-/// Whether a route of this build may settle so.
-pub(super) fn knows_policy(settle: &str) -> Result<bool, Failed> {
-    let text = format!(
-        "[gate]\npublic_url = \"http://127.0.0.1\"\nupstream = \"http://127.0.0.1:1\"\nnetwork = \"{CHAIN}\"\npay_to = \"{}\"\n[gate.facilitator]\nurl = \"http://127.0.0.1:1\"\n{}",
-        chain::account(9)?.address,
-        joke(settle)
-    );
-    Ok(Config::parse(&text, &Env::new()).is_ok())
+    format!("batch_settler = \"{}\"", world.batch_settler)
 }
 
 /// `faregate facilitator` on the chain. `more` goes into its network.
@@ -148,6 +132,19 @@ rpc_url = "{}"
     configured(world, name, "facilitator", addr, &text)
 }
 
+/// Which of the chain's accounts pays the gas of a server. The first is the chain's own, the third x402-rs's, the tenth the
+/// payee.
+fn signer(name: &str) -> usize {
+    match name {
+        "gate-before" => 3,
+        "gate-after" => 4,
+        "gate-background" => 5,
+        "single" => 6,
+        "batched" => 7,
+        _ => 1,
+    }
+}
+
 fn configured(
     world: &World,
     name: &str,
@@ -158,7 +155,8 @@ fn configured(
     let file = PathBuf::from(world.file(&format!("{name}.toml")));
     std::fs::write(&file, text)?;
     let path = file.display().to_string();
-    let key = chain::account(0)?.private_key;
+    // Two processes with one key would take each other's nonces.
+    let key = chain::account(signer(name))?.private_key;
     let program = std::env::current_exe()?;
     let mut process = Process::start(&program, &[command, "-c", &path], &[(GAS_KEY, key)])?;
     process.listening(addr)?;

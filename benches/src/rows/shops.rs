@@ -156,35 +156,40 @@ const BEFORE: &str = "faregate gate, settle = \"before\"";
 const AFTER: &str = "faregate gate, settle = \"after\"";
 const BACKGROUND: &str = "faregate gate, settle = \"background\"";
 
-/// Paid requests through the whole gate, settled on the chain.
+/// Paid requests through the whole gate, settled on the chain before the answer leaves.
 pub(super) async fn policies(world: &mut World) -> Result<Group, Failed> {
     let mut group =
         Group::new("Paid through the gate, settled on chain (embedded facilitator, one signer)");
-    let policies = [
-        (BEFORE, "before"),
-        (AFTER, "after"),
-        (BACKGROUND, "background"),
-    ];
-    for (name, settle) in policies {
-        if !world.wants(name) || !servers::knows_policy(settle)? {
-            continue;
+    for (name, settle) in [(BEFORE, "before"), (AFTER, "after")] {
+        if world.wants(name) {
+            group.contestants.push(settling(world, name, settle).await?);
         }
-        let facilitator = format!(
-            "rpc_url = \"{}\"\nsigner_key = \"env:{}\"\n{}",
-            world.chain.url(),
-            servers::GAS_KEY,
-            servers::batching(world)
-        );
-        let server = servers::gate(
-            world,
-            &format!("gate-{settle}"),
-            &facilitator,
-            &joke(settle),
-        )?;
-        let row = paying(world, name, server, world.payments().div_ceil(4)).await?;
-        group.contestants.push(row.connections(PAYING));
     }
     Ok(group)
+}
+
+/// The same, settled after the answer left. The last of all groups: the chain works on what it left for longer than it is
+/// measured.
+pub(super) async fn background(world: &mut World) -> Result<Group, Failed> {
+    let mut group = Group::new("Paid through the gate, settled after the answer left");
+    if world.wants(BACKGROUND) {
+        let row = settling(world, BACKGROUND, "background").await?;
+        group.contestants.push(row);
+    }
+    Ok(group)
+}
+
+async fn settling(world: &mut World, name: &str, settle: &str) -> Result<Contestant, Failed> {
+    let facilitator = format!(
+        "rpc_url = \"{}\"\nsigner_key = \"env:{}\"\n{}",
+        world.chain.url(),
+        servers::GAS_KEY,
+        servers::batching(world)
+    );
+    let file = format!("gate-{settle}");
+    let server = servers::gate(world, &file, &facilitator, &joke(settle))?;
+    let row = paying(world, name, server, world.payments().div_ceil(4)).await?;
+    Ok(row.connections(PAYING))
 }
 
 /// A row that pays its server each time.
