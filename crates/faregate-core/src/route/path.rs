@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn paths_with_two_readings_are_refused() {
         let long = format!("/{}", "a".repeat(PATH_BYTES_MAX));
-        let grows = format!("/{}", "<".repeat(PATH_BYTES_MAX / 3 + 1));
+        let grows = format!("/{}", "<".repeat(PATH_BYTES_MAX.div_ceil(3)));
         for (raw, error) in [
             (grows.as_str(), PathError::TooLong),
             ("", PathError::NotAbsolute),
