@@ -42,6 +42,21 @@ fn good_requests_of_both_versions_become_one_typed_payment() {
     assert_eq!(id(&request_v1()), id(&request_v2()));
 }
 
+/// What is kept and sent on is what was sent to us, also where it means nothing to us.
+#[test]
+fn long_numbers_of_others_survive() {
+    let digits = format!("1005{}00", "5".repeat(88));
+    let text = request_v2().to_string().replacen(
+        "\"signature\":",
+        &format!("\"alue\":{digits},\"signature\":"),
+        1,
+    );
+    assert!(text.contains(&digits));
+    let decoded = FacilitatorRequest::decode(text.as_bytes()).unwrap();
+    let again = FacilitatorRequest::decode(&decoded.encode()).unwrap();
+    assert_eq!(again, decoded);
+}
+
 #[test]
 fn the_requests_own_version_may_be_absent_but_not_another() {
     for message in [
