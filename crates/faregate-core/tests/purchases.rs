@@ -36,21 +36,11 @@ fn world() -> World {
 
 /// `elsewhere`: somebody else sends, and this ledger hears only how it ended.
 fn world_with(elsewhere: bool) -> World {
-    let log = Log::default();
-    let memory = Arc::new(Memory {
-        log: Arc::clone(&log),
-        ..Memory::default()
-    });
-    let rail = Arc::new(Scripted {
-        log: Arc::clone(&log),
+    let rail = Scripted {
         elsewhere,
         ..Scripted::default()
-    });
-    let till = Till::new(
-        Arc::clone(&memory) as Arc<dyn faregate_ledger::LedgerStore>,
-        Arc::new(|| Timestamp::from_secs(1_000)),
-        vec![Arc::clone(&rail) as Arc<dyn faregate_core::Rail>],
-    );
+    };
+    let (till, memory, rail, log) = support::till(rail, || Timestamp::from_secs(1_000));
     World {
         till,
         memory,

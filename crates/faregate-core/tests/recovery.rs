@@ -41,22 +41,14 @@ fn world() -> World {
 }
 
 fn world_with(hold: Option<Semaphore>) -> World {
-    let (log, clock) = (Log::default(), Arc::new(AtomicU64::new(NOW)));
-    let memory = Arc::new(Memory {
-        log: Arc::clone(&log),
-        ..Memory::default()
-    });
-    let rail = Arc::new(Scripted {
-        log: Arc::clone(&log),
+    let rail = Scripted {
         hold,
         ..Scripted::default()
-    });
+    };
+    let clock = Arc::new(AtomicU64::new(NOW));
     let time = Arc::clone(&clock);
-    let till = Till::new(
-        Arc::clone(&memory) as Arc<dyn faregate_ledger::LedgerStore>,
-        Arc::new(move || Timestamp::from_secs(time.load(Ordering::SeqCst))),
-        vec![Arc::clone(&rail) as Arc<dyn faregate_core::Rail>],
-    );
+    let now = move || Timestamp::from_secs(time.load(Ordering::SeqCst));
+    let (till, memory, rail, log) = support::till(rail, now);
     World {
         recovery: till.recovery(),
         till,

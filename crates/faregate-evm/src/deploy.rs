@@ -14,7 +14,7 @@ use alloy_primitives::Address;
 use faregate_core::port::SettleOutcome;
 use faregate_types::{ChainId, Code};
 use metrics::counter;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use crate::flight::{Landing, News};
@@ -24,6 +24,7 @@ use crate::meter::DEPLOYMENTS;
 use crate::probe::probe;
 use crate::rpc::{CHAIN_AWAY, Called, Receipt, Simulation};
 use crate::settle::{Settling, nothing_sent};
+use crate::told::{self, Teller, Told};
 use crate::verify::{self, Means, Proof, Stop};
 use crate::wallet::Deployment;
 
@@ -35,7 +36,7 @@ enum Fate {
 }
 
 /// Where it will be told. Closed without it: nothing was sent, because whoever wanted to went away.
-type Fated = watch::Receiver<Option<Fate>>;
+type Fated = Told<Fate>;
 
 /// The wallets that are being deployed.
 #[derive(Debug, Default)]
@@ -44,7 +45,7 @@ pub(crate) struct Deployments(Mutex<BTreeMap<Address, Fated>>);
 /// What somebody finds who needs a wallet.
 enum Entry {
     /// Nobody is deploying it. The fate goes into the first.
-    Lead(watch::Sender<Option<Fate>>, Fated),
+    Lead(Teller<Fate>, Fated),
     Follow(Fated),
 }
 
@@ -52,11 +53,11 @@ impl Deployments {
     fn enter(&self, wallet: Address) -> Entry {
         let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Bounded by the queues of the lanes and what they have in the air.
-        under_way.retain(|_, fated| fated.has_changed().is_ok() && fated.borrow().is_none());
+        under_way.retain(|_, fated| fated.is_open());
         if let Some(fated) = under_way.get(&wallet) {
             return Entry::Follow(fated.clone());
         }
-        let (end, fated) = watch::channel(None);
+        let (end, fated) = told::channel();
         under_way.insert(wallet, fated.clone());
         Entry::Lead(end, fated)
     }
@@ -92,7 +93,7 @@ impl Settling<'_> {
 
     async fn deployed(&self, deployment: &Deployment) -> Result<(), SettleOutcome> {
         for _ in 0..DEPLOYMENT_TRIES {
-            let mut fated = match self.network.deployments.enter(self.payment.payer()) {
+            let fated = match self.network.deployments.enter(self.payment.payer()) {
                 Entry::Lead(end, fated) => {
                     if !self.order(deployment, end).await? {
                         return Ok(());
@@ -101,8 +102,7 @@ impl Settling<'_> {
                 }
                 Entry::Follow(fated) => fated,
             };
-            let fate = fated.wait_for(Option::is_some).await;
-            if let Some(fate) = fate.ok().and_then(|fate| fate.clone()) {
+            if let Some(fate) = fated.wait().await {
                 return self.ended(fate).await;
             }
         }
@@ -113,7 +113,7 @@ impl Settling<'_> {
     async fn order(
         &self,
         deployment: &Deployment,
-        end: watch::Sender<Option<Fate>>,
+        end: Teller<Fate>,
     ) -> Result<bool, SettleOutcome> {
         let (network, wallet) = (self.network, self.payment.payer());
         let gas_max = network.config.gas_limit_max;
@@ -199,7 +199,7 @@ impl Settling<'_> {
 }
 
 /// Goes with a deployment to its end, whoever waits for that.
-async fn escort(chain: ChainId, mut hears: mpsc::Receiver<News>, end: watch::Sender<Option<Fate>>) {
+async fn escort(chain: ChainId, mut hears: mpsc::Receiver<News>, end: Teller<Fate>) {
     let fate = loop {
         match hears.recv().await {
             // Nothing of a payment is in it, so there is nothing to record.
@@ -216,7 +216,7 @@ async fn escort(chain: ChainId, mut hears: mpsc::Receiver<News>, end: watch::Sen
         }
     };
     counter!(DEPLOYMENTS, "network" => chain.to_string(), "outcome" => outcome(&fate)).increment(1);
-    end.send_replace(Some(fate));
+    end.tell(fate);
 }
 
 fn outcome(fate: &Fate) -> &'static str {
@@ -250,8 +250,8 @@ mod tests {
             panic!("expected to follow");
         };
         let (_other, _) = lead(b);
-        first.send_replace(Some(Fate::Landed(Landing::Lost)));
-        assert!(fated.borrow().is_some());
+        first.tell(Fate::Landed(Landing::Lost));
+        assert!(fated.now().is_some());
         let (second, _) = lead(a);
         assert!(matches!(deployments.enter(a), Entry::Follow(_)));
         drop(second);

@@ -19,12 +19,10 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::answer::{Said, said};
 use crate::fees::Fees;
 use crate::job::NotSent;
-use crate::limits::{
-    BUMPS_MAX, FLIGHT_MAX, REBROADCAST_EVERY, RECEIPT_POLL_FIRST, RECEIPT_POLL_MAX,
-};
+use crate::limits::{BUMPS_MAX, FLIGHT_MAX, REBROADCAST_EVERY, RECEIPT_POLL_FIRST};
 use crate::meter::Meter;
 use crate::node::NodeError;
-use crate::receipt::is_deep;
+use crate::receipt::{self, Look, longer};
 use crate::rpc::{Receipt, Rpc};
 use crate::signer::Signer;
 use crate::told::{self, Teller, Told};
@@ -166,15 +164,6 @@ pub(crate) struct Flight {
     passed: u32,
 }
 
-/// What a node knows of a transaction.
-enum Look {
-    Deep(Receipt),
-    Shallow,
-    Absent,
-    /// The node did not say.
-    Away,
-}
-
 impl Flight {
     /// Takes the nonce; [`run`](Self::run) does the rest.
     pub(crate) fn new(
@@ -214,8 +203,8 @@ impl Flight {
         let mut pause = RECEIPT_POLL_FIRST;
         loop {
             match self.look().await {
-                Look::Deep(receipt) => return Landing::Mined(Arc::new(receipt)),
-                Look::Absent => {
+                Ok(Look::Deep(receipt)) => return Landing::Mined(Arc::new(receipt)),
+                Ok(Look::Absent) => {
                     if sent_at.elapsed() >= REBROADCAST_EVERY {
                         sent_at = Instant::now();
                         if self.send_again().await == Still::Overtaken {
@@ -228,51 +217,29 @@ impl Flight {
                         self.bump().await;
                     }
                 }
-                Look::Shallow | Look::Away => {}
+                Ok(Look::Shallow) | Err(_) => {}
             }
             if start.elapsed() >= FLIGHT_MAX {
                 tracing::warn!(chain = %self.gear.chain, transaction = %self.first, "a transaction was not mined and is watched no longer");
                 return Landing::Lost;
             }
             sleep(pause).await;
-            pause = pause
-                .saturating_mul(3)
-                .checked_div(2)
-                .unwrap_or(RECEIPT_POLL_MAX)
-                .min(RECEIPT_POLL_MAX);
+            pause = longer(pause);
         }
     }
 
     /// Asks for each of the receipts, the newest transaction first.
-    async fn look(&self) -> Look {
-        let mut found = Look::Absent;
+    async fn look(&self) -> Result<Look, NodeError> {
+        let gear = &self.gear;
+        let mut found = Ok(Look::Absent);
         for hash in self.hashes.iter().rev() {
-            match self.receipt(*hash).await {
+            match receipt::look(&gear.rpc, *hash, gear.confirmations).await {
                 Ok(Look::Absent) => {}
-                Ok(seen) => return seen,
-                Err(_) => found = Look::Away,
+                Ok(seen) => return Ok(seen),
+                Err(error) => found = Err(error),
             }
         }
         found
-    }
-
-    async fn receipt(&self, hash: B256) -> Result<Look, NodeError> {
-        let Some(receipt) = self.gear.rpc.receipt(hash).await? else {
-            return Ok(Look::Absent);
-        };
-        let depth = self.gear.confirmations;
-        if depth == 0 {
-            return Ok(Look::Deep(receipt));
-        }
-        if !is_deep(receipt.block_number, self.gear.rpc.head().await?, depth) {
-            return Ok(Look::Shallow);
-        }
-        // A reorganisation between the two questions makes a block look deep that is not there any more.
-        Ok(match self.gear.rpc.receipt(hash).await? {
-            Some(again) if again.block_number == receipt.block_number => Look::Deep(again),
-            Some(_) => Look::Shallow,
-            None => Look::Absent,
-        })
     }
 
     /// The same bytes, in case the network lost them: a node that has them says so.
@@ -282,7 +249,7 @@ impl Flight {
             Ok(next) if next > nonce => {
                 // One node may know the nonce before another knows the receipt, so this has to be seen twice.
                 self.passed = self.passed.saturating_add(1);
-                if self.passed > 1 && matches!(self.look().await, Look::Absent) {
+                if self.passed > 1 && matches!(self.look().await, Ok(Look::Absent)) {
                     return Still::Overtaken;
                 }
             }

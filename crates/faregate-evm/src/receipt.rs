@@ -32,12 +32,17 @@ pub(crate) async fn wait_for(rpc: &Rpc, hash: B256, patience: Patience) -> Optio
         }
         let left = patience.wait.checked_sub(start.elapsed())?;
         sleep(pause.min(left)).await;
-        pause = pause
-            .saturating_mul(3)
-            .checked_div(2)
-            .unwrap_or(RECEIPT_POLL_MAX)
-            .min(RECEIPT_POLL_MAX);
+        pause = longer(pause);
     }
+}
+
+/// The pause before the next question for a receipt: half as long again, up to a limit.
+pub(crate) fn longer(pause: Duration) -> Duration {
+    pause
+        .saturating_mul(3)
+        .checked_div(2)
+        .unwrap_or(RECEIPT_POLL_MAX)
+        .min(RECEIPT_POLL_MAX)
 }
 
 /// The receipt, if there is one and its block is deep enough.
@@ -46,20 +51,39 @@ pub(crate) async fn confirmed(
     hash: B256,
     confirmations: u64,
 ) -> Result<Option<Receipt>, NodeError> {
-    let receipt = rpc.receipt(hash).await?;
-    if confirmations == 0 {
-        return Ok(receipt);
-    }
-    let Some(receipt) = receipt else {
-        return Ok(None);
+    Ok(match look(rpc, hash, confirmations).await? {
+        Look::Deep(receipt) => Some(receipt),
+        Look::Shallow | Look::Absent => None,
+    })
+}
+
+/// What a node knows of a transaction.
+pub(crate) enum Look {
+    /// Mined, and so many blocks follow that it counts.
+    Deep(Receipt),
+    /// Mined.
+    Shallow,
+    /// There is no receipt.
+    Absent,
+}
+
+/// Asks for the receipt of a transaction, and how deep its block is.
+pub(crate) async fn look(rpc: &Rpc, hash: B256, confirmations: u64) -> Result<Look, NodeError> {
+    let Some(receipt) = rpc.receipt(hash).await? else {
+        return Ok(Look::Absent);
     };
-    let head = rpc.head().await?;
-    if !is_deep(receipt.block_number, head, confirmations) {
-        return Ok(None);
+    if confirmations == 0 {
+        return Ok(Look::Deep(receipt));
+    }
+    if !is_deep(receipt.block_number, rpc.head().await?, confirmations) {
+        return Ok(Look::Shallow);
     }
     // A reorganisation between the two questions makes a block look deep that is not there any more.
-    let again = rpc.receipt(hash).await?;
-    Ok(again.filter(|again| again.block_number == receipt.block_number))
+    Ok(match rpc.receipt(hash).await? {
+        Some(again) if again.block_number == receipt.block_number => Look::Deep(again),
+        Some(_) => Look::Shallow,
+        None => Look::Absent,
+    })
 }
 
 /// True when at least so many blocks follow a block.

@@ -60,6 +60,13 @@ impl<T> Drop for Teller<T> {
     }
 }
 
+impl<T> Told<T> {
+    /// True while it may still be told.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(*self.0.lock(), State::Open)
+    }
+}
+
 impl<T: Clone> Told<T> {
     /// The value, if it was told.
     pub(crate) fn now(&self) -> Option<T> {
@@ -75,7 +82,7 @@ impl<T: Clone> Told<T> {
         tokio::pin!(bell);
         // Before looking, so that nothing is missed in between.
         bell.as_mut().enable();
-        if matches!(*self.0.lock(), State::Open) {
+        if self.is_open() {
             bell.await;
         }
         self.now()

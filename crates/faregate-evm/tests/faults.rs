@@ -32,12 +32,18 @@ async fn behind(world: &World, proxy: &Proxy, signer: &LocalSigner) -> ExactFaci
     world.connect(config, signer.clone()).await
 }
 
-#[tokio::test]
-async fn a_lost_answer_is_made_good_by_the_receipt() {
+/// A world, the way to its node, and one signer's facilitator on that way.
+async fn impatient() -> (World, Proxy, LocalSigner, ExactFacilitator) {
     let world = World::start().await;
     let proxy = Proxy::start(&world.url).await;
     let signer = world.gas_payer().await;
     let facilitator = behind(&world, &proxy, &signer).await;
+    (world, proxy, signer, facilitator)
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_made_good_by_the_receipt() {
+    let (world, proxy, _, facilitator) = impatient().await;
     let payer = world.payer().await;
     proxy.set("eth_sendRawTransaction", Mood::LoseAnswer);
     let outcome = settle(&facilitator, &world.payment(&payer)).await;
@@ -49,10 +55,7 @@ async fn a_lost_answer_is_made_good_by_the_receipt() {
 
 #[tokio::test]
 async fn a_lost_answer_and_no_receipt_is_unknown_and_resolved_later() {
-    let world = World::start().await;
-    let proxy = Proxy::start(&world.url).await;
-    let signer = world.gas_payer().await;
-    let facilitator = behind(&world, &proxy, &signer).await;
+    let (world, proxy, signer, facilitator) = impatient().await;
     let payment = world.payment(&world.payer().await);
     for method in ["eth_sendRawTransaction", "eth_getTransactionReceipt"] {
         proxy.set(method, Mood::LoseAnswer);
@@ -81,10 +84,7 @@ async fn a_lost_answer_and_no_receipt_is_unknown_and_resolved_later() {
 /// payments behind it.
 #[tokio::test]
 async fn a_lost_call_is_repeated_with_the_same_bytes() {
-    let world = World::start().await;
-    let proxy = Proxy::start(&world.url).await;
-    let signer = world.gas_payer().await;
-    let facilitator = behind(&world, &proxy, &signer).await;
+    let (world, proxy, signer, facilitator) = impatient().await;
     let payer = world.payer().await;
     let (lost, next) = (world.payment(&payer), world.payment(&payer));
     proxy.set("eth_sendRawTransaction", Mood::LoseCall);
@@ -107,10 +107,7 @@ async fn a_lost_call_is_repeated_with_the_same_bytes() {
 
 #[tokio::test]
 async fn a_chain_that_is_away_is_unknown_and_never_failed() {
-    let world = World::start().await;
-    let proxy = Proxy::start(&world.url).await;
-    let signer = world.gas_payer().await;
-    let facilitator = behind(&world, &proxy, &signer).await;
+    let (world, proxy, _, facilitator) = impatient().await;
     let payer = world.payer().await;
     let payment = world.payment(&payer);
     let questions = [
@@ -261,10 +258,7 @@ async fn a_reverted_transaction_is_resolved_from_the_books() {
 /// A caller who goes away while the transaction is being sent: the next one waits for it and signs nothing.
 #[tokio::test]
 async fn a_caller_who_goes_away_while_sending_is_not_paid_twice() {
-    let world = World::start().await;
-    let proxy = Proxy::start(&world.url).await;
-    let signer = world.gas_payer().await;
-    let facilitator = behind(&world, &proxy, &signer).await;
+    let (world, proxy, signer, facilitator) = impatient().await;
     let payment = world.payment(&world.payer().await);
     proxy.set("eth_sendRawTransaction", Mood::LoseAnswer);
     let (request, notes) = (payment.v2(), Notes::default());
@@ -310,10 +304,7 @@ async fn a_nonce_used_by_another_program_is_noticed() {
 /// A node that accepts a transaction and then loses it: it gets the same bytes again before anything else is signed.
 #[tokio::test]
 async fn a_dropped_transaction_blocks_nobody() {
-    let world = World::start().await;
-    let proxy = Proxy::start(&world.url).await;
-    let signer = world.gas_payer().await;
-    let facilitator = behind(&world, &proxy, &signer).await;
+    let (world, proxy, _, facilitator) = impatient().await;
     let payer = world.payer().await;
     let (lost, next) = (world.payment(&payer), world.payment(&payer));
     proxy.set("eth_sendRawTransaction", Mood::Pretend);
@@ -330,10 +321,7 @@ async fn a_dropped_transaction_blocks_nobody() {
 /// A node that lost a transaction and does not take it any more: the nonce goes to the next one.
 #[tokio::test]
 async fn a_transaction_that_is_not_taken_any_more_leaves_no_gap() {
-    let world = World::start().await;
-    let proxy = Proxy::start(&world.url).await;
-    let signer = world.gas_payer().await;
-    let facilitator = behind(&world, &proxy, &signer).await;
+    let (world, proxy, _, facilitator) = impatient().await;
     let payer = world.payer().await;
     let (lost, next) = (world.payment(&payer), world.payment(&payer));
     proxy.set("eth_sendRawTransaction", Mood::Pretend);

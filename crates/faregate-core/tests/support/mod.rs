@@ -8,7 +8,7 @@ use faregate_core::port::{Away, Finality, SettleOutcome, Settlement, Trail, Unkn
 use faregate_core::rail::{
     Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, VerifyError,
 };
-use faregate_core::{Ask, Offer, Payee, Resource, SettlePolicy};
+use faregate_core::{Ask, Clock, Offer, Payee, Resource, SettlePolicy, Till};
 use faregate_ledger::{
     AccountId, Balance, Claim, Claimed, LedgerStore, Payment, PaymentState, Step, StoreError,
     Totals, Transfer,
@@ -186,6 +186,25 @@ pub struct Scripted {
     pub elsewhere: bool,
     /// A resolution waits for a permit when there is one of these.
     pub hold: Option<Semaphore>,
+}
+
+/// A till over a ledger in memory and this rail, and the log that both write into.
+pub fn till(rail: Scripted, clock: impl Clock) -> (Till, Arc<Memory>, Arc<Scripted>, Log) {
+    let log = Log::default();
+    let memory = Arc::new(Memory {
+        log: Arc::clone(&log),
+        ..Memory::default()
+    });
+    let rail = Arc::new(Scripted {
+        log: Arc::clone(&log),
+        ..rail
+    });
+    let till = Till::new(
+        Arc::clone(&memory) as Arc<dyn LedgerStore>,
+        Arc::new(clock),
+        vec![Arc::clone(&rail) as Arc<dyn Rail>],
+    );
+    (till, memory, rail, log)
 }
 
 pub type Sent = (u8, &'static str);

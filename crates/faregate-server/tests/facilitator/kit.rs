@@ -42,7 +42,7 @@ pub(crate) struct Fake {
     /// A settlement waits for one permit.
     pub(crate) go: Semaphore,
     /// A settlement has begun.
-    pub(crate) begun: Semaphore,
+    begun: Semaphore,
 }
 
 impl Default for Fake {
@@ -67,6 +67,11 @@ impl Fake {
             go: Semaphore::new(0),
             ..Self::default()
         }
+    }
+
+    /// Until a settlement has begun.
+    pub(crate) async fn begins(&self) {
+        self.begun.acquire().await.unwrap().forget();
     }
 
     pub(crate) fn will(&self, settle: Settles) {

@@ -15,7 +15,7 @@ use faregate_server::config::Env;
 use faregate_store::sqlite::SqliteWallet;
 use faregate_types::{Asset, ChainId, Code, MoneyText, U256, network, to_decimal_text};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Request, Response, Url};
+use reqwest::{Method, Request, Response, StatusCode, Url};
 use serde_json::{Value, json};
 
 use crate::cli::{CurlArgs, WalletArgs};
@@ -264,17 +264,13 @@ async fn answer(
     args: &CurlArgs,
     printer: Printer,
 ) -> Result<(), Failed> {
-    let Paid {
-        answer, payment, ..
-    } = paid;
-    let (status, headers) = (answer.status(), answer.headers().clone());
-    if let Some(payment) = &payment {
-        printer.note(&spent(payment));
-    }
-    let body = read(answer).await?;
-    if printer.is_json() {
-        printer.data(&report(status.as_u16(), &headers, &body, payment.as_ref()));
-    } else {
+    let Received {
+        status,
+        headers,
+        body,
+        payment,
+    } = receive(paid, printer).await?;
+    if !printer.is_json() {
         let mut out = Vec::new();
         if args.include {
             out.extend_from_slice(format!("HTTP/1.1 {status}\r\n").as_bytes());
@@ -303,6 +299,35 @@ async fn answer(
         ));
     }
     Ok(())
+}
+
+/// An answer that was read whole.
+pub(crate) struct Received {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    pub(crate) payment: Option<Payment>,
+}
+
+/// Tells what was spent, reads the answer, and reports both when a program listens.
+pub(crate) async fn receive(paid: Paid<Response>, printer: Printer) -> Result<Received, Failed> {
+    let Paid {
+        answer, payment, ..
+    } = paid;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    if let Some(payment) = &payment {
+        printer.note(&spent(payment));
+    }
+    let body = read(answer).await?;
+    if printer.is_json() {
+        printer.data(&report(status.as_u16(), &headers, &body, payment.as_ref()));
+    }
+    Ok(Received {
+        status,
+        headers,
+        body,
+        payment,
+    })
 }
 
 pub(crate) async fn read(mut answer: Response) -> Result<Vec<u8>, Failed> {

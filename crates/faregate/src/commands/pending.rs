@@ -14,7 +14,7 @@ use reqwest::{Response, Url};
 use serde_json::{Value, json};
 
 use crate::cli::PendingArgs;
-use crate::commands::curl::{books, failed, money, read, report, spent};
+use crate::commands::curl::{Received, books, failed, money, read, receive};
 use crate::commands::wallet::data_folder;
 use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
@@ -160,17 +160,12 @@ async fn one(
     let id = PaymentId::from_bytes(id.0);
     let paid = client.resume(id).await.map_err(|error| failed(&error))?;
     let decided = is_decided(&paid);
-    let Paid {
-        answer, payment, ..
-    } = paid;
-    let (status, headers) = (answer.status(), answer.headers().clone());
-    if let Some(payment) = &payment {
-        printer.note(&spent(payment));
-    }
-    let body = read(answer).await?;
-    if printer.is_json() {
-        printer.data(&report(status.as_u16(), &headers, &body, payment.as_ref()));
-    }
+    let Received {
+        status,
+        body,
+        payment,
+        ..
+    } = receive(paid, printer).await?;
     match &args.output {
         Some(path) => std::fs::write(path, &body)?,
         None if !printer.is_json() => printer.bytes(&body),
