@@ -94,6 +94,28 @@ pub struct Balance {
     pub credits_posted: U256,
 }
 
+/// One of the two accounts of a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The account that gives.
+    Debit,
+    /// The account that receives.
+    Credit,
+}
+
+/// What happens to the money of a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Movement {
+    /// It is held.
+    Reserve,
+    /// What was held has moved.
+    Post,
+    /// What was held is free again.
+    Void,
+    /// What was posted is taken back.
+    Reverse,
+}
+
 /// The sums of an account left the range of 256 bits. Money of that size does not exist: the books are damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the sums of an account overflow")]
@@ -110,6 +132,32 @@ impl Balance {
             credits_pending: U256::ZERO,
             credits_posted: U256::ZERO,
         }
+    }
+
+    /// The sums after `movement` of `amount`, for the account on this `side` of the transfer. Each side has sums of its own,
+    /// so that one account may be on both.
+    ///
+    /// # Errors
+    /// [`BalanceError`] when a sum overflows, or less is there than is taken.
+    pub fn after(
+        mut self,
+        side: Side,
+        movement: Movement,
+        amount: U256,
+    ) -> Result<Self, BalanceError> {
+        let (pending, posted) = match side {
+            Side::Debit => (&mut self.debits_pending, &mut self.debits_posted),
+            Side::Credit => (&mut self.credits_pending, &mut self.credits_posted),
+        };
+        let plus = |sum: U256| sum.checked_add(amount).ok_or(BalanceError);
+        let minus = |sum: U256| sum.checked_sub(amount).ok_or(BalanceError);
+        match movement {
+            Movement::Reserve => *pending = plus(*pending)?,
+            Movement::Post => (*pending, *posted) = (minus(*pending)?, plus(*posted)?),
+            Movement::Void => *pending = minus(*pending)?,
+            Movement::Reverse => *posted = minus(*posted)?,
+        }
+        Ok(self)
     }
 
     /// Adds one side of another balance of the same asset, for trial balances.
@@ -137,6 +185,46 @@ impl Balance {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn money_moves_on_its_side_and_never_wraps() {
+        use Movement::{Post, Reserve, Reverse, Void};
+        let chain = faregate_types::ChainId::evm(1);
+        let zero = Balance::zero(AssetId::erc20(chain, Address::ZERO));
+        let max = U256::MAX;
+        // movements of the largest amount, pending and posted after them
+        let table = [
+            (&[Reserve][..], Some((max, U256::ZERO))),
+            (&[Reserve, Post], Some((U256::ZERO, max))),
+            (&[Reserve, Void], Some((U256::ZERO, U256::ZERO))),
+            (&[Reserve, Post, Reverse], Some((U256::ZERO, U256::ZERO))),
+            (&[Reserve, Reserve], None),
+            (&[Reserve, Post, Reserve, Post], None),
+            (&[Post], None),
+            (&[Void], None),
+            (&[Reverse], None),
+        ];
+        for (movements, expected) in table {
+            for side in [Side::Debit, Side::Credit] {
+                let sums = movements
+                    .iter()
+                    .try_fold(zero, |sums, movement| sums.after(side, *movement, max));
+                let expected = expected.map(|(pending, posted)| match side {
+                    Side::Debit => Balance {
+                        debits_pending: pending,
+                        debits_posted: posted,
+                        ..zero
+                    },
+                    Side::Credit => Balance {
+                        credits_pending: pending,
+                        credits_posted: posted,
+                        ..zero
+                    },
+                });
+                assert_eq!(sums.ok(), expected, "{movements:?} {side:?}");
+            }
+        }
+    }
 
     #[test]
     fn account_names_are_checked() {

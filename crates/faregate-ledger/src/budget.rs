@@ -256,6 +256,29 @@ impl SpendState {
     }
 }
 
+impl SpendState {
+    /// What `end` adds to a spend in this state, that has a reference already or not; `None` when it says nothing new. The
+    /// first reference stays.
+    #[must_use]
+    pub fn news(self, has_transaction: bool, end: &SpendEnd) -> Option<SpendNews<'_>> {
+        let state = self.after(end);
+        let transaction = match end {
+            SpendEnd::Paid { transaction } if !has_transaction => transaction.as_deref(),
+            SpendEnd::Paid { .. } | SpendEnd::Refused { .. } | SpendEnd::Unused => None,
+        };
+        (state != self || transaction.is_some()).then_some(SpendNews { state, transaction })
+    }
+}
+
+/// What is to be written when an end becomes known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpendNews<'a> {
+    /// Where the spend stands now.
+    pub state: SpendState,
+    /// The rail's reference, if there was none before.
+    pub transaction: Option<&'a str>,
+}
+
 /// A spend as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpendRecord {

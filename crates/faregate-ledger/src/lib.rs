@@ -10,6 +10,7 @@
 //! | what a store must promise | [`store`] |
 //! | caps of a payer | [`budget`] |
 //! | terms that may not change too far | [`terms`] |
+//! | sums over a rolling window | [`window`] |
 
 #![warn(
     clippy::arithmetic_side_effects,
@@ -25,10 +26,11 @@ pub mod store;
 #[cfg(feature = "suite")]
 pub mod suite;
 pub mod terms;
+pub mod window;
 
-pub use account::{AccountId, AccountIdError, Balance, BalanceError, Transfer};
+pub use account::{AccountId, AccountIdError, Balance, BalanceError, Movement, Side, Transfer};
 pub use budget::{
-    CapRefusal, Caps, Period, Spend, SpendEnd, SpendRecord, SpendState, Usage, Worth,
+    CapRefusal, Caps, Period, Spend, SpendEnd, SpendNews, SpendRecord, SpendState, Usage, Worth,
 };
 pub use payment::{
     Answer, Claim, Claimed, Effect, Idempotency, Payment, PaymentState, Step, StepError,

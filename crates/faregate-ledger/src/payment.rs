@@ -3,7 +3,7 @@
 use alloy_primitives::U256;
 use faregate_types::{Code, Fingerprint, IdempotencyKey, PaymentId, RailName, Timestamp};
 
-use crate::account::Transfer;
+use crate::account::{Movement, Transfer};
 
 /// Where the money of a payment stands.
 ///
@@ -245,6 +245,53 @@ pub enum Effect {
     Keep,
     /// The posting is to be reversed, and the same transfer to be reserved again.
     Unpost,
+}
+
+impl Effect {
+    /// What happens to the transfer, in this order.
+    #[must_use]
+    pub const fn movements(self) -> &'static [Movement] {
+        match self {
+            Self::Repeated | Self::Noted | Self::Keep => &[],
+            Self::Post => &[Movement::Post],
+            Self::Void => &[Movement::Void],
+            Self::Unpost => &[Movement::Reverse, Movement::Reserve],
+        }
+    }
+}
+
+impl Claim {
+    /// True when serving this first would leave more of the payer unpaid than it may, given what is `exposed` already.
+    #[must_use]
+    pub fn is_too_much(&self, exposed: U256) -> bool {
+        let sum = exposed.checked_add(self.transfer.amount.value());
+        self.exposure_max
+            .is_some_and(|max| sum.is_none_or(|sum| sum > max))
+    }
+}
+
+impl Answer {
+    /// What keeping it counts, in bytes: the body, and each header's name and value with four bytes for each length.
+    #[must_use]
+    pub fn kept_bytes(&self) -> u64 {
+        let headers = self
+            .headers
+            .iter()
+            .map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(8));
+        let body = self.body.as_ref().map_or(0, Vec::len);
+        let bytes = headers.fold(body, usize::saturating_add);
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+
+    /// What is left of it once headers and body are dropped, and what lists say of it.
+    #[must_use]
+    pub const fn dropped(&self) -> Self {
+        Self {
+            status: self.status,
+            headers: Vec::new(),
+            body: None,
+        }
+    }
 }
 
 impl Payment {

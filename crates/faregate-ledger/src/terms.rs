@@ -4,9 +4,12 @@
 //! what is known in between.
 
 use alloy_primitives::U256;
-use faregate_types::Amount;
+use faregate_types::{Amount, AssetId};
 
-use crate::budget::{CapRefusal, Spend, Worth};
+use crate::budget::{CapRefusal, Caps, Spend, Usage, Worth};
+
+/// Spends at one place that are looked through for the newest in an asset, so that what is known is found in bounded time.
+pub const PLACE_SPENDS_MAX: u16 = 64;
 
 /// What was signed at a place before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +62,56 @@ pub enum Reserved {
     Terms(TermsRefusal, KnownTerms),
     /// A cap would break. Nothing was recorded.
     Cap(CapRefusal, KnownTerms),
+}
+
+impl KnownTerms {
+    /// What follows from the spends at a place, `newest` first, of which [`PLACE_SPENDS_MAX`] count. The payee that
+    /// `origin` gives is asked for when none of them is in `asset`.
+    ///
+    /// # Errors
+    /// Those of the books.
+    pub fn of_place<E>(
+        newest: impl IntoIterator<Item = Result<Terms, E>>,
+        asset: AssetId,
+        origin: impl FnOnce() -> Result<Option<Box<str>>, E>,
+    ) -> Result<Self, E> {
+        let (mut last, mut payee) = (None, None);
+        for found in newest.into_iter().take(PLACE_SPENDS_MAX.into()) {
+            let found = found?;
+            if found.amount.asset() == asset {
+                payee = Some(found.payee.clone());
+            }
+            last = last.or(Some(found));
+            if payee.is_some() {
+                break;
+            }
+        }
+        let payee = match payee {
+            Some(payee) => Some(payee),
+            None => origin()?,
+        };
+        Ok(Self { last, payee })
+    }
+}
+
+impl Reserved {
+    /// The verdict on a spend that is not in the books yet, terms before caps: [`Recorded`](Self::Recorded) when it may be.
+    #[must_use]
+    pub fn judge(
+        spend: &Spend,
+        caps: &Caps,
+        rule: TermsRule,
+        known: KnownTerms,
+        before: &Usage,
+    ) -> Self {
+        if let Err(refusal) = rule.check_spend(spend, &known) {
+            return Self::Terms(refusal, known);
+        }
+        match caps.check(spend.worth, before) {
+            Ok(()) => Self::Recorded(known),
+            Err(refusal) => Self::Cap(refusal, known),
+        }
+    }
 }
 
 impl TermsRule {

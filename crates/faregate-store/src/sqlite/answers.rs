@@ -19,14 +19,15 @@ pub(super) fn keep(
         .ok_or(Fault::Damaged("headers above four gigabytes"))?;
     conn.prepare_cached(
         "INSERT INTO answer (payment, status, headers, body, kept_at, bytes) \
-         VALUES (?1, ?2, ?3, ?4, ?5, length(?3) + coalesce(length(?4), 0))",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
     .execute(params![
         id.as_bytes(),
         answer.status,
         headers,
         answer.body,
-        codec::secs(at)
+        codec::secs(at),
+        i64::try_from(answer.kept_bytes()).unwrap_or(i64::MAX),
     ])?;
     Ok(())
 }
@@ -46,7 +47,7 @@ pub(super) fn prune(
     let mut statement = conn.prepare_cached(
         "SELECT a.payment, a.bytes, a.kept_at FROM answer a JOIN payment p ON p.id = a.payment \
          WHERE a.kept_at IS NOT NULL AND p.state IN ('settled', 'failed') \
-         ORDER BY a.kept_at LIMIT ?1",
+         ORDER BY a.kept_at, a.bytes, a.rowid LIMIT ?1",
     )?;
     let mut rows = statement.query([limit.min(limits::PAGE_ROWS)])?;
     while let Some(row) = rows.next()? {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::U256;
-use faregate_ledger::{AccountId, Balance};
+use faregate_ledger::{AccountId, Balance, window};
 use faregate_types::{AssetId, PaymentId};
 use rusqlite::Connection;
 
@@ -11,7 +11,6 @@ use super::codec;
 use super::fault::Fault;
 use super::limits;
 use super::spends::plus;
-use super::window;
 
 /// What an audit found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::U256;
-use faregate_ledger::{AccountId, Balance, StoreError, Totals, Transfer};
+use faregate_ledger::{AccountId, Balance, Movement, Side, StoreError, Totals, Transfer};
 use faregate_types::{AssetId, PaymentId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -29,13 +29,6 @@ impl End {
     }
 }
 
-/// Which side of a transfer an account is on.
-#[derive(Clone, Copy)]
-enum Side {
-    Debit,
-    Credit,
-}
-
 /// Reserves a transfer; returns its number.
 pub(super) fn reserve(
     conn: &Connection,
@@ -43,7 +36,6 @@ pub(super) fn reserve(
     transfer: &Transfer,
     at: Timestamp,
 ) -> Result<i64, Fault> {
-    let amount = transfer.amount.value();
     conn.prepare_cached(
         "INSERT INTO transfer (payment, debit, credit, asset, amount, reserved_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
@@ -52,14 +44,11 @@ pub(super) fn reserve(
         transfer.debit.as_str(),
         transfer.credit.as_str(),
         transfer.amount.asset().to_string(),
-        amount.to_string(),
+        transfer.amount.value().to_string(),
         codec::secs(at),
     ])?;
     let seq = conn.last_insert_rowid();
-    change_both(conn, transfer, |sums| {
-        sums.pending = sums.pending.checked_add(amount)?;
-        Some(())
-    })?;
+    move_money(conn, transfer, Movement::Reserve)?;
     Ok(seq)
 }
 
@@ -71,18 +60,15 @@ pub(super) fn finish(
     end: End,
     at: Timestamp,
 ) -> Result<(), Fault> {
-    let amount = transfer.amount.value();
     conn.prepare_cached(
         "INSERT INTO transfer_end (transfer, phase, ended_at) VALUES (?1, ?2, ?3)",
     )?
     .execute(params![seq, end.as_str(), codec::secs(at)])?;
-    change_both(conn, transfer, |sums| {
-        sums.pending = sums.pending.checked_sub(amount)?;
-        if end == End::Posted {
-            sums.posted = sums.posted.checked_add(amount)?;
-        }
-        Some(())
-    })
+    let movement = match end {
+        End::Posted => Movement::Post,
+        End::Voided => Movement::Void,
+    };
+    move_money(conn, transfer, movement)
 }
 
 /// Takes a posting back; the transfer itself and its end stay as they are.
@@ -93,15 +79,11 @@ pub(super) fn reverse(
     transaction: Option<&str>,
     at: Timestamp,
 ) -> Result<(), Fault> {
-    let amount = transfer.amount.value();
     conn.prepare_cached(
         "INSERT INTO transfer_reversal (transfer, transaction_ref, reversed_at) VALUES (?1, ?2, ?3)",
     )?
     .execute(params![seq, transaction, codec::secs(at)])?;
-    change_both(conn, transfer, |sums| {
-        sums.posted = sums.posted.checked_sub(amount)?;
-        Some(())
-    })
+    move_money(conn, transfer, Movement::Reverse)
 }
 
 /// What a payer owes or may come to owe in one asset; zero when nothing.
@@ -138,37 +120,17 @@ pub(super) fn expose(conn: &Connection, transfer: &Transfer, exposed: bool) -> R
     Ok(())
 }
 
-/// The two sums of one side of an account.
-struct Sums {
-    pending: U256,
-    posted: U256,
-}
-
-/// Applies the same change to the giving side of one account and the receiving side of the other, so that the sum over all
-/// accounts cannot leave zero.
-fn change_both(
-    conn: &Connection,
-    transfer: &Transfer,
-    change: impl Fn(&mut Sums) -> Option<()>,
-) -> Result<(), Fault> {
+/// Applies the same movement to the giving side of one account and the receiving side of the other, so that the sum over
+/// all accounts cannot leave zero.
+fn move_money(conn: &Connection, transfer: &Transfer, movement: Movement) -> Result<(), Fault> {
+    let amount = transfer.amount;
     for (side, account) in [
         (Side::Debit, &transfer.debit),
         (Side::Credit, &transfer.credit),
     ] {
-        let mut balance = balance(conn, account, transfer.amount.asset())?;
-        let (pending, posted) = match side {
-            Side::Debit => (&mut balance.debits_pending, &mut balance.debits_posted),
-            Side::Credit => (&mut balance.credits_pending, &mut balance.credits_posted),
-        };
-        let mut sums = Sums {
-            pending: *pending,
-            posted: *posted,
-        };
-        change(&mut sums).ok_or(Fault::Damaged(
-            "a balance that a transfer does not fit into",
-        ))?;
-        *pending = sums.pending;
-        *posted = sums.posted;
+        let balance = balance(conn, account, amount.asset())?
+            .after(side, movement, amount.value())
+            .map_err(|_| Fault::Damaged("a balance that a transfer does not fit into"))?;
         store_balance(conn, account, &balance)?;
     }
     Ok(())

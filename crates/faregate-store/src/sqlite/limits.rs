@@ -33,8 +33,5 @@ pub(super) const WAL_KEPT_BYTES: i64 = 64 * 1024 * 1024;
 /// Rows in one answer, whatever limit the caller names.
 pub(super) const PAGE_ROWS: u32 = 10_000;
 
-/// Spends at one place that are searched for the newest in an asset.
-pub(super) const PLACE_ROWS: u32 = 64;
-
 /// Faults that an audit lists before it stops looking for more.
 pub(super) const AUDIT_FAULTS: usize = 100;

@@ -13,7 +13,7 @@
 //! | reads beside the writer | `reader` |
 //! | both, and what becomes of SQLite's errors | `engine`, `fault` |
 //! | payments · transfers and balances · kept answers | `payments`, `books`, `answers` |
-//! | spends · sums over time | `spends`, `window` |
+//! | spends | `spends` |
 //! | what was signed at a place before | `terms` |
 //! | rows to domain types and back | `codec` |
 //! | do the books add up? | `audit` |
@@ -38,7 +38,6 @@ mod schema;
 mod spends;
 mod terms;
 mod wallet;
-mod window;
 mod writer;
 
 pub use audit::{Audit, AuditFault};

@@ -96,12 +96,12 @@ fn forget(conn: &Connection, claim: &Claim) -> Result<(), Fault> {
 
 /// True when serving this first would leave more of the payer unpaid than it may.
 fn is_too_much(conn: &Connection, claim: &Claim) -> Result<bool, Fault> {
-    let Some(max) = claim.exposure_max else {
+    // What nobody limits is not asked.
+    if claim.exposure_max.is_none() {
         return Ok(false);
-    };
-    let amount = claim.transfer.amount;
-    let out = books::exposure(conn, &claim.transfer.debit, amount.asset())?;
-    Ok(out.checked_add(amount.value()).is_none_or(|sum| sum > max))
+    }
+    let (payer, asset) = (&claim.transfer.debit, claim.transfer.amount.asset());
+    Ok(claim.is_too_much(books::exposure(conn, payer, asset)?))
 }
 
 /// Applies a step and moves the money.

@@ -4,13 +4,14 @@
 use alloy_primitives::U256;
 use faregate_ledger::{
     Caps, Reserved, Spend, SpendEnd, SpendRecord, SpendState, StoreError, TermsRule, Usage, Worth,
+    window,
 };
-use faregate_types::{Code, PaymentId, Timestamp};
+use faregate_types::{PaymentId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::codec::{self, SPEND_COLUMNS};
 use super::fault::Fault;
-use super::{limits, terms, window};
+use super::{limits, terms};
 
 /// Checks terms and caps and records a spend.
 pub(super) fn reserve(
@@ -29,22 +30,18 @@ pub(super) fn reserve(
             None => Worth::ZERO,
         },
     };
-    let refused = if let Err(refusal) = rule.check_spend(spend, &known) {
-        Some(Reserved::Terms(refusal, known.clone()))
-    } else if let Err(refusal) = caps.check(spend.worth, &before) {
-        Some(Reserved::Cap(refusal, known.clone()))
-    } else if insert(conn, spend)? {
+    let verdict = Reserved::judge(spend, caps, rule, known.clone(), &before);
+    let allowed = matches!(verdict, Reserved::Recorded(_));
+    if allowed && insert(conn, spend)? {
         count(conn, spend, before.host)?;
-        return Ok(Reserved::Recorded(known));
-    } else {
-        None
-    };
+        return Ok(verdict);
+    }
     // What is in the books was allowed once.
-    match (find(conn, &spend.id)?, refused) {
-        (Some(record), _) if record.spend.is_same(spend) => Ok(Reserved::Recorded(known)),
-        (Some(_), _) => Err(StoreError::Conflict.into()),
-        (None, Some(refused)) => Ok(refused),
-        (None, None) => Err(Fault::Damaged("a spend that is there and is not")),
+    match find(conn, &spend.id)? {
+        Some(record) if record.spend.is_same(spend) => Ok(Reserved::Recorded(known)),
+        Some(_) => Err(StoreError::Conflict.into()),
+        None if allowed => Err(Fault::Damaged("a spend that is there and is not")),
+        None => Ok(verdict),
     }
 }
 
@@ -63,21 +60,18 @@ pub(super) fn finish(
         .optional()?;
     let (before, has_transaction) = known.ok_or(StoreError::NotFound)?;
     let before = SpendState::parse(&before).ok_or(Fault::Damaged("a state"))?;
-    let state = before.after(end);
-    let (transaction, refusal) = match end {
-        SpendEnd::Paid { transaction } => (transaction.as_deref(), None),
-        SpendEnd::Refused { code } => (None, Some(*code)),
-        SpendEnd::Unused => (None, None),
-    };
-    let news = state != before || (!has_transaction && transaction.is_some());
-    if !news {
+    let Some(news) = before.news(has_transaction, end) else {
         return Ok(());
-    }
+    };
+    let refusal = match end {
+        SpendEnd::Refused { code } => Some(code.as_str()),
+        SpendEnd::Paid { .. } | SpendEnd::Unused => None,
+    };
     conn.prepare_cached(
         "UPDATE spend SET state = ?2, transaction_ref = coalesce(transaction_ref, ?3), refusal = coalesce(?4, refusal), \
          finished_at = ?5 WHERE id = ?1",
     )?
-    .execute(params![id.as_bytes(), state.as_str(), transaction, refusal.map(Code::as_str), codec::secs(at)])?;
+    .execute(params![id.as_bytes(), news.state.as_str(), news.transaction, refusal, codec::secs(at)])?;
     conn.prepare_cached("DELETE FROM spend_request WHERE spend = ?1")?
         .execute([id.as_bytes()])?;
     Ok(())

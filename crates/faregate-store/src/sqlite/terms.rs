@@ -1,13 +1,13 @@
 //! What is known about a place: derived from the spends, so that nothing can disagree with them, in a bounded number of
 //! rows.
 
+use faregate_ledger::terms::PLACE_SPENDS_MAX;
 use faregate_ledger::{KnownTerms, Terms, Worth};
 use faregate_types::{Amount, AssetId};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::codec;
 use super::fault::Fault;
-use super::limits::PLACE_ROWS;
 
 /// What is known where `payee` asks for `asset`.
 pub(super) fn known(
@@ -20,30 +20,17 @@ pub(super) fn known(
     let mut at_place = conn.prepare_cached(
         "SELECT payee, asset, amount, worth FROM spend WHERE origin = ?1 AND path = ?2 ORDER BY seq DESC LIMIT ?3",
     )?;
-    let mut rows = at_place.query(params![origin, path, PLACE_ROWS])?;
-    let (mut last, mut here) = (None, None);
-    while let Some(row) = rows.next()? {
-        let found = Terms {
+    let newest = at_place.query_and_then(params![origin, path, PLACE_SPENDS_MAX], |row| {
+        Ok(Terms {
             payee: row.get::<_, String>(0)?.into(),
             amount: Amount::new(
                 codec::money(&row.get::<_, String>(2)?)?,
                 codec::asset(&row.get::<_, String>(1)?)?,
             ),
             worth: Worth::new(codec::money(&row.get::<_, String>(3)?)?),
-        };
-        if found.amount.asset() == asset {
-            here = Some(found.payee.clone());
-        }
-        last = last.or(Some(found));
-        if here.is_some() {
-            break;
-        }
-    }
-    let payee = match here {
-        Some(payee) => Some(payee),
-        None => at_origin(conn, origin, asset, payee)?,
-    };
-    Ok(KnownTerms { last, payee })
+        })
+    })?;
+    KnownTerms::of_place(newest, asset, || at_origin(conn, origin, asset, payee))
 }
 
 /// Whoever asks, if the origin was paid that way before, else its first payee.

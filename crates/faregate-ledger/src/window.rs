@@ -1,17 +1,20 @@
-//! Sums over a rolling window in few rows, however much was signed.
+//! Sums over a rolling window in few rows, however much was signed. What the engines keep for [`Caps::per_period`].
 //!
 //! A spend is added to one slot on each level; a slot of level `n` is 64ⁿ seconds long. The window from a second to the end
 //! of time is then at most 63 slots of each lower level and the rest on the highest: a month is some 200 rows, not one per
 //! spend. The end is open on purpose: a spend with a later time (another process, a clock set back) counts too.
+//!
+//! [`Caps::per_period`]: crate::Caps::per_period
 
 /// Slots of one level in a slot of the next.
 const FACTOR: u64 = 64;
 
 /// Seconds, about a minute, about an hour, about three days.
-pub(super) const LEVELS: u32 = 4;
+pub const LEVELS: u32 = 4;
 
-/// The slot of every level that `secs` falls into, or `None` for a time that no file can hold.
-pub(super) fn slots(secs: u64) -> Option<impl Iterator<Item = (u32, i64)>> {
+/// The slot of every level that `secs` falls into: level and slot, or `None` for a time that no file can hold.
+#[must_use]
+pub fn slots(secs: u64) -> Option<impl Iterator<Item = (u32, i64)>> {
     i64::try_from(secs).ok()?;
     Some((0..LEVELS).filter_map(move |level| {
         let slot = secs.checked_div(FACTOR.checked_pow(level)?)?;
@@ -20,7 +23,8 @@ pub(super) fn slots(secs: u64) -> Option<impl Iterator<Item = (u32, i64)>> {
 }
 
 /// The slots from `since` on: level, first slot, and the slot before which to stop (on the highest level there is none).
-pub(super) fn ranges(since: u64) -> Vec<(u32, i64, i64)> {
+#[must_use]
+pub fn ranges(since: u64) -> Vec<(u32, i64, i64)> {
     let bounded = |slot: u64| i64::try_from(slot).unwrap_or(i64::MAX);
     let mut ranges = Vec::new();
     let mut from = since;
