@@ -11,7 +11,7 @@ use faregate_types::x402::exact::ExactPayment;
 
 use crate::network::Network;
 use crate::node::NodeError;
-use crate::receipt::{self, Finding, Sender, is_deep};
+use crate::receipt::{self, Finding, Sender};
 use crate::rpc::Receipt;
 use crate::trace::{self, Trace};
 
@@ -38,20 +38,21 @@ async fn look(
     payment: &ExactPayment,
     hash: B256,
 ) -> Result<Finality, NodeError> {
+    // First how far the chain is, then what is where: a block that was deep before the receipt was read cannot be one
+    // that a reorganisation between the two questions made look deep.
+    let tip = network.tips.lately(&network.rpc).await?;
     if let Some(receipt) = network.rpc.receipt(hash).await?
         && moved(network, payment, &receipt).await?
     {
-        return depth(network, &receipt).await;
+        return Ok(tip.finality(&receipt));
     }
     match trace::look(network, payment, None).await? {
         // Somebody ran ahead, or it was replaced: settled all the same.
         Trace::Moved(other) => {
             // If the first one was ours, its nonce is free again, and whatever is sent after it would wait for ever.
             network.doubt();
-            match network.rpc.receipt(other).await? {
-                Some(receipt) => depth(network, &receipt).await,
-                None => Ok(Finality::Unknown),
-            }
+            let receipt = network.rpc.receipt(other).await?;
+            Ok(receipt.map_or(Finality::Unknown, |receipt| tip.finality(&receipt)))
         }
         // It may be mined again.
         Trace::Unused if network.rpc.transaction(hash).await?.is_some() => Ok(Finality::Waiting),
@@ -88,25 +89,12 @@ async fn moved(
 /// Whether what a receipt says can still change. Also what was reverted may: taken back, it may be mined again after other
 /// transactions, and succeed.
 pub(crate) async fn depth(network: &Network, receipt: &Receipt) -> Result<Finality, NodeError> {
-    let (rpc, block) = (&network.rpc, receipt.block_number);
-    let mut deep = is_deep(block, rpc.head().await?, network.config.confirmations_final);
-    if !deep {
-        // Not every chain has the word, and without it the depth decides.
-        let finalized = rpc.finalized().await.ok().flatten();
-        deep = finalized.is_some_and(|finalized| finalized.number >= block);
-    }
-    if !deep {
-        return Ok(Finality::Waiting);
-    }
-    // A reorganisation between the questions makes a block look deep that is not there any more.
-    let again = rpc.receipt(receipt.transaction_hash).await?;
-    let stays =
-        again.is_some_and(|again| again.block_number == block && again.status == receipt.status);
-    Ok(if stays {
-        Finality::Final
-    } else {
-        Finality::Waiting
-    })
+    let tip = network.tips.now(&network.rpc).await?;
+    let again = network.rpc.receipt(receipt.transaction_hash).await?;
+    let stays = again.filter(|again| {
+        again.block_number == receipt.block_number && again.status == receipt.status
+    });
+    Ok(stays.map_or(Finality::Waiting, |again| tip.finality(&again)))
 }
 
 fn gone(network: &Network, hash: B256) -> Finality {

@@ -73,6 +73,7 @@ mod rpc;
 mod settle;
 mod signer;
 mod standing;
+mod tip;
 mod told;
 mod trace;
 mod transaction;

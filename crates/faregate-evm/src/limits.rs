@@ -72,6 +72,9 @@ pub(crate) const RECEIPT_POLL_FIRST: Duration = Duration::from_millis(12);
 /// Longest pause between two looks for a receipt.
 pub(crate) const RECEIPT_POLL_MAX: Duration = Duration::from_secs(1);
 
+/// How long an answer about how far the chain is serves everybody who asks whether a settlement is final.
+pub(crate) const TIP_FRESH: Duration = Duration::from_millis(200);
+
 /// Calls of `eth_getLogs` in one search for a transfer.
 pub(crate) const LOG_CALLS_MAX: u32 = 48;
 

@@ -22,6 +22,7 @@ use crate::node::{Node, NodeError};
 use crate::pending::Pending;
 use crate::rpc::{Called, Rpc};
 use crate::signer::Signer;
+use crate::tip::Tips;
 use crate::verify::Way;
 
 /// Everything needed to verify and settle on one chain.
@@ -33,6 +34,8 @@ pub(crate) struct Network {
     pub(crate) sender: Address,
     /// What is known of the chain without asking.
     pub(crate) follower: Option<Follower>,
+    /// How far the chain is.
+    pub(crate) tips: Tips,
     /// The label of metrics.
     label: Arc<str>,
     assets: BTreeMap<Address, KnownAsset>,
@@ -96,6 +99,7 @@ impl Network {
         let sender = signers.first().ok_or(ConnectError::NoSigner)?.address();
         Ok(Self {
             label: chain.to_string().into(),
+            tips: Tips::new(config.confirmations_final),
             config,
             rpc,
             sender,

@@ -10,11 +10,26 @@
 
 mod common;
 
+use std::time::Duration;
+
 use alloy_primitives::U256;
 use common::proxy::{Mood, Proxy};
 use common::{PRICE, World, new_key, settle, transaction};
 use faregate_core::port::{Facilitator, Finality};
+use faregate_evm::ExactFacilitator;
+use faregate_types::x402::FacilitatorRequest;
 use serde_json::{Value, json};
+use tokio::time::sleep;
+
+/// Asks after a moment, because how far the chain is serves for a moment.
+async fn confirm(
+    facilitator: &ExactFacilitator,
+    request: &FacilitatorRequest,
+    hash: &str,
+) -> Finality {
+    sleep(Duration::from_millis(250)).await;
+    facilitator.confirm(request, hash).await
+}
 
 #[tokio::test]
 async fn a_settlement_is_final_once_it_is_deep_enough() {
@@ -25,16 +40,16 @@ async fn a_settlement_is_final_once_it_is_deep_enough() {
     let payment = world.payment(&world.payer().await);
     let hash = transaction(&settle(&facilitator, &payment).await);
     if world.is_own() {
-        let finality = facilitator.confirm(&payment.v2(), &hash).await;
+        let finality = confirm(&facilitator, &payment.v2(), &hash).await;
         assert_eq!(finality, Finality::Waiting);
         world.mine(2).await;
-        let finality = facilitator.confirm(&payment.v2(), &hash).await;
+        let finality = confirm(&facilitator, &payment.v2(), &hash).await;
         assert_eq!(finality, Finality::Waiting);
     }
     world.mine(3).await;
-    let finality = facilitator.confirm(&payment.v2(), &hash).await;
+    let finality = confirm(&facilitator, &payment.v2(), &hash).await;
     assert_eq!(finality, Finality::Final);
-    let finality = facilitator.confirm(&payment.v2(), "no hash").await;
+    let finality = confirm(&facilitator, &payment.v2(), "no hash").await;
     assert_eq!(finality, Finality::Unknown);
 }
 
@@ -50,10 +65,10 @@ async fn what_the_chain_calls_final_is_final() {
     let facilitator = world.connect(config, world.gas_payer().await).await;
     let payment = world.payment(&world.payer().await);
     let hash = transaction(&settle(&facilitator, &payment).await);
-    let finality = facilitator.confirm(&payment.v2(), &hash).await;
+    let finality = confirm(&facilitator, &payment.v2(), &hash).await;
     assert_eq!(finality, Finality::Waiting);
     world.mine(200).await;
-    let finality = facilitator.confirm(&payment.v2(), &hash).await;
+    let finality = confirm(&facilitator, &payment.v2(), &hash).await;
     assert_eq!(finality, Finality::Final);
 }
 
@@ -90,7 +105,7 @@ async fn a_settlement_that_was_reorganised_away_is_gone_and_is_settled_again() {
         assert_eq!(world.balance(payee).await, U256::ZERO);
         for (payment, outcome) in payments.iter().zip(&first) {
             let hash = transaction(outcome);
-            let finality = facilitator.confirm(&payment.v2(), &hash).await;
+            let finality = confirm(&facilitator, &payment.v2(), &hash).await;
             assert_eq!(finality, Finality::Gone, "{batched}");
         }
         let settling = payments.iter().map(|payment| settle(&facilitator, payment));
@@ -102,13 +117,11 @@ async fn a_settlement_that_was_reorganised_away_is_gone_and_is_settled_again() {
         assert_eq!(world.sent_by(signer.address()).await, sent, "no gap");
         for (payment, outcome) in payments.iter().zip(&first) {
             let again = settle(&facilitator, payment).await;
-            let finality = facilitator
-                .confirm(&payment.v2(), &transaction(&again))
-                .await;
+            let finality = confirm(&facilitator, &payment.v2(), &transaction(&again)).await;
             assert_eq!(finality, Finality::Waiting);
             // By the old hash it is found as well.
             let hash = transaction(outcome);
-            let finality = facilitator.confirm(&payment.v2(), &hash).await;
+            let finality = confirm(&facilitator, &payment.v2(), &hash).await;
             assert_eq!(finality, Finality::Waiting);
         }
         assert_eq!(world.balance(payee).await, U256::from(3 * PRICE));
@@ -129,12 +142,12 @@ async fn a_settlement_that_moved_elsewhere_is_not_gone() {
     world.rpc::<Value>("evm_revert", json!([before])).await;
     let ahead = world.run_ahead(&payment).await.to_string();
     assert_ne!(ahead, hash);
-    let finality = facilitator.confirm(&payment.v2(), &hash).await;
+    let finality = confirm(&facilitator, &payment.v2(), &hash).await;
     assert_eq!(finality, Finality::Waiting);
     let resolved = facilitator.resolve(&payment.v2(), Some(&hash)).await;
     assert_eq!(transaction(&resolved), ahead);
     world.mine(12).await;
-    let finality = facilitator.confirm(&payment.v2(), &hash).await;
+    let finality = confirm(&facilitator, &payment.v2(), &hash).await;
     assert_eq!(finality, Finality::Final);
 
     world.rpc::<Value>("evm_setAutomine", json!([true])).await;
@@ -142,7 +155,7 @@ async fn a_settlement_that_moved_elsewhere_is_not_gone() {
     let hash = transaction(&settle(&facilitator, &other).await);
     world.rpc::<Value>("evm_setAutomine", json!([false])).await;
     world.rpc::<Value>("faregate_reorg", json!([1, true])).await;
-    let finality = facilitator.confirm(&other.v2(), &hash).await;
+    let finality = confirm(&facilitator, &other.v2(), &hash).await;
     assert_eq!(finality, Finality::Waiting, "in the pool");
 }
 
@@ -161,10 +174,34 @@ async fn a_node_that_does_not_say_proves_nothing() {
         "eth_getTransactionByHash",
     ] {
         proxy.set(method, Mood::BadGateway);
-        let finality = facilitator.confirm(&open.v2(), &nowhere).await;
+        let finality = confirm(&facilitator, &open.v2(), &nowhere).await;
         assert_eq!(finality, Finality::Unknown, "{method}");
         proxy.calm();
     }
-    let finality = facilitator.confirm(&open.v2(), &nowhere).await;
+    let finality = confirm(&facilitator, &open.v2(), &nowhere).await;
     assert_eq!(finality, Finality::Gone);
+}
+
+/// A sweep asks about hundreds of settlements; each costs its receipt, and all of them together one look at the tip.
+#[tokio::test]
+async fn how_far_the_chain_is_is_asked_once_for_many() {
+    let world = World::start().await;
+    if !world.is_own() {
+        return;
+    }
+    let proxy = Proxy::start(&world.url).await;
+    let mut config = world.config_at(&proxy.url);
+    config.follow = None;
+    let facilitator = world.connect(config, world.gas_payer().await).await;
+    let payment = world.payment(&world.payer().await);
+    let hash = transaction(&settle(&facilitator, &payment).await);
+    sleep(Duration::from_millis(250)).await;
+    let (heads, receipts) = ("eth_getBlockByNumber", "eth_getTransactionReceipt");
+    let before = (proxy.calls(heads), proxy.calls(receipts));
+    for _ in 0..5 {
+        facilitator.confirm(&payment.v2(), &hash).await;
+    }
+    // The newest block and the newest final one; twice, should the machine be slow.
+    assert!(proxy.calls(heads) - before.0 <= 4);
+    assert_eq!(proxy.calls(receipts) - before.1, 5);
 }
