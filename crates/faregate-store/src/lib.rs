@@ -1,7 +1,12 @@
-//! The ledger and the wallet on SQLite: nothing to set up, durable before every answer.
+//! The ledger and the wallet, on SQLite or in memory.
 //!
-//! [`sqlite::SqliteLedger`] keeps the books of a seller or an operator, [`sqlite::SqliteWallet`] those of a payer. Both
-//! run the test suite of `faregate-ledger` and call its rules; here is only what makes them atomic and durable.
+//! | | books of a seller or an operator | books of a payer | |
+//! |---|---|---|---|
+//! | [`sqlite`] | [`SqliteLedger`](sqlite::SqliteLedger) | [`SqliteWallet`](sqlite::SqliteWallet) | nothing to set up, durable before every answer |
+//! | [`memory`] | [`MemoryLedger`](memory::MemoryLedger) | [`MemoryWallet`](memory::MemoryWallet) | gone with the process, bounded, for tests and those who choose it |
+//!
+//! All run the test suite of `faregate-ledger` and call its rules; here is only what makes them atomic, durable and fast. A
+//! test does the same to both engines, in any order, and compares every answer.
 //!
 //! Not for several machines: SQLite needs a local disk. Several processes on one machine may share a file.
 
@@ -12,4 +17,6 @@
     clippy::string_slice
 )]
 
+pub mod audit;
+pub mod memory;
 pub mod sqlite;

@@ -16,7 +16,8 @@ use faregate_ledger::{
     Answer, CapRefusal, LedgerStore as _, Reserved, SpendEnd, SpendState, Step, StoreError,
     TermsRule, WalletStore as _,
 };
-use faregate_store::sqlite::{AuditFault, OpenError, SqliteLedger, SqliteWallet};
+use faregate_store::audit::AuditFault;
+use faregate_store::sqlite::{OpenError, SqliteLedger, SqliteWallet};
 use faregate_types::Code;
 use rusqlite::Connection;
 use tempfile::TempDir;

@@ -1,6 +1,7 @@
-//! The suite of the ledger crate, on a file and in memory.
+//! The suite of the ledger crate, for both engines.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+use faregate_store::memory::{MemoryLedger, MemoryWallet};
 use faregate_store::sqlite::{SqliteLedger, SqliteWallet};
 use tempfile::TempDir;
 
@@ -8,6 +9,18 @@ mod ledger_in_memory {
     use super::SqliteLedger;
 
     faregate_ledger::ledger_store_suite!((SqliteLedger::in_memory().unwrap(), ()));
+}
+
+mod ledger_of_maps {
+    use super::MemoryLedger;
+
+    faregate_ledger::ledger_store_suite!((MemoryLedger::new(), ()));
+}
+
+mod wallet_of_maps {
+    use super::MemoryWallet;
+
+    faregate_ledger::wallet_store_suite!((MemoryWallet::new(), ()));
 }
 
 mod ledger_on_a_file {

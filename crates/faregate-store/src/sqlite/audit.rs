@@ -4,104 +4,13 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::U256;
 use faregate_ledger::{AccountId, Balance, window};
-use faregate_types::{AssetId, PaymentId};
+use faregate_types::AssetId;
 use rusqlite::Connection;
 
 use super::codec;
 use super::fault::Fault;
-use super::limits;
 use super::spends::plus;
-
-/// What an audit found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Audit {
-    /// How many transfers or spends were read.
-    pub rows: u64,
-    /// What is wrong, at most the first hundred.
-    pub faults: Vec<AuditFault>,
-}
-
-/// Something that does not add up. None of them can come from a crash: it is a bug, a damaged disk, or somebody's hand.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AuditFault {
-    /// SQLite's own check of the file failed.
-    #[error("the file is damaged")]
-    File,
-    /// The balance kept for an account is not the sum of its transfers.
-    #[error("the balance of {account} in {asset} is not the sum of its transfers")]
-    Balance {
-        /// The account.
-        account: AccountId,
-        /// The asset.
-        asset: AssetId,
-    },
-    /// What was given is not what was received.
-    #[error("the books of {asset} are not balanced")]
-    Unbalanced {
-        /// The asset.
-        asset: AssetId,
-    },
-    /// The state of a payment and the phase of its transfer contradict each other.
-    #[error("payment {payment} and its transfer contradict each other")]
-    Phase {
-        /// The payment.
-        payment: PaymentId,
-    },
-    /// Money is reserved by a transfer that no open payment stands for.
-    #[error("a transfer of payment {payment} is reserved for nobody")]
-    Orphan {
-        /// The payment it was made for.
-        payment: PaymentId,
-    },
-    /// The sum kept for what a payer owes or may come to owe is not the sum of the payments that are served first.
-    #[error("the exposure of {account} in {asset} is not the sum of its payments")]
-    Exposure {
-        /// The payer.
-        account: AccountId,
-        /// The asset.
-        asset: AssetId,
-    },
-    /// A payer's key stands for a payment that does not have it.
-    #[error("a key stands for payment {payment}, which does not have it")]
-    Key {
-        /// The payment.
-        payment: PaymentId,
-    },
-    /// The sum kept for an origin is not the sum of its spends.
-    #[error("the sum signed for {origin} is not the sum of its spends")]
-    Origin {
-        /// The origin.
-        origin: Box<str>,
-    },
-    /// The sum kept for a span of time is not the sum of its spends.
-    #[error("the sum signed in the slot of {level} levels at {slot} is not the sum of its spends")]
-    Slot {
-        /// 64 to this power is the length of the slot in seconds.
-        level: u32,
-        /// Which one.
-        slot: i64,
-    },
-}
-
-impl Audit {
-    /// True when nothing is wrong.
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.faults.is_empty()
-    }
-
-    fn add(&mut self, fault: AuditFault) {
-        if self.faults.len() < limits::AUDIT_FAULTS {
-            self.faults.push(fault);
-        }
-    }
-
-    fn row(&mut self) {
-        self.rows = self.rows.saturating_add(1);
-    }
-}
+use crate::audit::{Audit, AuditFault, compare};
 
 type Balances = BTreeMap<(AccountId, AssetId), Balance>;
 
@@ -333,20 +242,4 @@ fn each(
         read(row)?;
     }
     Ok(())
-}
-
-/// Calls `differs` for every key that only one side has, or that the sides disagree about.
-fn compare<K: Ord, V: PartialEq>(
-    computed: &BTreeMap<K, V>,
-    stored: &BTreeMap<K, V>,
-    mut differs: impl FnMut(&K),
-) {
-    for (key, value) in computed {
-        if stored.get(key) != Some(value) {
-            differs(key);
-        }
-    }
-    for key in stored.keys().filter(|key| !computed.contains_key(*key)) {
-        differs(key);
-    }
 }

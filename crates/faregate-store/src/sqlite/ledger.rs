@@ -9,11 +9,12 @@ use faregate_ledger::{
 use faregate_types::{AssetId, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
-use super::audit::{self, Audit};
+use super::audit;
 use super::connection::OpenError;
 use super::engine::Engine;
 use super::schema::LEDGER;
 use super::{answers, books, payments};
+use crate::audit::Audit;
 
 /// [`LedgerStore`] on SQLite.
 ///

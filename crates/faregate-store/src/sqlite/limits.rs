@@ -32,6 +32,3 @@ pub(super) const WAL_KEPT_BYTES: i64 = 64 * 1024 * 1024;
 
 /// Rows in one answer, whatever limit the caller names.
 pub(super) const PAGE_ROWS: u32 = 10_000;
-
-/// Faults that an audit lists before it stops looking for more.
-pub(super) const AUDIT_FAULTS: usize = 100;

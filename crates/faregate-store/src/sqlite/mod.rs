@@ -40,7 +40,6 @@ mod terms;
 mod wallet;
 mod writer;
 
-pub use audit::{Audit, AuditFault};
 pub use connection::{OpenError, SqliteError};
 pub use ledger::SqliteLedger;
 pub use wallet::SqliteWallet;

@@ -9,11 +9,12 @@ use faregate_ledger::{
 use faregate_types::{AssetId, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
-use super::audit::{self, Audit};
+use super::audit;
 use super::connection::OpenError;
 use super::engine::Engine;
 use super::schema::WALLET;
 use super::{spends, terms};
+use crate::audit::Audit;
 
 /// [`WalletStore`] on SQLite. Several processes that share a file share its caps.
 ///
