@@ -11,6 +11,10 @@ use faregate_benches::rows::{self, GROUPS, Options};
 use faregate_benches::serve::shop::{self, Shop};
 use faregate_benches::{Failed, drive, report, serve};
 
+/// The allocator of the real command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures Faregate, and real peers beside it.
 #[derive(Debug, Parser)]
 #[command(after_help = "Groups: unpaid, paid, verify, settle, client, claim, policies, background")]
