@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use faregate_evm::{Entropy, OsEntropy};
+use faregate_http::{Trust, tls};
 use faregate_ledger::{Caps, WalletStore};
 use faregate_types::{AssetRegistry, ChainId, Timestamp};
 use url::Url;
@@ -19,7 +20,6 @@ use crate::origin::{self, Origins, PlainHttp};
 use crate::payment::Ends;
 use crate::resume::{OpenSpends, Resume};
 use crate::select::Chains;
-use crate::tls;
 use crate::wallet::Wallet;
 
 /// A client in the making; see [`Client::builder`].
@@ -274,7 +274,7 @@ impl ClientBuilder {
 
 fn http(timeout: Duration, proxy: Option<Url>) -> Result<reqwest::Client, BuildError> {
     let mut builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls::config().map_err(|_| BuildError::Http)?)
+        .tls_backend_preconfigured(tls::config(&Trust::Platform).map_err(|_| BuildError::Http)?)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .no_proxy()

@@ -94,7 +94,6 @@ mod request;
 mod resume;
 mod select;
 mod text;
-mod tls;
 mod transport;
 pub mod wallet;
 

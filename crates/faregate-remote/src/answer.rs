@@ -6,7 +6,7 @@ use faregate_types::x402::{FacilitatorRequest, SettleResponse, SupportedResponse
 use faregate_types::{Address, ChainId, Code, Refusal};
 
 use crate::limits::TRANSACTION_CHARS_MAX;
-use crate::transport::Answer;
+use faregate_http::Answer;
 
 /// The part of verification that needs nobody: the payment fits the requirements.
 pub(crate) fn precheck(request: &FacilitatorRequest) -> Result<ExactPayment, Refusal> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faregate_core::port::{Away, Facilitator, SettleOutcome, Trail, Unknown, Verdict};
+use faregate_http::{Answer, BaseUrl, CallError};
 use faregate_types::Code;
 use faregate_types::x402::{FacilitatorRequest, SupportedResponse};
 use futures_util::future::BoxFuture;
@@ -12,7 +13,7 @@ use url::Url;
 
 use crate::answer;
 use crate::config::{ConfigError, RemoteConfig};
-use crate::transport::{Answer, CallError, Carrier, Transport};
+use crate::transport::{Carrier, Transport};
 
 /// A facilitator somewhere else, over HTTP.
 ///
@@ -77,8 +78,8 @@ impl RemoteFacilitator {
         reason = "the token should not live on with the caller"
     )]
     pub fn new(config: RemoteConfig) -> Result<Self, ConfigError> {
-        config.check()?;
-        Self::over(Transport::new(&config)?, &config)
+        let base = config.checked()?;
+        Ok(Self::over(Transport::new(&config)?, &config, &base))
     }
 
     /// Asks a facilitator in this process instead of the one at the URL, which only names it. Everything else is the same.
@@ -90,19 +91,19 @@ impl RemoteFacilitator {
         config: RemoteConfig,
         carrier: Arc<dyn Carrier>,
     ) -> Result<Self, ConfigError> {
-        config.check()?;
-        Self::over(Transport::InProcess(carrier), &config)
+        let base = config.checked()?;
+        Ok(Self::over(Transport::InProcess(carrier), &config, &base))
     }
 
-    fn over(transport: Transport, config: &RemoteConfig) -> Result<Self, ConfigError> {
-        Ok(Self {
+    fn over(transport: Transport, config: &RemoteConfig, base: &BaseUrl) -> Self {
+        Self {
             transport,
-            supported: config.endpoint("supported")?,
-            verify: config.endpoint("verify")?,
-            settle: config.endpoint("settle")?,
+            supported: base.join("supported"),
+            verify: base.join("verify"),
+            settle: base.join("settle"),
             verify_timeout: config.verify_timeout,
             settle_timeout: config.settle_timeout,
-        })
+        }
     }
 
     async fn ask_supported(&self) -> Result<SupportedResponse, Away> {

@@ -5,7 +5,7 @@ use faregate_types::x402::FacilitatorRequest;
 use reqwest::StatusCode;
 
 use crate::answer;
-use crate::transport::Answer;
+use faregate_http::Answer;
 
 /// A request like those of our own gate.
 const REQUEST: &[u8] = include_bytes!("fuzzing/request.json");

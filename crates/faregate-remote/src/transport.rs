@@ -4,12 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use faregate_http::{Answer, CallError, Http, Trust};
 use faregate_types::PaymentId;
 use futures_util::future::BoxFuture;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Client, Method, StatusCode, redirect};
-use rustls::ClientConfig;
-use rustls_platform_verifier::BuilderVerifierExt;
+use reqwest::{Method, StatusCode};
 use url::Url;
 
 use crate::config::{ConfigError, RemoteConfig};
@@ -17,26 +16,6 @@ use crate::limits;
 
 /// Says which calls are the same.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-
-/// What came back.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) body: Vec<u8>,
-}
-
-/// Why nothing usable came back. Whether the request arrived is not known, except for [`CallError::NotSent`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CallError {
-    /// There was no connection.
-    NotSent,
-    /// The connection was lost before the answer was complete.
-    Lost,
-    /// The deadline passed.
-    TimedOut,
-    /// The body is larger than the limit.
-    TooLarge,
-}
 
 /// Carries calls to a facilitator in this process, a model of one for example.
 pub trait Carrier: Send + Sync + 'static {
@@ -46,7 +25,7 @@ pub trait Carrier: Send + Sync + 'static {
 }
 
 pub(crate) enum Transport {
-    Http { client: Client, bytes_max: usize },
+    Http { http: Http, bytes_max: usize },
     InProcess(Arc<dyn Carrier>),
 }
 
@@ -61,16 +40,10 @@ impl fmt::Debug for Transport {
 
 impl Transport {
     pub(crate) fn new(config: &RemoteConfig) -> Result<Self, ConfigError> {
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls()?)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(limits::CONNECT_TIMEOUT)
-            .default_headers(headers(config)?)
-            .build()
+        let http = Http::new(&Trust::Platform, headers(config)?, limits::CONNECT_TIMEOUT)
             .map_err(|_| ConfigError::Client)?;
         Ok(Self::Http {
-            client,
+            http,
             bytes_max: config.answer_bytes_max,
         })
     }
@@ -84,28 +57,21 @@ impl Transport {
         key: Option<PaymentId>,
         timeout: Duration,
     ) -> Result<Answer, CallError> {
-        let (client, bytes_max) = match self {
-            Self::Http { client, bytes_max } => (client, *bytes_max),
+        let (http, bytes_max) = match self {
+            Self::Http { http, bytes_max } => (http, *bytes_max),
             Self::InProcess(carrier) => return carried(carrier.call(url, body), timeout).await,
         };
         let mut request = match body {
-            Some(body) => client
+            Some(body) => http
                 .request(Method::POST, url.clone())
                 .header(CONTENT_TYPE, "application/json")
                 .body(body),
-            None => client.request(Method::GET, url.clone()),
+            None => http.request(Method::GET, url.clone()),
         };
         if let Some(key) = key {
             request = request.header(IDEMPOTENCY_KEY, key.to_string());
         }
-        let response = request
-            .timeout(timeout)
-            .send()
-            .await
-            .map_err(|error| call_error(&error))?;
-        let status = response.status();
-        let body = read(response, bytes_max).await?;
-        Ok(Answer { status, body })
+        http.send(request, timeout, bytes_max).await
     }
 }
 
@@ -121,27 +87,6 @@ async fn carried(
     Ok(Answer { status, body })
 }
 
-async fn read(mut response: reqwest::Response, bytes_max: usize) -> Result<Vec<u8>, CallError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| call_error(&error))? {
-        if chunk.len() > bytes_max.saturating_sub(body.len()) {
-            return Err(CallError::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-fn call_error(error: &reqwest::Error) -> CallError {
-    if error.is_connect() {
-        CallError::NotSent
-    } else if error.is_timeout() {
-        CallError::TimedOut
-    } else {
-        CallError::Lost
-    }
-}
-
 fn headers(config: &RemoteConfig) -> Result<HeaderMap, ConfigError> {
     let mut headers = HeaderMap::new();
     if let Some(token) = &config.bearer {
@@ -155,24 +100,4 @@ fn headers(config: &RemoteConfig) -> Result<HeaderMap, ConfigError> {
         headers.insert(AUTHORIZATION, value);
     }
     Ok(headers)
-}
-
-/// TLS on ring with the platform's root certificates. Where the platform has none (a bare container), no server is
-/// trusted, but plain HTTP to this machine still works.
-fn tls() -> Result<ClientConfig, ConfigError> {
-    let builder = || {
-        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|_| ConfigError::Client)
-    };
-    let config = match builder()?.with_platform_verifier() {
-        Ok(verified) => verified.with_no_client_auth(),
-        Err(error) => {
-            tracing::warn!(%error, "no root certificates: https will not work");
-            builder()?
-                .with_root_certificates(rustls::RootCertStore::empty())
-                .with_no_client_auth()
-        }
-    };
-    Ok(config)
 }
