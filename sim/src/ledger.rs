@@ -145,7 +145,7 @@ impl MemoryLedger {
         };
         let effect = payment.apply(step, at)?;
         let change = match effect {
-            Effect::Keep => Change::Keep(at),
+            Effect::Keep | Effect::Sell => Change::Keep(at),
             _ => Change::Step,
         };
         rows.put(id, payment.clone(), change)?;
@@ -547,6 +547,7 @@ fn name(step: &Step) -> String {
         Step::Fail { code } => format!("fail {}", code.as_str()),
         Step::Release => "release".to_owned(),
         Step::Keep { .. } => "keep".to_owned(),
+        Step::Sell { .. } => "sell".to_owned(),
         Step::Serve { .. } => "serve".to_owned(),
         Step::Finalize => "finalize".to_owned(),
         Step::Reopen => "reopen".to_owned(),

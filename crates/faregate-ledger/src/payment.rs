@@ -79,7 +79,8 @@ impl PaymentState {
             }
             (Self::Reserved | Self::Released, Step::Release) => Ok(Self::Released),
             (Self::Reserved, Step::Serve { .. }) => Ok(Self::Reserved),
-            (Self::Settled, Step::Keep { .. } | Step::Finalize) => Ok(Self::Settled),
+            (Self::Reserved | Self::Broadcast | Self::Settled, Step::Sell { .. })
+            | (Self::Settled, Step::Keep { .. } | Step::Finalize) => Ok(Self::Settled),
             (Self::Settled | Self::Broadcast, Step::Reopen) => Ok(Self::Broadcast),
             (
                 Self::Settled | Self::Failed | Self::Released,
@@ -89,6 +90,7 @@ impl PaymentState {
                 | Step::Release
                 | Step::Serve { .. },
             )
+            | (Self::Failed | Self::Released, Step::Sell { .. })
             | (Self::Broadcast, Step::Release | Step::Serve { .. })
             | (
                 Self::Reserved | Self::Broadcast | Self::Failed | Self::Released,
@@ -123,6 +125,13 @@ pub enum Step {
     Release,
     /// The answer that was sold, kept for copies of the same request. Only for settled payments.
     Keep {
+        /// What to send again.
+        answer: Answer,
+    },
+    /// The money moved, and this is what was sold for it: [`Settle`](Self::Settle) and [`Keep`](Self::Keep) in one.
+    Sell {
+        /// The rail's reference; absent for rails without one.
+        transaction: Option<Box<str>>,
         /// What to send again.
         answer: Answer,
     },
@@ -243,6 +252,8 @@ pub enum Effect {
     Void,
     /// The answer is to be kept.
     Keep,
+    /// The transfer is to be posted and the answer to be kept.
+    Sell,
     /// The posting is to be reversed, and the same transfer to be reserved again.
     Unpost,
 }
@@ -253,7 +264,7 @@ impl Effect {
     pub const fn movements(self) -> &'static [Movement] {
         match self {
             Self::Repeated | Self::Noted | Self::Keep => &[],
-            Self::Post => &[Movement::Post],
+            Self::Post | Self::Sell => &[Movement::Post],
             Self::Void => &[Movement::Void],
             Self::Unpost => &[Movement::Reverse, Movement::Reserve],
         }
@@ -324,6 +335,7 @@ impl Payment {
             | Step::Settle { .. }
             | Step::Fail { .. }
             | Step::Keep { .. }
+            | Step::Sell { .. }
             | Step::Finalize => true,
         };
         if allowed {
@@ -351,14 +363,20 @@ impl Payment {
         self.state = self.after(&step)?;
         let effect = match step {
             Step::Broadcast { transaction } => self.note(transaction),
-            Step::Settle { transaction } => match (before.is_open(), transaction) {
-                (true, transaction) => {
-                    self.transaction = transaction.or(self.transaction.take());
-                    Effect::Post
+            Step::Settle { transaction } => self.settle(before, transaction),
+            Step::Sell {
+                transaction,
+                answer,
+            } => {
+                let settled = self.settle(before, transaction);
+                let kept = self.answer.is_none();
+                self.answer.get_or_insert(answer);
+                match (settled, kept) {
+                    (Effect::Post, true) => Effect::Sell,
+                    (_, true) => Effect::Keep,
+                    (settled, false) => settled,
                 }
-                (false, Some(transaction)) if self.transaction.is_none() => self.note(transaction),
-                (false, _) => Effect::Repeated,
-            },
+            }
             Step::Fail { code } if before.is_open() => {
                 self.failure = Some(code);
                 Effect::Void
@@ -387,6 +405,18 @@ impl Payment {
             self.changed_at = at;
         }
         Ok(effect)
+    }
+
+    /// Records that the money moved. The first reference stays.
+    fn settle(&mut self, before: PaymentState, transaction: Option<Box<str>>) -> Effect {
+        match (before.is_open(), transaction) {
+            (true, transaction) => {
+                self.transaction = transaction.or(self.transaction.take());
+                Effect::Post
+            }
+            (false, Some(transaction)) if self.transaction.is_none() => self.note(transaction),
+            (false, _) => Effect::Repeated,
+        }
     }
 
     /// Records a transaction reference. A first broadcast is always a change: no payment has a reference before it.
@@ -446,7 +476,7 @@ mod tests {
         }
     }
 
-    fn steps() -> [(&'static str, Step); 8] {
+    fn steps() -> [(&'static str, Step); 9] {
         [
             (
                 "broadcast",
@@ -463,6 +493,13 @@ mod tests {
             ),
             ("release", Step::Release),
             ("keep", Step::Keep { answer: answer() }),
+            (
+                "sell",
+                Step::Sell {
+                    transaction: None,
+                    answer: answer(),
+                },
+            ),
             ("serve", Step::Serve { answer: answer() }),
             ("finalize", Step::Finalize),
             ("reopen", Step::Reopen),
@@ -478,6 +515,9 @@ mod tests {
             (Reserved, "fail", Failed),
             (Reserved, "release", Released),
             (Reserved, "serve", Reserved),
+            (Reserved, "sell", Settled),
+            (Broadcast, "sell", Settled),
+            (Settled, "sell", Settled),
             (Broadcast, "broadcast", Broadcast),
             (Broadcast, "settle", Settled),
             (Broadcast, "fail", Failed),

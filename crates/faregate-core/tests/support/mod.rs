@@ -88,6 +88,7 @@ impl Memory {
             Step::Fail { .. } => "void",
             Step::Release => "release",
             Step::Keep { .. } => "keep",
+            Step::Sell { .. } => "sell",
             Step::Serve { .. } => "lend",
             Step::Finalize => "final",
             Step::Reopen => "reopen",

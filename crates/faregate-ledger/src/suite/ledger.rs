@@ -84,13 +84,14 @@ fn answer() -> Answer {
 }
 
 /// One step of each kind.
-fn steps() -> [Step; 8] {
+fn steps() -> [Step; 9] {
     [
         broadcast(),
         settle(),
         fail(),
         Step::Release,
         Step::Keep { answer: answer() },
+        sell(),
         Step::Serve { answer: answer() },
         Step::Finalize,
         Step::Reopen,
@@ -112,6 +113,13 @@ async fn after<S: LedgerStore>(
 
 fn serve() -> Step {
     Step::Serve { answer: answer() }
+}
+
+fn sell() -> Step {
+    Step::Sell {
+        transaction: Some("0x5e".into()),
+        answer: answer(),
+    }
 }
 
 /// The shortest way to each state.

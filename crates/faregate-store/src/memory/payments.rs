@@ -229,7 +229,7 @@ impl Payments {
         }
         row.note(&payment);
         match effect {
-            Effect::Keep => {
+            Effect::Keep | Effect::Sell => {
                 self.answers = self.answers.saturating_add(1);
                 let kept = |answer| Arc::new(Kept::new(answer, at, self.answers));
                 row.kept = payment.answer.take().map(kept);

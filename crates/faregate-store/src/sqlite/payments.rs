@@ -120,10 +120,10 @@ pub(super) fn advance(
         Effect::Noted => {}
         Effect::Post => books::finish(conn, seq, transfer, End::Posted, at)?,
         Effect::Void => books::finish(conn, seq, transfer, End::Voided, at)?,
-        Effect::Keep => {
-            if let Some(answer) = &payment.answer {
-                answers::keep(conn, &id, answer, at)?;
-            }
+        Effect::Keep => keep(conn, &payment, at)?,
+        Effect::Sell => {
+            books::finish(conn, seq, transfer, End::Posted, at)?;
+            keep(conn, &payment, at)?;
         }
         Effect::Unpost => {
             books::reverse(conn, seq, transfer, undone.as_deref(), at)?;
@@ -135,6 +135,13 @@ pub(super) fn advance(
     }
     update(conn, &payment, seq)?;
     Ok(payment)
+}
+
+fn keep(conn: &Connection, payment: &Payment, at: Timestamp) -> Result<(), Fault> {
+    match &payment.answer {
+        Some(answer) => answers::keep(conn, &payment.claim.id, answer, at),
+        None => Ok(()),
+    }
 }
 
 /// The payment and the number of its transfer.

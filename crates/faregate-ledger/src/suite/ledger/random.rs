@@ -6,7 +6,7 @@ use alloy_primitives::U256;
 use faregate_types::{Amount, AssetId, IdempotencyKey, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
-use super::{answer, fail, serve};
+use super::{answer, fail, sell, serve};
 use crate::suite::kit::{
     Bench, Chance, asset, at, claim, id, named, on_credit, other_request, payee, payer,
 };
@@ -26,7 +26,7 @@ impl Event {
     /// An event at one of six payments, of which one is new now and then: old ones end and nothing moves them any more.
     fn any(chance: &mut Chance, secs: u64, first: u64) -> Self {
         let number = first + chance.below(6);
-        let step = match chance.below(14) {
+        let step = match chance.below(15) {
             0..=3 => {
                 let mut claim = other_request(claim(number), chance.below(2));
                 claim.at = at(secs);
@@ -35,7 +35,7 @@ impl Event {
                 claim.transfer.amount =
                     Amount::new(U256::from(1 + chance.below(1000)), asset(chance.below(2)));
                 if chance.below(2) == 0 {
-                    claim = on_credit(claim, 2_000);
+                    claim = on_credit(claim, 1_500);
                 }
                 if chance.below(3) == 0 {
                     let key = ["a", "b"][usize::from(chance.below(2) == 0)];
@@ -52,6 +52,7 @@ impl Event {
             9 => Step::Finalize,
             10 => Step::Reopen,
             11 | 12 => serve(),
+            13 => sell(),
             _ => Step::Keep { answer: answer() },
         };
         Self::Step(id(number), step, at(secs))

@@ -3,7 +3,7 @@
 use alloy_primitives::U256;
 use faregate_types::Code;
 
-use super::{answer, assert_books, broadcast, fail, serve, settle, steps, ways, won};
+use super::{answer, assert_books, broadcast, fail, sell, serve, settle, steps, ways, won};
 use crate::suite::kit::{Bench, at, claim, id, on_credit};
 use crate::{Answer, Claimed, LedgerStore, PaymentState, Step, StepError, StoreError};
 
@@ -64,6 +64,7 @@ pub async fn a_second_step_changes_nothing<S: LedgerStore>(bench: &Bench<S>) {
         won(store, claim(number)).await;
         let mut way = way;
         if way.contains(&settle()) {
+            way.push(sell());
             way.push(Step::Keep { answer: answer() });
             way.push(Step::Finalize);
         }
