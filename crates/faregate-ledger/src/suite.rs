@@ -126,6 +126,7 @@ macro_rules! wallet_store_suite {
             what_was_allowed_is_known_from_then_on
             one_of_many_payees_is_the_first
             a_repeated_reservation_is_not_judged_again
+            a_place_is_known_by_its_newest_spends
         }
         $crate::suite_cases! { wallet::ends, $make,
             a_queued_end_is_seen_by_what_comes_after

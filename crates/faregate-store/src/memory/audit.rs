@@ -80,10 +80,13 @@ fn from_payments(books: &Payments, audit: &mut Audit, stored: &Books) -> Result<
             let sums = computed
                 .entry((account.clone(), asset))
                 .or_insert(Sums::zero(asset));
-            for movement in movements {
-                let after = sums.balance.after(side, *movement, amount);
-                sums.balance = after.map_err(|_| StoreError::Damaged)?;
-            }
+            // What one payment adds, so that no sum is larger on the way than it is at the end.
+            let mut added = movements.iter();
+            let added = added.try_fold(Balance::zero(asset), |sum, movement| {
+                sum.after(side, *movement, amount)
+            });
+            let balance = added.and_then(|added| sums.balance.plus(&added));
+            sums.balance = balance.map_err(|_| StoreError::Damaged)?;
             let exposure = sums.exposure.checked_add(exposed);
             sums.exposure = exposure.ok_or(StoreError::Damaged)?;
         }

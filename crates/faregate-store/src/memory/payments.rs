@@ -89,7 +89,7 @@ impl Payments {
                 return Ok(Told::about(row, claimed));
             }
         }
-        if let Some(told) = self.keyed(&claim, known)? {
+        if let Some(told) = self.keyed(&claim)? {
             return Ok(told);
         }
         let (payer, asset) = (&claim.transfer.debit, claim.transfer.amount.asset());
@@ -101,19 +101,18 @@ impl Payments {
         Ok(Told::new(Claimed::Won))
     }
 
-    /// What the payer's key says against this claim.
-    fn keyed(&self, claim: &Claim, known: Option<u32>) -> Result<Option<Told>, StoreError> {
+    /// What the payer's key says against this claim. That it stands for the same payment says nothing: it was released.
+    fn keyed(&self, claim: &Claim) -> Result<Option<Told>, StoreError> {
         let (Some(own), Some(payer)) = (
             &claim.idempotency,
             self.accounts.number(&claim.transfer.debit),
         ) else {
             return Ok(None);
         };
-        let first = self.keys.get(&(payer, own.key.clone())).copied();
-        let Some(first) = first.filter(|first| Some(*first) != known) else {
+        let Some(first) = self.keys.get(&(payer, own.key.clone())) else {
             return Ok(None);
         };
-        let first = self.row(first)?;
+        let first = self.row(*first)?;
         let claimed = first.listed().keyed(&own.request);
         Ok(claimed.map(|claimed| Told::about(first, claimed)))
     }

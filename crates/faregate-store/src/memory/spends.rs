@@ -100,14 +100,6 @@ impl Spends {
     ) -> Result<Reserved, StoreError> {
         let asset = spend.amount.asset();
         let known = self.known(&spend.origin, &spend.path, asset, &spend.payee)?;
-        if let Some(row) = self.find(&spend.id)? {
-            // What is in the books was allowed once.
-            return if row.spend.is_same(&spend) {
-                Ok(Reserved::Recorded(known))
-            } else {
-                Err(StoreError::Conflict)
-            };
-        }
         let before = Usage {
             host: self.for_origin(&spend.origin),
             // Without a cap nothing is asked about a period.
@@ -116,6 +108,14 @@ impl Spends {
                 None => Worth::ZERO,
             },
         };
+        if let Some(row) = self.find(&spend.id)? {
+            // What is in the books was allowed once.
+            return if row.spend.is_same(&spend) {
+                Ok(Reserved::Recorded(known))
+            } else {
+                Err(StoreError::Conflict)
+            };
+        }
         let verdict = Reserved::judge(&spend, caps, rule, known, &before);
         if matches!(verdict, Reserved::Recorded(_)) {
             self.fit(&spend)?;

@@ -1,7 +1,11 @@
 //! Terms: a payment that is too far from what its place asked for before is not recorded, in the same transaction.
 
+use alloy_primitives::U256;
+use faregate_types::Amount;
+
 use super::{CROWD, PAID, per_host, records, signed, usage};
-use crate::suite::kit::{Bench, at, id, no_caps, payee, spend, worth};
+use crate::suite::kit::{Bench, asset, at, id, no_caps, payee, spend, worth};
+use crate::terms::PLACE_SPENDS_MAX;
 use crate::{
     CapRefusal, KnownTerms, Reserved, Spend, StoreError, Terms, TermsRefusal, TermsRule, Usage,
     WalletStore,
@@ -141,4 +145,28 @@ pub async fn a_repeated_reservation_is_not_judged_again<S: WalletStore>(bench: &
         Err(StoreError::Conflict)
     );
     assert_eq!(records(store).await.len(), 2);
+}
+
+/// However often something else was signed at a place, what is known of it is found in a bounded number of its spends.
+pub async fn a_place_is_known_by_its_newest_spends<S: WalletStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    let first = Spend {
+        path: "/first".into(),
+        ..to_payee(1, spend(1, 10, 0))
+    };
+    signed(store, first).await;
+    signed(store, to_payee(2, spend(2, 10, 0))).await;
+    let known = async || {
+        let [origin, path] = ["https://seller.example", "/joke"].map(Box::from);
+        let asked = payee(3).as_str().into();
+        let known = store.known_terms(origin, path, asset(1), asked).await;
+        known.unwrap().payee
+    };
+    for number in 0..u64::from(PLACE_SPENDS_MAX) {
+        assert_eq!(known().await.as_deref(), Some(payee(2).as_str()));
+        let mut other = to_payee(4, spend(10 + number, 10, 0));
+        other.amount = Amount::new(U256::from(10), asset(2));
+        signed(store, other).await;
+    }
+    assert_eq!(known().await.as_deref(), Some(payee(1).as_str()));
 }
