@@ -22,3 +22,6 @@ pub const U256_DIGITS_MAX: usize = 78;
 
 /// Longest `value` text (digits) of a v1 credential: the v1 SDKs refuse longer ones.
 pub const V1_VALUE_DIGITS_MAX: usize = 18;
+
+/// Longest BOLT 11 invoice (characters): the most that deployed wallets take. Real ones have 200 to 1 500.
+pub const INVOICE_BYTES_MAX: usize = 7_089;

@@ -6,6 +6,7 @@ mod codes;
 mod eip712;
 mod facilitator;
 mod headers;
+mod lightning;
 mod messages;
 mod properties;
 mod samples;
