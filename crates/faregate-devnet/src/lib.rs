@@ -1,4 +1,5 @@
-//! One small world in process: an EVM chain with the assets and accounts payments need.
+//! One small world in process: an EVM chain with the assets and accounts payments need, and a Lightning network of two
+//! wallets.
 //!
 //! The chain starts in milliseconds, listens on a free port, has ten funded accounts whose keys everybody knows, and has
 //! test USDC where the real network of that chain id has USDC. Unmodified clients work with it. It is for tests and
@@ -20,5 +21,7 @@
 //! ```
 
 pub mod chain;
+pub mod lightning;
 
 pub use chain::{ChainConfig, DevAccount, Devchain, DevchainError};
+pub use lightning::{DevLightning, LightningConfig, LightningError, WalletName};

@@ -1,7 +1,8 @@
-//! What the core needs from outside, as traits: a clock, a facilitator, a trail.
+//! What the core needs from outside, as traits: a clock, a facilitator, a trail, Lightning wallets.
 
 mod clock;
 mod facilitator;
+pub mod lightning;
 
 pub use clock::Clock;
 pub use facilitator::{

@@ -193,6 +193,24 @@ codes! {
     ShuttingDown "shutting_down" [] Operator Retry::AfterSecs(5), 503, "this service is stopping";
     NotReady "not_ready" [] Operator Retry::AfterSecs(2), 503, "this service is still starting";
 
+    // Lightning: invoices and their payment
+    LightningUnavailable "lightning_unavailable" [] Peer Retry::AfterSecs(2), 503, "the Lightning wallet or node cannot be reached";
+    LightningUnauthorized "lightning_unauthorized" [] Operator Retry::Never, 503,
+        "the Lightning wallet or node does not accept its credential for this";
+    LightningAnswerInvalid "lightning_answer_invalid" [] Peer Retry::AfterSecs(5), 502,
+        "the Lightning wallet or node gave an answer that cannot be believed";
+    LightningUnsupported "lightning_unsupported" [] Operator Retry::Never, 503, "the Lightning wallet or node cannot do this";
+    LightningPaymentPending "lightning_payment_pending" [] Peer Retry::AfterSecs(2), 402,
+        "the Lightning payment was sent and its result is not known yet";
+    LightningPaymentNotFound "lightning_payment_not_found" [] Peer Retry::AfterSecs(2), 402,
+        "the Lightning wallet or node does not know this payment";
+    LightningPaymentFailed "lightning_payment_failed" [] Peer Retry::Never, 402, "the Lightning payment failed, and nothing was paid";
+    LightningNoRoute "lightning_no_route" [] Peer Retry::Never, 402, "there is no route to the payee within the fee limit";
+    LightningPreimageMissing "lightning_preimage_missing" [] Peer Retry::AfterSecs(2), 402,
+        "the Lightning payment went through, but its preimage is not known";
+    InvoiceExpired "invoice_expired" [] Payer Retry::Never, 402, "the Lightning invoice has expired";
+    InvoiceUnusable "invoice_unusable" [] Seller Retry::Never, 402, "the Lightning invoice cannot be paid";
+
     // HTTP
     BadRequest "bad_request" [] Payer Retry::Never, 400, "the request cannot be understood";
     MalformedJson "malformed_json" [] Payer Retry::Never, 400, "the body is not the JSON object that was expected";
