@@ -195,11 +195,11 @@ codes! {
 
     // Lightning: invoices and their payment
     LightningUnavailable "lightning_unavailable" [] Peer Retry::AfterSecs(2), 503, "the Lightning wallet or node cannot be reached";
-    LightningUnauthorized "lightning_unauthorized" [] Operator Retry::Never, 503,
+    LightningUnauthorized "lightning_unauthorized" [] Operator Retry::AfterSecs(60), 503,
         "the Lightning wallet or node does not accept its credential for this";
     LightningAnswerInvalid "lightning_answer_invalid" [] Peer Retry::AfterSecs(5), 502,
         "the Lightning wallet or node gave an answer that cannot be believed";
-    LightningUnsupported "lightning_unsupported" [] Operator Retry::Never, 503, "the Lightning wallet or node cannot do this";
+    LightningUnsupported "lightning_unsupported" [] Operator Retry::AfterSecs(60), 503, "the Lightning wallet or node cannot do this";
     LightningPaymentPending "lightning_payment_pending" [] Peer Retry::AfterSecs(2), 402,
         "the Lightning payment was sent and its result is not known yet";
     LightningPaymentNotFound "lightning_payment_not_found" [] Peer Retry::AfterSecs(2), 402,
