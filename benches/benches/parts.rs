@@ -19,7 +19,7 @@ use faregate_benches::serve::{joke, shop};
 use faregate_benches::{Failed, chain, drive};
 use faregate_core::rail::x402::X402;
 use faregate_core::route::{RoutePattern, RouteTable, normalise_path};
-use faregate_core::{Rail, Till};
+use faregate_core::{Asked, Rail, Till};
 use faregate_evm::{recover, sign_authorization};
 use faregate_ledger::{LedgerStore, Step};
 use faregate_store::sqlite::SqliteLedger;
@@ -89,9 +89,9 @@ fn gate(criterion: &mut Criterion) {
     let rail = X402::new(Arc::new(shop::Unsettling::default()));
     let till = till(Arc::new(Forgetful::default()));
     let offer = shop::offer().unwrap();
-    let why = Refusal::new(Code::InvalidPayload);
+    let (asked, why) = (Asked::default(), Refusal::new(Code::InvalidPayload));
     criterion.bench_function("make a 402 challenge", |bench| {
-        bench.iter(|| runtime.block_on(till.challenge(black_box(&offer), &why)));
+        bench.iter(|| runtime.block_on(till.challenge(black_box(&offer), &asked, &why)));
     });
     let mut headers = HeaderMap::new();
     let value = HeaderValue::from_str(&sample.header_v2).unwrap();

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use faregate_core::rail::x402::X402;
 use faregate_core::{
-    Clock, Facilitator, Offer, Outcome, Owed, Paid, Rail, Reading, Served, SettlePolicy, Till,
+    Asked, Clock, Facilitator, Offer, Order, Outcome, Owed, Paid, Rail, Reading, Served,
+    SettlePolicy, Till,
 };
 use faregate_ledger::{Answer, LedgerStore};
 use faregate_types::x402::header;
@@ -118,10 +119,13 @@ impl Gate {
         let outcome = self
             .till
             .run(
-                offer,
+                Order {
+                    offer,
+                    asked: &Asked::default(),
+                    fingerprint,
+                    idempotency: None,
+                },
                 credential,
-                fingerprint,
-                None,
                 sleep(COPY_WAIT),
                 serve,
             )
@@ -129,6 +133,8 @@ impl Gate {
         match outcome {
             Outcome::Unpaid { refusal, .. } => Reply::Unpaid(refusal.code.as_str()),
             Outcome::Refused { refusal, .. } => Reply::Refused(refusal.code.as_str()),
+            // Nothing of x402 buys more than one request.
+            Outcome::Passed { .. } => Reply::Unpaid("passed"),
             Outcome::Sold { response, sale, .. } => {
                 let (status, body) = response;
                 // As the paywall does it: whoever paid for a breakdown is owed an answer.

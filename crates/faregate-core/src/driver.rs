@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,8 +21,10 @@ use http::HeaderMap;
 use crate::books::Books;
 use crate::live::{Live, LiveGuard};
 use crate::offer::{Identifier, Offer};
+use crate::order::{Asked, Order};
 use crate::port::{Away, Clock, SettleOutcome, Settlement, Unknown};
-use crate::rail::{Challenge, Credential, Headers, Presented, Rail, Reading};
+use crate::rail::{Challenge, Credential, Headers, Presented, Rail, Reading, Uses};
+use crate::uses::{Taken, Tallies};
 
 mod run;
 
@@ -37,6 +40,7 @@ pub struct Till {
     pub(crate) books: Books,
     pub(crate) rails: Arc<[Arc<dyn Rail>]>,
     pub(crate) live: Live,
+    pub(crate) uses: Tallies,
 }
 
 impl fmt::Debug for Till {
@@ -112,6 +116,13 @@ pub enum Outcome<R> {
     },
     /// The payer's key for this purchase names another request.
     KeyConflict,
+    /// Served on a payment that buys whatever is asked until it expires; there is nothing to keep.
+    Passed {
+        /// The answer.
+        response: R,
+        /// The receipt to add to it.
+        receipt: Headers,
+    },
 }
 
 /// What the service gets to know about the payment it serves.
@@ -127,12 +138,17 @@ pub struct Paid {
     pub settlement: Option<Settlement>,
 }
 
-/// A finished sale whose answer is not kept yet. While it lives, copies are told to wait.
+/// A finished sale whose answer is not kept yet. While it lives, copies are told to wait. Dropped, the payer is owed an
+/// answer to the same request.
 #[derive(Debug)]
 pub struct Sale {
     till: Till,
     id: PaymentId,
-    guard: LiveGuard,
+    /// The settlement, as long as it is not in the ledger: what was paid beforehand is recorded together with the answer.
+    settled: Option<Settlement>,
+    /// Which use of which payment was sold, if it has several.
+    sold: Option<Taken>,
+    _guard: LiveGuard,
 }
 
 /// An answer that is to leave before it is paid. Dropped, nothing is charged and nothing may leave.
@@ -171,6 +187,7 @@ impl Till {
             books: Books::new(store, clock),
             rails: rails.into(),
             live: Live::default(),
+            uses: Tallies::default(),
         }
     }
 
@@ -209,7 +226,12 @@ impl Till {
     ///
     /// # Errors
     /// [`Away`] when no rail could make one.
-    pub async fn challenge(&self, offer: &Offer, why: &Refusal) -> Result<Challenge, Away> {
+    pub async fn challenge(
+        &self,
+        offer: &Offer,
+        asked: &Asked,
+        why: &Refusal,
+    ) -> Result<Challenge, Away> {
         let plain = why.code == Code::PaymentRequired;
         if plain && let Some(made) = offer.unpaid.get() {
             return Ok(made.clone());
@@ -220,7 +242,7 @@ impl Till {
         };
         let mut away = None;
         for rail in self.rails.iter().filter(|rail| rail.serves(offer)) {
-            match rail.challenge(offer, why).await {
+            match rail.challenge(offer, asked, why).await {
                 Ok(part) => {
                     all.headers.extend(part.headers);
                     all.body.extend(part.body);
@@ -247,16 +269,12 @@ impl Till {
 
     /// Takes a credential through verification, claim, settlement and service.
     ///
-    /// `fingerprint` stands for the request that the credential is used for, without the credential; `idempotency` is the
-    /// payer's own name for the purchase. `serve` runs at most once, when the machine
-    /// says so. A copy of a request in progress waits for its result until `patience` ends. Run this in a task of its own:
+    /// `serve` runs at most once, when the machine says so. A copy of a request in progress waits for its result until `patience` ends. Run this in a task of its own:
     /// dropping it between two effects leaves the payment to [`Rail::resolve`].
     pub async fn run<R, F>(
         &self,
-        offer: &Offer,
+        order: Order<'_>,
         credential: Credential,
-        fingerprint: Fingerprint,
-        idempotency: Option<IdempotencyKey>,
         patience: impl Future<Output = ()> + Send,
         serve: F,
     ) -> Outcome<R>
@@ -264,17 +282,24 @@ impl Till {
         F: FnOnce(Paid) -> BoxFuture<'static, Served<R>> + Send,
         R: Send,
     {
+        let Order {
+            offer,
+            asked,
+            fingerprint,
+            idempotency,
+        } = order;
         let Some(rail) = self.rail(credential.rail()) else {
             return bug();
         };
-        let presented = match rail.present(credential, offer) {
+        let presented = match rail.present(credential, offer, asked) {
             Ok(presented) => presented,
-            Err(refusal) => return self.unpaid(offer, refusal).await,
+            Err(refusal) => return self.unpaid(offer, asked, refusal).await,
         };
-        let mut run = Run {
+        let run = Run {
             till: self,
             rail,
             offer,
+            asked,
             idempotency: idempotency.map(|key| Idempotency {
                 key,
                 request: fingerprint,
@@ -283,6 +308,24 @@ impl Till {
             fingerprint: Fingerprint::of(&[fingerprint.as_bytes(), &presented.evidence.0]),
             presented,
         };
+        match run.presented.uses {
+            Uses::One => self.sell_once(run, patience, serve).await,
+            Uses::Counted(max) => self.sell_one_of(run, max, patience, serve).await,
+            Uses::Unlimited => run.pass(serve).await,
+        }
+    }
+
+    /// The payment buys one request, and whoever comes with it again is a copy.
+    async fn sell_once<R, F>(
+        &self,
+        mut run: Run<'_>,
+        patience: impl Future<Output = ()> + Send,
+        serve: F,
+    ) -> Outcome<R>
+    where
+        F: FnOnce(Paid) -> BoxFuture<'static, Served<R>> + Send,
+        R: Send,
+    {
         loop {
             let guard = match self.live.enter(run.presented.id) {
                 Ok(guard) => guard,
@@ -299,12 +342,74 @@ impl Till {
         }
     }
 
+    /// The payment buys `max` requests: this one takes the first use that nobody has taken.
+    async fn sell_one_of<R, F>(
+        &self,
+        run: Run<'_>,
+        max: NonZeroU32,
+        patience: impl Future<Output = ()> + Send,
+        serve: F,
+    ) -> Outcome<R>
+    where
+        F: FnOnce(Paid) -> BoxFuture<'static, Served<R>> + Send,
+        R: Send,
+    {
+        // Uses that others are owed an answer for; given back when this request has found its own.
+        let mut owed = Vec::new();
+        loop {
+            let mut taken = match self.uses.take(&self.books, run.presented.id, max).await {
+                Ok(Some(taken)) => taken,
+                Ok(None) => return run.used_up().await,
+                Err(away) => return Outcome::Unavailable(away),
+            };
+            let Ok(one) = run.nth(taken.number(), max) else {
+                return bug();
+            };
+            let Ok(guard) = self.live.enter(one.presented.id) else {
+                // Whoever is on it gives it back if it buys nothing.
+                taken.keep();
+                continue;
+            };
+            match one.begin().await {
+                Begun::Claimed(Claimed::Conflict) => {
+                    if one.is_answered().await {
+                        taken.keep();
+                    } else {
+                        owed.push(taken);
+                    }
+                }
+                Begun::Claimed(Claimed::Same(used) | Claimed::InFlight(used))
+                    if used.answer.is_some() =>
+                {
+                    taken.keep();
+                }
+                // The payer says that it was bought already, and with which use.
+                Begun::Claimed(Claimed::Repeated(first)) => {
+                    drop((guard, taken));
+                    return match one.instead(&first) {
+                        Some(copy) => self.sell_once(copy, patience, serve).await,
+                        None => bug(),
+                    };
+                }
+                begun => {
+                    let mut outcome = one.go(begun, guard, serve).await;
+                    match &mut outcome {
+                        Outcome::Sold { sale, .. } => sale.sold = Some(taken),
+                        Outcome::Owed { .. } | Outcome::Pending { .. } => taken.keep(),
+                        _ => drop(taken),
+                    }
+                    return outcome;
+                }
+            }
+        }
+    }
+
     fn rail(&self, name: RailName) -> Option<&Arc<dyn Rail>> {
         self.rails.iter().find(|rail| rail.name() == name)
     }
 
-    async fn unpaid<R>(&self, offer: &Offer, refusal: Refusal) -> Outcome<R> {
-        match self.challenge(offer, &refusal).await {
+    async fn unpaid<R>(&self, offer: &Offer, asked: &Asked, refusal: Refusal) -> Outcome<R> {
+        match self.challenge(offer, asked, &refusal).await {
             Ok(challenge) => Outcome::Unpaid { refusal, challenge },
             Err(away) => Outcome::Unavailable(away),
         }
@@ -318,19 +423,57 @@ impl Sale {
         self.id
     }
 
-    /// Keeps the answer for copies of the request and lets them in. A failure is logged by the caller: the payer has paid
-    /// and gets the answer anyway.
+    /// Keeps the answer for copies of the request and lets them in. If that fails and the sale [is
+    /// recorded](Self::is_recorded), the payer has paid and gets the answer anyway; otherwise it must not leave, because
+    /// nothing says that the payment was used for it.
     ///
     /// # Errors
     /// [`Away`] when the ledger did not take it.
-    pub async fn keep(self, answer: Answer) -> Result<(), Away> {
-        let kept = self
-            .till
-            .books
-            .advance(self.id, Step::Keep { answer })
-            .await;
-        drop(self.guard);
-        kept
+    pub async fn keep(mut self, answer: Answer) -> Result<(), Away> {
+        let step = match self.settled.take() {
+            Some(Settlement { transaction, .. }) => Step::Sell {
+                transaction,
+                answer,
+            },
+            None => Step::Keep { answer },
+        };
+        self.till.books.advance(self.id, step).await?;
+        if let Some(sold) = &mut self.sold {
+            sold.keep();
+        }
+        Ok(())
+    }
+
+    /// True when the ledger says that the payment was used.
+    #[must_use]
+    pub const fn is_recorded(&self) -> bool {
+        self.settled.is_none()
+    }
+
+    /// Records that the payment was used, for answers that leave before they can be kept.
+    ///
+    /// # Errors
+    /// [`Away`] when the ledger did not take it: the answer must not leave.
+    pub async fn record(&mut self) -> Result<(), Away> {
+        let Some(Settlement { transaction, .. }) = &self.settled else {
+            return Ok(());
+        };
+        let step = Step::Settle {
+            transaction: transaction.clone(),
+        };
+        self.till.books.advance(self.id, step).await?;
+        self.settled = None;
+        Ok(())
+    }
+
+    /// The service broke down: what was paid beforehand is given back. For other payments the payer is owed an answer to the
+    /// same request.
+    pub async fn give_back(self) {
+        if !self.is_recorded()
+            && let Err(away) = self.till.books.advance(self.id, Step::Release).await
+        {
+            tracing::warn!(payment = %self.id, %away, "an unserved use could not be given back");
+        }
     }
 }
 

@@ -24,20 +24,24 @@ pub mod driver;
 mod live;
 pub mod machine;
 pub mod offer;
+mod order;
 pub mod port;
 pub mod rail;
 pub mod recovery;
 pub mod route;
 pub mod settler;
+mod uses;
 
 pub use driver::{Outcome, Owed, Paid, Sale, Served, Settling, Till};
 pub use machine::SettlePolicy;
 pub use offer::{Ask, Identifier, Offer, OfferError, Payee, Resource};
+pub use order::{Asked, Order};
 pub use port::{
     Away, Clock, Facilitator, Finality, SettleOutcome, Settlement, Trail, Unknown, Verdict,
 };
 pub use rail::{
-    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, VerifyError,
+    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, Uses,
+    VerifyError,
 };
 pub use recovery::{Recovery, SweepReport};
 pub use settler::Settler;

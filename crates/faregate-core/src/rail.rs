@@ -2,18 +2,21 @@
 
 use std::any::Any;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use alloy_primitives::U256;
 use bytes::Bytes;
 use faregate_ledger::{Payment, Transfer};
 use faregate_types::{
-    IdempotencyKey, IdempotencyKeyError, PaymentId, RailName, Refusal, Timestamp,
+    Amount, Code, IdempotencyKey, IdempotencyKeyError, PaymentId, RailName, Refusal, Timestamp,
 };
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use crate::offer::Offer;
+use crate::order::Asked;
 use crate::port::{Away, Finality, SettleOutcome, Trail};
 
 pub mod x402;
@@ -36,6 +39,7 @@ pub trait Rail: Send + Sync + 'static {
     fn challenge<'a>(
         &'a self,
         offer: &'a Offer,
+        asked: &'a Asked,
         why: &'a Refusal,
     ) -> BoxFuture<'a, Result<Challenge, Away>>;
 
@@ -43,7 +47,12 @@ pub trait Rail: Send + Sync + 'static {
     ///
     /// # Errors
     /// A [`Refusal`] when it pays for something else.
-    fn present(&self, credential: Credential, offer: &Offer) -> Result<Presented, Refusal>;
+    fn present(
+        &self,
+        credential: Credential,
+        offer: &Offer,
+        asked: &Asked,
+    ) -> Result<Presented, Refusal>;
 
     /// Reads back what [`present`](Self::present) gave to the ledger. Pure.
     ///
@@ -62,6 +71,12 @@ pub trait Rail: Send + Sync + 'static {
     /// True when [`Instrument::settle`] tells its trail of everything before it is sent. A claimed payment of which
     /// nothing is on record may then start afresh; with other rails it may have been sent all the same, and is resolved.
     fn uses_trail(&self) -> bool {
+        false
+    }
+
+    /// True when the money had moved before the credential was shown, e.g. for an invoice that was paid: to settle moves
+    /// nothing then. A claim that sold nothing is given back, and the settlement is written together with the answer.
+    fn is_prepaid(&self) -> bool {
         false
     }
 
@@ -173,11 +188,45 @@ pub struct Presented {
     pub transfer: Transfer,
     /// Durable bytes from which the rail can [recall](Rail::recall) the instrument. May hold a signature: never logged.
     pub evidence: Evidence,
+    /// How often it may be used.
+    pub uses: Uses,
     /// What verifies and settles it.
     pub instrument: Arc<dyn Instrument>,
 }
 
+/// How many requests one payment buys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "every edge has to know each")]
+pub enum Uses {
+    /// One. A copy of the request gets the same answer.
+    One,
+    /// So many, each its own request: there are no copies, but those that the payer names as such
+    /// (`Idempotency-Key`).
+    Counted(NonZeroU32),
+    /// As many as the payer likes until it expires.
+    Unlimited,
+}
+
 impl Presented {
+    /// One of the uses of a payment that has several, counted from zero: a payment of its own in the books, with its part
+    /// of the money. All parts together are the whole.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when there are not so many.
+    pub fn nth(&self, n: u32, of: NonZeroU32) -> Result<Self, Refusal> {
+        let amount = self.transfer.amount;
+        let part = part(amount.value(), n, of).ok_or(Refusal::new(Code::Internal))?;
+        let transfer = Transfer {
+            amount: Amount::new(part, amount.asset()),
+            ..self.transfer.clone()
+        };
+        Ok(Self {
+            id: self.id.nth(n),
+            transfer,
+            ..self.clone()
+        })
+    }
+
     /// A claimed payment as it was presented to `rail`.
     ///
     /// # Errors
@@ -188,10 +237,24 @@ impl Presented {
             id: payment.claim.id,
             rail: payment.claim.rail,
             transfer: payment.claim.transfer.clone(),
+            uses: Uses::One,
             instrument: rail.recall(&evidence)?,
             evidence,
         })
     }
+}
+
+/// What the `n`th of so many uses costs: what all up to it cost, less what all before it cost.
+fn part(whole: U256, n: u32, of: NonZeroU32) -> Option<U256> {
+    let up_to = |n: u32| {
+        whole
+            .checked_mul(U256::from(n))?
+            .checked_div(U256::from(of.get()))
+    };
+    if n >= of.get() {
+        return None;
+    }
+    up_to(n.checked_add(1)?)?.checked_sub(up_to(n)?)
 }
 
 impl fmt::Debug for Presented {

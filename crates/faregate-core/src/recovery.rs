@@ -9,6 +9,7 @@
 //! | `Broadcast` | asked about: something was handed to the network |
 //! | `Reserved`, its credential may still be good | left alone: nothing is known to have been sent, and some rails resolve by settling again, which would charge for what was not sold. A copy of the request takes it over |
 //! | `Reserved`, its credential has expired | asked about: the question can move no money any more |
+//! | `Reserved`, prepaid, not served | given back: nothing moves by it, and whoever was to serve it is gone |
 //! | `Reserved` and served | settled: the payer has got what was sold |
 //! | `Settled`, not final | confirmed: final, or gone from the chain. What is gone is reopened and settled again with the same credential, which is good for one transfer and so cannot pay twice |
 //! | `Broadcast` and served, not found for a while | settled again: its transaction may never have left, and the payer has got what was sold. A second one moves nothing if the first was mined after all |
@@ -36,6 +37,7 @@ use crate::port::{Away, Finality, SettleOutcome};
 use crate::rail::x402::X402;
 use crate::rail::{Presented, Rail};
 use crate::settler::Settler;
+use crate::uses::Tallies;
 
 /// Most open payments that a sweep reads to choose from.
 const OPEN_MAX: u32 = 1_000;
@@ -76,6 +78,7 @@ pub struct Recovery {
     books: Books,
     rails: Arc<[Arc<dyn Rail>]>,
     live: Live,
+    uses: Tallies,
     tried: Arc<Mutex<BTreeMap<PaymentId, Tried>>>,
     replay_window_secs: u64,
     kept_bytes_max: u64,
@@ -103,6 +106,8 @@ pub struct SweepReport {
     pub finalized: u32,
     /// Settlements that the chain took back; each was sent again.
     pub reopened: u32,
+    /// Claims of prepaid credentials that bought nothing, given back.
+    pub released: u32,
     /// Of all that failed: those whose answer was out already. Sold and not paid.
     pub unpaid: u32,
     /// Kept answers that were dropped.
@@ -120,7 +125,8 @@ impl Till {
     /// Recovery of what was claimed at this till. Shares the set of payments in progress with it.
     #[must_use]
     pub fn recovery(&self) -> Recovery {
-        Recovery::new(self.books.clone(), Arc::clone(&self.rails), &self.live)
+        let (rails, uses) = (Arc::clone(&self.rails), self.uses.clone());
+        Recovery::new(self.books.clone(), rails, &self.live, uses)
     }
 }
 
@@ -129,16 +135,22 @@ impl Settler {
     #[must_use]
     pub fn recovery(&self) -> Recovery {
         let rail: Arc<dyn Rail> = Arc::new(X402::new(Arc::clone(&self.facilitator)));
-        Recovery::new(self.books.clone(), [rail].into(), &self.live)
+        Recovery::new(
+            self.books.clone(),
+            [rail].into(),
+            &self.live,
+            Tallies::default(),
+        )
     }
 }
 
 impl Recovery {
-    fn new(books: Books, rails: Arc<[Arc<dyn Rail>]>, live: &Live) -> Self {
+    fn new(books: Books, rails: Arc<[Arc<dyn Rail>]>, live: &Live, uses: Tallies) -> Self {
         Self {
             books,
             rails,
             live: live.clone(),
+            uses,
             tried: Arc::default(),
             replay_window_secs: REPLAY_WINDOW_SECS,
             kept_bytes_max: KEPT_BYTES_MAX,
@@ -193,6 +205,10 @@ impl Recovery {
         {
             if report.looked_at >= limit {
                 break;
+            }
+            if self.give_back(payment).await {
+                report.released = report.released.saturating_add(1);
+                continue;
             }
             let Some(outcome) = self.look(payment).await else {
                 continue;
@@ -321,6 +337,32 @@ impl Recovery {
             return Some(Err(away));
         }
         Some(Ok(outcome))
+    }
+
+    /// Gives back what a prepaid credential was claimed for and did not get, because whoever was serving it is gone: the
+    /// answer is recorded before it leaves.
+    async fn give_back(&self, listed: &Payment) -> bool {
+        let id = listed.claim.id;
+        let unserved =
+            |payment: &Payment| payment.state == PaymentState::Reserved && payment.answer.is_none();
+        if !unserved(listed) || !self.rail_of(listed).is_some_and(Rail::is_prepaid) {
+            return false;
+        }
+        let Ok(_guard) = self.live.enter(id) else {
+            return false;
+        };
+        // It may have ended between the list and the guard.
+        match self.books.payment(id).await {
+            Ok(Some(payment)) if unserved(&payment) => {
+                if let Err(away) = self.books.advance(id, Step::Release).await {
+                    tracing::warn!(payment = %id, %away, "an unserved use could not be given back");
+                    return false;
+                }
+                self.uses.search_again();
+                true
+            }
+            Ok(_) | Err(_) => false,
+        }
     }
 
     /// True when the question itself cannot move money that should not move: see the table above.

@@ -20,7 +20,9 @@ use faregate_core::rail::VerifyError;
 use faregate_core::{Offer, Outcome, Served, SettlePolicy, Till};
 use faregate_ledger::{Answer, PaymentState};
 use faregate_types::{Code, Fingerprint, Refusal, Timestamp};
-use support::{Log, Memory, Scripted, credential, failed, offer, payment_id, settled, unknown};
+use support::{
+    Log, Memory, Scripted, credential, failed, offer, order, payment_id, settled, unknown,
+};
 
 struct World {
     till: Till,
@@ -68,10 +70,8 @@ impl World {
         let (log, served) = (Arc::clone(&self.log), Arc::clone(&self.served));
         self.till
             .run(
-                &self.offer,
+                order(&self.offer, print, None),
                 credential(1, signature),
-                print,
-                None,
                 std::future::ready(()),
                 move |_paid| {
                     Box::pin(async move {
@@ -333,10 +333,8 @@ async fn a_claim_whose_owner_died_before_sending_is_taken_over() {
     let print = Fingerprint::of(&[b"/joke"]);
     let (log, mine) = (Arc::clone(&world.log), credential(1, "sig"));
     let mut first = Box::pin(world.till.run(
-        &world.offer,
+        order(&world.offer, print, None),
         mine,
-        print,
-        None,
         std::future::pending(),
         move |_paid| {
             log.lock().unwrap().push("serve".into());
@@ -366,19 +364,15 @@ async fn copies_wait_for_the_first_and_get_its_answer() {
     };
     let same = credential(1, "sig");
     let copy = world.till.run(
-        &world.offer,
+        order(&world.offer, print, None),
         same,
-        print,
-        None,
         std::future::pending(),
         serve,
     );
     let forged = credential(1, "forged");
     let other = world.till.run(
-        &world.offer,
+        order(&world.offer, print, None),
         forged,
-        print,
-        None,
         std::future::pending(),
         serve,
     );
@@ -402,10 +396,8 @@ async fn copies_of_one_that_gave_up_may_be_sent_again() {
     let after = offer(SettlePolicy::After);
     let (mine, same) = (credential(1, "sig"), credential(1, "sig"));
     let mut first = Box::pin(world.till.run(
-        &after,
+        order(&after, print, None),
         mine,
-        print,
-        None,
         std::future::pending(),
         move |_paid| {
             log.lock().unwrap().push("serve".into());
@@ -416,12 +408,12 @@ async fn copies_of_one_that_gave_up_may_be_sent_again() {
     let serve = |_paid| -> futures_util::future::BoxFuture<'static, Served<&'static str>> {
         panic!("a copy is not served")
     };
-    let mut copy =
-        Box::pin(
-            world
-                .till
-                .run(&after, same, print, None, std::future::pending(), serve),
-        );
+    let mut copy = Box::pin(world.till.run(
+        order(&after, print, None),
+        same,
+        std::future::pending(),
+        serve,
+    ));
     assert!(futures_util::poll!(copy.as_mut()).is_pending());
     drop(first);
     assert!(matches!(copy.await, Outcome::InFlight));

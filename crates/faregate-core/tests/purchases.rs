@@ -20,7 +20,8 @@ use faregate_core::{Offer, Outcome, Served, SettlePolicy, Till};
 use faregate_ledger::{Answer, PaymentState};
 use faregate_types::{Code, Fingerprint, IdempotencyKey, Refusal, Timestamp};
 use support::{
-    Log, Memory, Scripted, credential, failed, lending, offer, payment_id, receipt_name, unknown,
+    Log, Memory, Scripted, credential, failed, lending, offer, order, payment_id, receipt_name,
+    unknown,
 };
 
 struct World {
@@ -84,7 +85,7 @@ impl World {
         };
         let patience = std::future::ready(());
         self.till
-            .run(offer, mine, print, key, patience, serve)
+            .run(order(offer, print, key), mine, patience, serve)
             .await
     }
 
@@ -299,10 +300,8 @@ async fn a_key_in_progress_is_waited_for_and_shared() {
         panic!("a copy is not served")
     };
     let copy = world.till.run(
-        &offer,
+        order(&offer, Fingerprint::of(&[b"/a"]), Some(key)),
         mine,
-        Fingerprint::of(&[b"/a"]),
-        Some(key),
         std::future::pending(),
         serve,
     );

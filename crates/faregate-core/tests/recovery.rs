@@ -21,7 +21,7 @@ use faregate_types::{Address, Amount, AssetRegistry, ChainId, Code, Fingerprint,
 use faregate_types::{Timestamp, U256};
 use futures_util::poll;
 use support::{
-    DAMAGED, Log, Memory, Scripted, credential, failed, offer, payment_id, settled, unknown,
+    DAMAGED, Log, Memory, Scripted, credential, failed, offer, order, payment_id, settled, unknown,
 };
 use tokio::sync::Semaphore;
 
@@ -130,7 +130,12 @@ impl World {
             Box::pin(async { Served::Well("joke") })
         };
         self.till
-            .run(&offer, mine, print, None, std::future::ready(()), serve)
+            .run(
+                order(&offer, print, None),
+                mine,
+                std::future::ready(()),
+                serve,
+            )
             .await
     }
 }
@@ -272,12 +277,12 @@ async fn a_payment_in_progress_here_is_left_alone() {
         Box::pin(std::future::pending())
     };
     *world.rail.expires.lock().unwrap() = Some(Timestamp::from_secs(1));
-    let mut first =
-        Box::pin(
-            world
-                .till
-                .run(&offer, mine, print, None, std::future::pending(), serve),
-        );
+    let mut first = Box::pin(world.till.run(
+        order(&offer, print, None),
+        mine,
+        std::future::pending(),
+        serve,
+    ));
     assert!(poll!(first.as_mut()).is_pending());
     assert_eq!(world.state(1), PaymentState::Reserved);
     assert_eq!(counts(world.sweep(10).await), [0; 4]);

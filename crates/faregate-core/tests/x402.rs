@@ -17,7 +17,7 @@ use std::sync::Arc;
 use faregate_core::port::{Away, Facilitator, SettleOutcome, Settlement, Trail, Verdict};
 use faregate_core::rail::x402::X402;
 use faregate_core::{
-    Credential, Evidence, Identifier, Offer, Presented, Rail, Reading, SettlePolicy,
+    Asked, Credential, Evidence, Identifier, Offer, Presented, Rail, Reading, SettlePolicy,
 };
 use faregate_ledger::AccountId;
 use faregate_types::x402::exact::Payload;
@@ -90,8 +90,8 @@ fn payload(value: u64) -> serde_json::Value {
 
 /// How an offer may be paid, as its own 402 says.
 fn required(offer: &Offer) -> v2::PaymentRequired {
-    let why = Refusal::new(Code::PaymentRequired);
-    let challenge = futures_util::FutureExt::now_or_never(rail().challenge(offer, &why));
+    let (asked, why) = (Asked::default(), Refusal::new(Code::PaymentRequired));
+    let challenge = futures_util::FutureExt::now_or_never(rail().challenge(offer, &asked, &why));
     let headers = challenge.unwrap().unwrap().headers;
     header::decode_payment_required(headers[0].1.as_bytes()).unwrap()
 }
@@ -131,7 +131,9 @@ fn requirements(presented: &Presented) -> FacilitatorRequest {
 fn what_is_presented_names_the_payment_of_its_own_evidence() {
     let offer = offer(SettlePolicy::After);
     for credential in [v2_credential(&offer, 1_000), v1_credential(1_000)] {
-        let presented = rail().present(credential, &offer).unwrap();
+        let presented = rail()
+            .present(credential, &offer, &Asked::default())
+            .unwrap();
         let exact = requirements(&presented).exact().unwrap();
         let ask = &offer.asks()[0];
         let expected = PaymentId::eip3009(
@@ -158,7 +160,9 @@ fn what_is_presented_names_the_payment_of_its_own_evidence() {
 fn what_the_ledger_kept_gives_the_same_receipts() {
     let offer = offer(SettlePolicy::After);
     for credential in [v2_credential(&offer, 1_000), v1_credential(1_000)] {
-        let presented = rail().present(credential, &offer).unwrap();
+        let presented = rail()
+            .present(credential, &offer, &Asked::default())
+            .unwrap();
         let recalled = rail().recall(&presented.evidence).unwrap();
         for outcome in [
             settled(PAYER),
@@ -183,8 +187,10 @@ fn a_copied_credential_is_read_like_the_first() {
     let offer = offer(SettlePolicy::After);
     let credential = v2_credential(&offer, 1_000);
     let copy = credential.clone();
-    let first = rail().present(credential, &offer).unwrap();
-    let second = rail().present(copy, &offer).unwrap();
+    let first = rail()
+        .present(credential, &offer, &Asked::default())
+        .unwrap();
+    let second = rail().present(copy, &offer, &Asked::default()).unwrap();
     assert_eq!(first.evidence, second.evidence);
 }
 
@@ -198,7 +204,9 @@ fn the_terms_are_those_of_the_offer_that_is_asked() {
         required(&elsewhere).resource.url,
         "https://api.example.com/another"
     );
-    let presented = rail().present(v1_credential(1_000), &elsewhere).unwrap();
+    let presented = rail()
+        .present(v1_credential(1_000), &elsewhere, &Asked::default())
+        .unwrap();
     match requirements(&presented) {
         FacilitatorRequest::V1 {
             requirements: v1::PaymentRequirements { resource, .. },
@@ -215,9 +223,17 @@ fn the_terms_are_those_of_the_offer_that_is_asked() {
         "x402Version": 2, "accepted": required(&named).accepts[0], "payload": payload(1_000),
         "extensions": changed,
     });
-    let refused = rail().present(read(header::PAYMENT_SIGNATURE, &payment), &named);
+    let refused = rail().present(
+        read(header::PAYMENT_SIGNATURE, &payment),
+        &named,
+        &Asked::default(),
+    );
     assert_eq!(refused.unwrap_err().code, Code::ExtensionEchoMismatch);
-    assert!(rail().present(v2_credential(&named, 1_000), &named).is_ok());
+    assert!(
+        rail()
+            .present(v2_credential(&named, 1_000), &named, &Asked::default())
+            .is_ok()
+    );
 }
 
 #[test]
@@ -227,6 +243,10 @@ fn another_price_than_ours_is_refused() {
         "x402Version": 2, "accepted": required(&ours).accepts[0], "payload": payload(1),
     });
     payment["accepted"]["amount"] = "1".into();
-    let refused = rail().present(read(header::PAYMENT_SIGNATURE, &payment), &ours);
+    let refused = rail().present(
+        read(header::PAYMENT_SIGNATURE, &payment),
+        &ours,
+        &Asked::default(),
+    );
     assert_eq!(refused.unwrap_err().code, Code::NoMatchingRequirements);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
-use faregate_core::Sale;
+use faregate_core::{Away, Sale};
 use http::{HeaderMap, StatusCode};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
@@ -18,15 +18,18 @@ use crate::metrics::Meter;
 use crate::respond;
 
 /// Keeps a whole answer before it leaves.
+///
+/// # Errors
+/// [`Away`]: it must not leave.
 pub(crate) async fn now(
     sale: Sale,
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
     bytes_max: usize,
-) {
+) -> Result<(), Away> {
     let body = (body.len() <= bytes_max).then_some(body);
-    put(sale, status, headers, body).await;
+    put(sale, status, headers, body).await
 }
 
 /// Keeps an answer that is still coming. A short one of known length that comes at once is kept first; any other goes out
@@ -35,14 +38,17 @@ pub(crate) async fn now(
 ///
 /// An answer that breaks off on the service's side is not kept: the payer is owed one, and the same credential gets it.
 /// One that the payer does not wait for is read to its end and kept.
+///
+/// # Errors
+/// [`Away`]: it must not leave.
 pub(crate) async fn while_streaming(
-    sale: Sale,
+    mut sale: Sale,
     status: StatusCode,
     headers: &HeaderMap,
     mut body: Body,
     meter: &Arc<Meter>,
     settings: &Settings,
-) -> Body {
+) -> Result<Body, Away> {
     let bytes_max = settings.kept_bytes_max;
     let known = body
         .size_hint()
@@ -50,8 +56,8 @@ pub(crate) async fn while_streaming(
         .and_then(|length| usize::try_from(length).ok());
     if status == StatusCode::SWITCHING_PROTOCOLS || known.is_some_and(|length| length > bytes_max) {
         meter.sent(known.unwrap_or_default());
-        put(sale, status, headers, None).await;
-        return body;
+        put(sale, status, headers, None).await?;
+        return Ok(body);
     }
     let mut so_far = BytesMut::new();
     if known.is_some() {
@@ -59,13 +65,17 @@ pub(crate) async fn while_streaming(
             Ok(Ok(())) => {
                 let whole = so_far.freeze();
                 meter.sent(whole.len());
-                now(sale, status, headers, &whole, bytes_max).await;
-                return Body::from(whole);
+                now(sale, status, headers, &whole, bytes_max).await?;
+                return Ok(Body::from(whole));
             }
-            Ok(Err(error)) => return Body::new(Broken(Some(error))),
+            Ok(Err(error)) => {
+                sale.give_back().await;
+                return Ok(Body::new(Broken(Some(error))));
+            }
             Err(_slow) => {}
         }
     }
+    sale.record().await?;
     let (sender, receiver) = mpsc::channel(STREAM_FRAMES_MAX);
     let first = so_far.clone().freeze();
     let pump = Pump {
@@ -82,7 +92,7 @@ pub(crate) async fn while_streaming(
         drop(purchase);
     };
     tokio::spawn(task.in_current_span());
-    Body::new(Piped(receiver))
+    Ok(Body::new(Piped(receiver)))
 }
 
 /// Reads data into `whole` until the body ends. What was read stays there when this is dropped.
@@ -95,12 +105,19 @@ async fn read(body: &mut Body, whole: &mut BytesMut) -> Result<(), axum::Error> 
     Ok(())
 }
 
-async fn put(sale: Sale, status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) {
-    let id = sale.id();
-    if let Err(away) = sale.keep(respond::kept(status, headers, body)).await {
-        // The payer has paid and gets the answer; a copy is served anew instead of from the books.
+async fn put(
+    sale: Sale,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: Option<&[u8]>,
+) -> Result<(), Away> {
+    let (id, recorded) = (sale.id(), sale.is_recorded());
+    let kept = sale.keep(respond::kept(status, headers, body)).await;
+    if let Err(away) = &kept {
         tracing::warn!(payment = %id, %away, "an answer could not be kept");
     }
+    // Whose payment is on record gets the answer, and a copy is served anew instead of from the books.
+    if recorded { Ok(()) } else { kept }
 }
 
 type Piece = Result<Frame<Bytes>, axum::Error>;
@@ -182,13 +199,14 @@ impl Pump {
 
     async fn give_up(&mut self) {
         if let Some(sale) = self.sale.take() {
-            put(sale, self.status, &self.headers, None).await;
+            // On record since before the first byte left, so there is nothing to withhold.
+            let _ = put(sale, self.status, &self.headers, None).await;
         }
     }
 
     async fn finish(&mut self) {
         if let Some(sale) = self.sale.take() {
-            put(sale, self.status, &self.headers, Some(&self.kept)).await;
+            let _ = put(sale, self.status, &self.headers, Some(&self.kept)).await;
         }
     }
 }

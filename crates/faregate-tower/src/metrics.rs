@@ -121,7 +121,7 @@ impl Ended {
         match outcome {
             Outcome::Unpaid { .. } => Self::Unpaid,
             Outcome::Refused { .. } => Self::Refused,
-            Outcome::Sold { .. } => Self::Sold,
+            Outcome::Sold { .. } | Outcome::Passed { .. } => Self::Sold,
             Outcome::NotSold(_) => Self::NotSold,
             Outcome::Owed { .. } => Self::Owed,
             Outcome::Pending { .. } => Self::Pending,

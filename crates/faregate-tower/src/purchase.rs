@@ -8,9 +8,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use faregate_core::rail::Headers;
-use faregate_core::{
-    Credential, Outcome, Owed, Paid as CorePaid, Sale, Served, SettlePolicy, Till,
-};
+use faregate_core::{Credential, Order, Outcome, Owed, Paid as CorePaid, Sale, Served, Till};
 use faregate_types::{Code, Fingerprint, IdempotencyKey, Problem};
 use futures_util::FutureExt;
 use http::request::Parts;
@@ -27,6 +25,7 @@ use crate::keep;
 use crate::key;
 use crate::layer::Settings;
 use crate::metrics::{Ended, Meter};
+use crate::peer;
 use crate::price::Priced;
 use crate::respond;
 
@@ -134,7 +133,7 @@ where
         } = self;
         let asked = settings.cors.asked(&head.headers);
         let fingerprint = fingerprint(priced.offer().route(), &head, &body);
-        let policy = priced.offer().policy();
+        let who = peer::asked(&head);
         let meter = Arc::clone(&priced.meter);
         let serving = (Arc::clone(&settings), Arc::clone(&meter));
         let serve = move |paid: CorePaid| {
@@ -142,55 +141,68 @@ where
                 inner,
                 Request::from_parts(head, Body::from(body)),
                 paid,
-                policy,
                 serving,
             )
             .boxed()
         };
         let outcome = till
             .run(
-                priced.offer(),
+                Order {
+                    offer: priced.offer(),
+                    asked: &who,
+                    fingerprint,
+                    idempotency: key,
+                },
                 credential,
-                fingerprint,
-                key,
                 sleep(settings.copy_wait),
                 serve,
             )
             .await;
         meter.ended(Ended::of(&outcome));
         meter.purchase_took(started);
-        let cors = &settings.cors;
-        Ok(match outcome {
-            Outcome::Unpaid { challenge, .. } => {
-                respond::Prepared::new(&challenge, cors).response(&asked)
-            }
-            Outcome::Refused {
-                challenge, receipt, ..
-            } => respond::refused(&challenge, receipt, cors, &asked),
-            Outcome::Sold {
-                response,
-                receipt,
-                sale,
-            } => return sold(response, receipt, sale, &meter, &settings, &asked).await,
-            Outcome::Owed {
-                response,
-                receipt,
-                owed,
-            } => lent(response, receipt, owed, &meter, &settings, &asked).await,
-            Outcome::NotSold(answer) => return not_sold(answer, &settings, &asked),
-            Outcome::Pending { unknown, receipt } => {
-                respond::pending(&unknown, receipt, cors, &asked)
-            }
-            Outcome::Replay(payment) => match payment.answer {
-                Some(answer) => respond::replay(answer, cors, &asked),
-                None => respond::in_flight(cors, &asked),
-            },
-            Outcome::InFlight => respond::in_flight(cors, &asked),
-            Outcome::Conflict => respond::conflict(cors, &asked),
-            Outcome::KeyConflict => respond::key_conflict(cors, &asked),
-            Outcome::Unavailable(away) => respond::away(away, cors, &asked),
-        })
+        answer(outcome, &meter, &settings, &asked).await
     }
+}
+
+/// What becomes of an outcome.
+async fn answer<E>(
+    outcome: Outcome<Answered<E>>,
+    meter: &Arc<Meter>,
+    settings: &Settings,
+    asked: &HeaderMap,
+) -> Result<Response, E> {
+    let cors = &settings.cors;
+    Ok(match outcome {
+        Outcome::Unpaid { challenge, .. } => {
+            respond::Prepared::new(&challenge, cors).response(asked)
+        }
+        Outcome::Refused {
+            challenge, receipt, ..
+        } => respond::refused(&challenge, receipt, cors, asked),
+        Outcome::Sold {
+            response,
+            receipt,
+            sale,
+        } => return sold(response, receipt, sale, meter, settings, asked).await,
+        Outcome::Owed {
+            response,
+            receipt,
+            owed,
+        } => lent(response, receipt, owed, meter, settings, asked).await,
+        Outcome::NotSold(answer) => return not_sold(answer, settings, asked),
+        Outcome::Pending { unknown, receipt } => respond::pending(&unknown, receipt, cors, asked),
+        Outcome::Replay(payment) => match payment.answer {
+            Some(answer) => respond::replay(answer, cors, asked),
+            None => respond::in_flight(cors, asked),
+        },
+        Outcome::InFlight => respond::in_flight(cors, asked),
+        Outcome::Conflict => respond::conflict(cors, asked),
+        Outcome::KeyConflict => respond::key_conflict(cors, asked),
+        Outcome::Passed { response, receipt } => {
+            return passed(response, receipt, meter, settings, asked);
+        }
+        Outcome::Unavailable(away) => respond::away(away, cors, asked),
+    })
 }
 
 /// What makes two requests the same purchase: route, method, path with query, and body.
@@ -207,13 +219,12 @@ fn fingerprint(route: &str, head: &Parts, body: &[u8]) -> Fingerprint {
     ])
 }
 
-/// Runs the service once. A panic, a timeout and an answer that is too large to hold back are errors of the service, so
-/// with [`SettlePolicy::After`] they cost the payer nothing.
+/// Runs the service once. What has not been paid yet is held back until it is whole: a panic, a timeout and an answer that
+/// is too large for that are errors of the service, and cost the payer nothing.
 async fn serve<S, R>(
     mut inner: S,
     mut request: Request<Body>,
     paid: CorePaid,
-    policy: SettlePolicy,
     (settings, meter): (Arc<Settings>, Arc<Meter>),
 ) -> Served<Answered<S::Error>>
 where
@@ -223,6 +234,7 @@ where
 {
     let longest = settings.serve_timeout;
     let started = Instant::now();
+    let is_paid = paid.settlement.is_some();
     request.extensions_mut().insert(Paid::from(paid));
     let answer = async move {
         let response = match inner.call(request).await {
@@ -232,12 +244,10 @@ where
         if response.status().as_u16() >= 400 {
             return Served::Badly(Answered::Coming(response));
         }
-        match policy {
-            SettlePolicy::Before => Served::Well(Answered::Coming(response)),
-            SettlePolicy::After | SettlePolicy::Background => {
-                hold_back(response, settings.response_bytes_max).await
-            }
+        if is_paid {
+            return Served::Well(Answered::Coming(response));
         }
+        hold_back(response, settings.response_bytes_max).await
     };
     let answer = timeout(longest, AssertUnwindSafe(answer).catch_unwind()).await;
     meter.service_took(started);
@@ -277,32 +287,55 @@ async fn sold<E>(
     settings: &Settings,
     asked: &HeaderMap,
 ) -> Result<Response, E> {
-    let mut response = match answer {
-        Answered::Whole(mut head, body) => {
-            respond::sold(&mut head.headers, receipt);
-            meter.sent(body.len());
-            keep::now(
-                sale,
-                head.status,
-                &head.headers,
-                &body,
-                settings.kept_bytes_max,
-            )
-            .await;
-            Response::from_parts(head, Body::from(body))
-        }
+    let (mut head, body) = match answer {
+        Answered::Whole(head, body) => (head, Ok(body)),
         Answered::Coming(response) => {
-            let (mut head, body) = response.into_parts();
-            respond::sold(&mut head.headers, receipt);
-            let body = if owes_an_answer(head.status) {
-                body
-            } else {
-                keep::while_streaming(sale, head.status, &head.headers, body, meter, settings).await
-            };
-            Response::from_parts(head, body)
+            let (head, body) = response.into_parts();
+            (head, Err(body))
         }
+        Answered::Error(error) => {
+            sale.give_back().await;
+            return Err(error);
+        }
+    };
+    respond::sold(&mut head.headers, receipt);
+    let (status, headers) = (head.status, &head.headers);
+    let kept = match body {
+        Ok(whole) => {
+            meter.sent(whole.len());
+            let kept = keep::now(sale, status, headers, &whole, settings.kept_bytes_max).await;
+            kept.map(|()| Body::from(whole))
+        }
+        Err(coming) if owes_an_answer(status) => {
+            sale.give_back().await;
+            Ok(coming)
+        }
+        Err(coming) => keep::while_streaming(sale, status, headers, coming, meter, settings).await,
+    };
+    let body = match kept {
+        Ok(body) => body,
+        Err(away) => return Ok(respond::away(away, &settings.cors, asked)),
+    };
+    let mut response = Response::from_parts(head, body);
+    settings.cors.apply(asked, response.headers_mut());
+    Ok(response)
+}
+
+/// An answer on a payment that buys whatever is asked: nobody needs a copy, because asking again costs nothing.
+fn passed<E>(
+    answer: Answered<E>,
+    receipt: Headers,
+    meter: &Meter,
+    settings: &Settings,
+    asked: &HeaderMap,
+) -> Result<Response, E> {
+    let mut response = match answer {
+        Answered::Whole(head, body) => Response::from_parts(head, Body::from(body)),
+        Answered::Coming(response) => response,
         Answered::Error(error) => return Err(error),
     };
+    meter.sent(usize::try_from(response.body().size_hint().lower()).unwrap_or(usize::MAX));
+    respond::sold(response.headers_mut(), receipt);
     settings.cors.apply(asked, response.headers_mut());
     Ok(response)
 }

@@ -14,6 +14,7 @@ use faregate_core::Reading;
 use faregate_types::{Code, Problem, Refusal};
 use futures_util::future::BoxFuture;
 use http::header::AUTHORIZATION;
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request};
 use tower::{BoxError, Service};
 
@@ -21,7 +22,7 @@ use crate::layer::{Settings, Shared};
 use crate::metrics::Ended;
 use crate::price::{Price, Priced, Pricing};
 use crate::purchase::Purchase;
-use crate::{respond, upgrade};
+use crate::{peer, respond, upgrade};
 
 /// A service with a price. Made by [`PaywallLayer`](crate::PaywallLayer).
 #[derive(Clone)]
@@ -132,12 +133,12 @@ where
                 Some(response) => PaywallFuture::ready(response),
                 None => {
                     priced.meter.ended(Ended::Challenged);
-                    self.challenge(priced, head.headers, Refusal::new(Code::PaymentRequired))
+                    self.challenge(priced, head, Refusal::new(Code::PaymentRequired))
                 }
             },
             Reading::Malformed(refusal) => {
                 priced.meter.ended(Ended::Malformed);
-                self.challenge(priced, head.headers, refusal)
+                self.challenge(priced, head, refusal)
             }
             Reading::Found(credential) => {
                 let inner = self.ready_inner();
@@ -218,16 +219,12 @@ impl<S: Clone, P> Paywall<S, P> {
         mem::replace(&mut self.inner, spare)
     }
 
-    fn challenge<E>(
-        &self,
-        priced: Arc<Priced>,
-        request: HeaderMap,
-        why: Refusal,
-    ) -> PaywallFuture<E> {
+    fn challenge<E>(&self, priced: Arc<Priced>, request: Parts, why: Refusal) -> PaywallFuture<E> {
         let till = self.shared.till.clone();
+        let (asked, request) = (peer::asked(&request), request.headers);
         let settings: Arc<Settings> = Arc::clone(&self.shared.settings);
         PaywallFuture::waiting(async move {
-            let response = match till.challenge(priced.offer(), &why).await {
+            let response = match till.challenge(priced.offer(), &asked, &why).await {
                 Ok(challenge) => {
                     let prepared = respond::Prepared::new(&challenge, &settings.cors);
                     let response = prepared.response(&request);

@@ -45,6 +45,22 @@ impl PaymentId {
     }
 }
 
+impl PaymentId {
+    /// The id of the `n`th use of a payment that may be used several times, counted from zero. The first has the id of
+    /// the payment itself, so that one that may be used once is found by it.
+    #[must_use]
+    pub fn nth(self, n: u32) -> Self {
+        if n == 0 {
+            return self;
+        }
+        let mut hasher = Keccak256::new();
+        hasher.update(b"faregate/payment-id/use/1");
+        hasher.update(self.0);
+        hasher.update(n.to_be_bytes());
+        Self(hasher.finalize().0)
+    }
+}
+
 impl Fingerprint {
     /// Hashes the parts with their lengths, so that moving a byte from one part to the next gives another fingerprint.
     ///

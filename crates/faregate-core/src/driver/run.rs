@@ -1,6 +1,7 @@
 //! One credential from verification to its end: does what the [`machine`](crate::machine) says.
 
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -14,7 +15,8 @@ use crate::crash::{self, Point};
 use crate::live::{LiveGuard, Waiting};
 use crate::machine::{Event, Finish, Phase, SettlePolicy};
 use crate::offer::Offer;
-use crate::port::{Away, SettleOutcome, Unknown};
+use crate::order::Asked;
+use crate::port::{Away, SettleOutcome, Settlement, Unknown};
 use crate::rail::{Presented, Rail, VerifyError};
 
 /// One credential on its way.
@@ -22,6 +24,7 @@ pub(super) struct Run<'a> {
     pub(super) till: &'a Till,
     pub(super) rail: &'a Arc<dyn Rail>,
     pub(super) offer: &'a Offer,
+    pub(super) asked: &'a Asked,
     pub(super) fingerprint: Fingerprint,
     pub(super) idempotency: Option<Idempotency>,
     pub(super) presented: Presented,
@@ -86,10 +89,67 @@ impl<'a> Run<'a> {
             till: self.till,
             rail,
             offer: self.offer,
+            asked: self.asked,
             fingerprint: first.claim.fingerprint,
             idempotency: None,
             presented: Presented::of(first, rail.as_ref()).ok()?,
         })
+    }
+
+    /// This request as the `n`th use of its payment.
+    pub(super) fn nth(&self, n: u32, of: NonZeroU32) -> Result<Self, Refusal> {
+        Ok(Self {
+            presented: self.presented.nth(n, of)?,
+            idempotency: self.idempotency.clone(),
+            ..*self
+        })
+    }
+
+    /// True when somebody got what this use was claimed for, or the ledger does not say.
+    pub(super) async fn is_answered(&self) -> bool {
+        let used = self.till.books.payment(self.presented.id).await;
+        used.ok().flatten().is_none_or(|used| used.answer.is_some())
+    }
+
+    /// Everything that the payment buys was bought.
+    pub(super) async fn used_up<R>(self) -> Outcome<R> {
+        let refusal = Refusal::new(Code::PaymentConflict);
+        self.till.unpaid(self.offer, self.asked, refusal).await
+    }
+
+    /// Serves on a payment that buys whatever is asked. That it was paid stands in the ledger before anything is served.
+    pub(super) async fn pass<R, F>(self, serve: F) -> Outcome<R>
+    where
+        F: FnOnce(Paid) -> BoxFuture<'static, Served<R>> + Send,
+        R: Send,
+    {
+        let settled = match self.begin().await {
+            Begun::Refused(refusal) => {
+                return self.till.unpaid(self.offer, self.asked, refusal).await;
+            }
+            Begun::Away(away) => return Outcome::Unavailable(away),
+            Begun::Claimed(Claimed::Same(payment)) if payment.failure.is_none() => {
+                self.rail.recorded(&payment)
+            }
+            // New, or whoever claimed it, for whichever request, did not get to write down that it is paid.
+            Begun::Lent | Begun::Claimed(_) | Begun::Spent(_) => self.settle().await,
+        };
+        let SettleOutcome::Settled(_) = settled else {
+            return self.ended_unpaid(settled).await;
+        };
+        let receipt = self.presented.instrument.receipt(&settled);
+        match serve(self.paid(Some(&settled))).await {
+            Served::Well(response) | Served::Badly(response) => {
+                Outcome::Passed { response, receipt }
+            }
+        }
+    }
+
+    async fn ended_unpaid<R>(&self, outcome: SettleOutcome) -> Outcome<R> {
+        match outcome {
+            SettleOutcome::Failed(_) => self.refused(&outcome).await,
+            SettleOutcome::Unknown(_) | SettleOutcome::Settled(_) => self.pending(outcome),
+        }
     }
 
     /// Goes on from what the ledger said.
@@ -116,7 +176,8 @@ impl<'a> Run<'a> {
             }
             // Whoever claimed it is gone and had sent nothing: what is sent is recorded first.
             Begun::Claimed(Claimed::InFlight(payment))
-                if payment.state == PaymentState::Reserved && self.rail.uses_trail() =>
+                if payment.state == PaymentState::Reserved
+                    && (self.rail.uses_trail() || self.rail.is_prepaid()) =>
             {
                 self.drive(start, None, guard, serve).await
             }
@@ -129,7 +190,7 @@ impl<'a> Run<'a> {
                 Outcome::Conflict
             }
             Begun::Claimed(Claimed::KeyConflict) => Outcome::KeyConflict,
-            Begun::Refused(refusal) => self.till.unpaid(self.offer, refusal).await,
+            Begun::Refused(refusal) => self.till.unpaid(self.offer, self.asked, refusal).await,
             Begun::Away(away) => Outcome::Unavailable(away),
             // Only a claim on credit is refused credit, a payment that is known is neither won nor another's, and a copy of
             // what a key names comes without a key.
@@ -278,8 +339,17 @@ impl<'a> Run<'a> {
         R: Send,
     {
         let (mut phase, mut serve, mut response) = (start, Some(serve), None);
+        let mut unrecorded = false;
         loop {
             let event = match phase {
+                // Recorded with the answer. Should nobody come to that, the claim has sold nothing.
+                Phase::Settling { .. } if self.rail.is_prepaid() => {
+                    let settled = self.settle_only().await;
+                    let event = Event::from(&settled);
+                    unrecorded = event == Event::Settled;
+                    outcome = Some(settled);
+                    event
+                }
                 Phase::Settling { .. } => {
                     let settled = self.settle().await;
                     let event = Event::from(&settled);
@@ -310,21 +380,31 @@ impl<'a> Run<'a> {
                     }
                     Event::Released
                 }
-                Phase::Done(finish) => return self.finish(finish, outcome, response, guard).await,
+                Phase::Done(finish) => {
+                    let mut ended = self.finish(finish, outcome, response, guard).await;
+                    if let Outcome::Sold { sale, .. } = &mut ended
+                        && !unrecorded
+                    {
+                        sale.settled = None;
+                    }
+                    return ended;
+                }
             };
             phase = phase.on(event);
         }
     }
 
     async fn settle(&self) -> SettleOutcome {
-        let id = self.presented.id;
-        let outcome = self
-            .presented
-            .instrument
-            .settle(&self.till.books.trail(id))
-            .await;
-        self.till.books.record_or_log(id, &outcome).await;
+        let outcome = self.settle_only().await;
+        let books = &self.till.books;
+        books.record_or_log(self.presented.id, &outcome).await;
         outcome
+    }
+
+    /// Without a word in the ledger.
+    async fn settle_only(&self) -> SettleOutcome {
+        let trail = self.till.books.trail(self.presented.id);
+        self.presented.instrument.settle(&trail).await
     }
 
     async fn finish<R>(
@@ -341,7 +421,9 @@ impl<'a> Run<'a> {
                 sale: Sale {
                     till: self.till.clone(),
                     id: self.presented.id,
-                    guard,
+                    settled: settlement(&outcome),
+                    sold: None,
+                    _guard: guard,
                 },
             },
             (Finish::NotSold, _, Some(response)) => Outcome::NotSold(response),
@@ -372,7 +454,7 @@ impl<'a> Run<'a> {
             return bug();
         };
         let receipt = self.presented.instrument.receipt(outcome);
-        match self.till.challenge(self.offer, refusal).await {
+        match self.till.challenge(self.offer, self.asked, refusal).await {
             Ok(challenge) => Outcome::Refused {
                 refusal: refusal.clone(),
                 receipt,
@@ -395,11 +477,15 @@ impl<'a> Run<'a> {
             id: self.presented.id,
             rail: self.presented.rail,
             transfer: self.presented.transfer.clone(),
-            settlement: match outcome {
-                Some(SettleOutcome::Settled(settlement)) => Some(settlement.clone()),
-                Some(SettleOutcome::Failed(_) | SettleOutcome::Unknown(_)) | None => None,
-            },
+            settlement: outcome.and_then(settlement),
         }
+    }
+}
+
+fn settlement(outcome: &SettleOutcome) -> Option<Settlement> {
+    match outcome {
+        SettleOutcome::Settled(settlement) => Some(settlement.clone()),
+        SettleOutcome::Failed(_) | SettleOutcome::Unknown(_) => None,
     }
 }
 

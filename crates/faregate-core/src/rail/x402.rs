@@ -18,9 +18,11 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::offer::Offer;
+use crate::order::Asked;
 use crate::port::{Away, Facilitator, Finality, SettleOutcome, Trail, Unknown, Verdict};
 use crate::rail::{
-    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, VerifyError,
+    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, Uses,
+    VerifyError,
 };
 use crate::settler::recorded;
 
@@ -87,12 +89,18 @@ impl Rail for X402 {
     fn challenge<'a>(
         &'a self,
         offer: &'a Offer,
+        _asked: &'a Asked,
         why: &'a Refusal,
     ) -> BoxFuture<'a, Result<Challenge, Away>> {
         Box::pin(std::future::ready(terms::challenge(offer, why)))
     }
 
-    fn present(&self, credential: Credential, offer: &Offer) -> Result<Presented, Refusal> {
+    fn present(
+        &self,
+        credential: Credential,
+        offer: &Offer,
+        _asked: &Asked,
+    ) -> Result<Presented, Refusal> {
         let Some(sent) = credential.into_content::<Sent>() else {
             return Err(Refusal::new(Code::Internal));
         };
@@ -110,6 +118,7 @@ impl Rail for X402 {
         Ok(Presented {
             id: PaymentId::eip3009(asset.chain(), asset.token(), signed.from, signed.nonce),
             rail: RailName::X402,
+            uses: Uses::One,
             instrument: Arc::new(Exact {
                 facilitator: Arc::clone(&self.facilitator),
                 request,

@@ -1,20 +1,22 @@
 //! A ledger in memory and a rail that does what it is told, both writing down the order of effects.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use alloy_primitives::{Address, U256};
 use faregate_core::port::{Away, Finality, SettleOutcome, Settlement, Trail, Unknown};
 use faregate_core::rail::{
-    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, VerifyError,
+    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, Uses,
+    VerifyError,
 };
-use faregate_core::{Ask, Clock, Offer, Payee, Resource, SettlePolicy, Till};
+use faregate_core::{Ask, Asked, Clock, Offer, Order, Payee, Resource, SettlePolicy, Till};
 use faregate_ledger::{
     AccountId, Balance, Claim, Claimed, LedgerStore, Payment, PaymentState, Step, StoreError,
     Totals, Transfer,
 };
 use faregate_types::{
-    Amount, AssetId, AssetRegistry, ChainId, Code, PaymentId, RailName, Refusal, Timestamp,
+    Amount, AssetId, AssetRegistry, ChainId, Code, Fingerprint, IdempotencyKey, PaymentId,
+    RailName, Refusal, Timestamp,
 };
 use futures_util::future::{BoxFuture, ready};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -185,6 +187,10 @@ pub struct Scripted {
     pub expires: Mutex<Option<Timestamp>>,
     /// It settles somewhere else, and its trail hears nothing.
     pub elsewhere: bool,
+    /// How often a payment may be used; once unless this says otherwise.
+    pub uses: Option<Uses>,
+    /// The money has moved before the credential is shown.
+    pub prepaid: bool,
     /// A resolution waits for a permit when there is one of these.
     pub hold: Option<Semaphore>,
 }
@@ -253,6 +259,7 @@ impl Rail for Scripted {
     fn challenge<'a>(
         &'a self,
         _offer: &'a Offer,
+        _asked: &'a Asked,
         why: &'a Refusal,
     ) -> BoxFuture<'a, Result<Challenge, Away>> {
         self.log.lock().unwrap().push("challenge".into());
@@ -266,7 +273,12 @@ impl Rail for Scripted {
         Box::pin(ready(Ok(challenge)))
     }
 
-    fn present(&self, credential: Credential, offer: &Offer) -> Result<Presented, Refusal> {
+    fn present(
+        &self,
+        credential: Credential,
+        offer: &Offer,
+        _asked: &Asked,
+    ) -> Result<Presented, Refusal> {
         let (number, signature) = credential
             .into_content::<Sent>()
             .ok_or(Refusal::new(Code::Internal))?;
@@ -280,6 +292,7 @@ impl Rail for Scripted {
                 amount: ask.amount,
             },
             evidence: Evidence(signature.as_bytes().to_vec()),
+            uses: self.uses.unwrap_or(Uses::One),
             instrument: self.instrument(),
         })
     }
@@ -293,6 +306,10 @@ impl Rail for Scripted {
 
     fn uses_trail(&self) -> bool {
         !self.elsewhere
+    }
+
+    fn is_prepaid(&self) -> bool {
+        self.prepaid
     }
 
     fn resolve<'a>(&'a self, _payment: &'a Payment) -> BoxFuture<'a, SettleOutcome> {
@@ -333,7 +350,7 @@ impl Scripted {
             log: Arc::clone(&self.log),
             verify: Arc::clone(&self.verify),
             settle: Arc::clone(&self.settle),
-            elsewhere: self.elsewhere,
+            elsewhere: self.elsewhere || self.prepaid,
         })
     }
 }
@@ -407,4 +424,19 @@ pub fn lending(most: u64) -> Offer {
 
 pub fn receipt_name() -> HeaderName {
     HeaderName::from_static("receipt")
+}
+
+/// A GET of somebody, with this fingerprint.
+pub fn order(
+    offer: &Offer,
+    fingerprint: Fingerprint,
+    idempotency: Option<IdempotencyKey>,
+) -> Order<'_> {
+    static ASKED: LazyLock<Asked> = LazyLock::new(Asked::default);
+    Order {
+        offer,
+        asked: &ASKED,
+        fingerprint,
+        idempotency,
+    }
 }

@@ -20,8 +20,6 @@ mod gauge;
 mod guard;
 mod serve;
 
-use std::net::SocketAddr;
-
 use axum::response::Response;
 use faregate_tower::respond;
 use faregate_types::{Code, Problem};
@@ -30,12 +28,8 @@ pub(crate) use connection::Life;
 pub(crate) use gauge::{Gauge, Inside};
 
 pub use crate::limits::Limits;
+pub use faregate_tower::Peer;
 pub use serve::{Running, StartError, listen, serve};
-
-/// Who is at the other end of the connection, in the extensions of every request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "an address is an address")]
-pub struct Peer(pub SocketAddr);
 
 /// An error answer as problem details (RFC 9457) with the code's own status.
 #[must_use]

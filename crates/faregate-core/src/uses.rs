@@ -1,0 +1,165 @@
+//! Which use of a payment is next, for payments that buy several requests.
+//!
+//! The ledger decides: a use is taken when it was claimed, and nothing else counts. What stands here is only where this
+//! process looks first, so that the thousandth use does not try the nine hundred and ninety-nine before it. It may be
+//! forgotten at any time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use faregate_types::PaymentId;
+
+use crate::books::Books;
+use crate::port::Away;
+
+/// Payments that are remembered: about 150 bytes each.
+const REMEMBERED_MAX: usize = 100_000;
+
+/// What is remembered of the payments that have been used here.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tallies(Arc<Mutex<BTreeMap<PaymentId, Tally>>>);
+
+/// Of one payment.
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    /// Uses from here on were never tried.
+    next: u32,
+    /// Those before that are free again.
+    free: BTreeSet<u32>,
+    /// All before `next` were looked at for ones that bought nothing when nobody here saw it.
+    searched: bool,
+}
+
+impl Tallies {
+    /// A use that may still be there; nobody else gets it meanwhile. `None` when all are taken.
+    pub(crate) async fn take(
+        &self,
+        books: &Books,
+        payment: PaymentId,
+        max: NonZeroU32,
+    ) -> Result<Option<Taken>, Away> {
+        if let Some(known) = self.known(payment, max) {
+            return Ok(Some(known));
+        }
+        if !self.all().contains_key(&payment) {
+            let next = first_untried(books, payment, max).await?;
+            let tally = Tally {
+                next,
+                ..Tally::default()
+            };
+            self.all().entry(payment).or_insert(tally);
+            if let Some(known) = self.known(payment, max) {
+                return Ok(Some(known));
+            }
+        }
+        if self.with(payment, |tally| tally.searched).unwrap_or(false) {
+            return Ok(None);
+        }
+        let unanswered = unanswered(books, payment, max).await?;
+        self.with(payment, |tally| {
+            if !tally.searched {
+                tally.searched = true;
+                tally.free.extend(unanswered);
+            }
+        });
+        Ok(self.known(payment, max))
+    }
+
+    /// Some use of some payment was given back: to be looked for when it is needed.
+    pub(crate) fn search_again(&self) {
+        for tally in self.all().values_mut() {
+            tally.searched = false;
+        }
+    }
+
+    fn known(&self, payment: PaymentId, max: NonZeroU32) -> Option<Taken> {
+        let number = self.with(payment, |tally| tally.pop(max)).flatten()?;
+        Some(Taken {
+            tallies: self.clone(),
+            payment,
+            number,
+            kept: false,
+        })
+    }
+
+    fn with<T>(&self, payment: PaymentId, look: impl FnOnce(&mut Tally) -> T) -> Option<T> {
+        self.all().get_mut(&payment).map(look)
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<PaymentId, Tally>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() > REMEMBERED_MAX {
+            // Ids are hashes, so the first one is any one.
+            all.pop_first();
+        }
+        all
+    }
+}
+
+impl Tally {
+    fn pop(&mut self, max: NonZeroU32) -> Option<u32> {
+        if let Some(free) = self.free.pop_first() {
+            return Some(free);
+        }
+        let next = self.next;
+        self.next = next.checked_add(1).filter(|_| next < max.get())?;
+        Some(next)
+    }
+}
+
+/// A use that somebody tries. Dropped, it is free again.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    tallies: Tallies,
+    payment: PaymentId,
+    number: u32,
+    kept: bool,
+}
+
+impl Taken {
+    /// Which one, counted from zero.
+    pub(crate) const fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// It has bought something, or somebody else looks after it.
+    pub(crate) const fn keep(&mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.tallies
+                .with(self.payment, |tally| tally.free.insert(self.number));
+        }
+    }
+}
+
+/// Uses are claimed in order, so the first that nobody claimed is found by halves.
+async fn first_untried(books: &Books, payment: PaymentId, max: NonZeroU32) -> Result<u32, Away> {
+    let (mut taken, mut free) = (0, max.get());
+    while taken < free {
+        let middle = taken.midpoint(free);
+        match books.payment(payment.nth(middle)).await? {
+            Some(_) => taken = middle.saturating_add(1),
+            None => free = middle,
+        }
+    }
+    Ok(free)
+}
+
+/// Uses that were claimed and bought nothing, or nothing that anybody got.
+async fn unanswered(books: &Books, payment: PaymentId, max: NonZeroU32) -> Result<Vec<u32>, Away> {
+    let mut unanswered = Vec::new();
+    for n in 0..max.get() {
+        match books.payment(payment.nth(n)).await? {
+            Some(used) if used.answer.is_none() => unanswered.push(n),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    Ok(unanswered)
+}
