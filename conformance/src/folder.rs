@@ -155,8 +155,20 @@ fn section_cases(section: &str, content: Value) -> Vec<Case> {
         inputs: Value::Null,
         expected,
     };
-    let Value::Array(items) = content else {
-        return vec![case(section.to_owned(), content)];
+    let items = match content {
+        Value::Array(items) => items,
+        // A section of sections. What happens in an order is one case.
+        Value::Object(parts) if section == "l402kit" => {
+            let inner = |(name, part)| {
+                let name = format!("{section}.{name}");
+                match part {
+                    Value::Array(_) if name.ends_with(".replay") => vec![case(name, part)],
+                    part => section_cases(&name, part),
+                }
+            };
+            return parts.into_iter().flat_map(inner).collect();
+        }
+        content => return vec![case(section.to_owned(), content)],
     };
     let mut cases = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
@@ -194,6 +206,15 @@ mod tests {
         assert_eq!(
             ok("l402", sections),
             ["l402:about", "l402:verify.0.n", "l402:verify.1."]
+        );
+        let nested = r#"{"l402kit":{"now_ms":1,"replay":[{},{}],"tokens":[{"name":"n"}]}}"#;
+        assert_eq!(
+            ok("l402", nested),
+            [
+                "l402:l402kit.now_ms",
+                "l402:l402kit.replay",
+                "l402:l402kit.tokens.0.n"
+            ]
         );
         for (stem, json) in [
             ("x402", "{}"),

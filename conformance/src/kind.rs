@@ -2,6 +2,7 @@
 
 use crate::case::Case;
 use crate::judge::Heard;
+use crate::l402::{invoice, kit, macaroon, text};
 use crate::x402::{extension, header, money, route, schema, signing, words};
 
 /// Cases that are run the same way.
@@ -63,6 +64,27 @@ pub const KINDS: &[Kind] = &[
     on_chain("facilitator.verify.eip7702"),
     on_chain("facilitator.settle.eip3009"),
     on_chain("facilitator.settle.v1"),
+    l402("about", Runner::Prose),
+    l402("generators", Runner::Prose),
+    l402("constants", Runner::Prose),
+    l402("preimage_hash_pairs", Runner::Pure(invoice::preimage)),
+    l402(
+        "double_decoded_preimage",
+        Runner::Pure(invoice::decoded_twice),
+    ),
+    l402("bolt11", Runner::Pure(invoice::bolt11)),
+    l402("macaroons", Runner::Pure(macaroon::made)),
+    l402("macaroon_binary_parse", Runner::Pure(macaroon::decoded)),
+    l402("verify", Runner::Pure(macaroon::verified)),
+    l402("challenge_headers", Runner::Pure(text::challenge)),
+    l402("authorization_headers", Runner::Pure(text::credential)),
+    l402("grpc", Runner::Pure(text::grpc)),
+    l402("l402kit.now_ms", Runner::Prose),
+    l402("l402kit.tokens", Runner::Pure(kit::token)),
+    l402("l402kit.replay", Runner::Pure(kit::replay)),
+    l402("l402kit.replay_keys", Runner::Pure(kit::replay_keys)),
+    l402("l402kit.webhook", Runner::Pure(kit::webhook)),
+    l402("l402kit.wire_402", Runner::Pure(kit::answer)),
 ];
 
 /// The kind of a case; the longest prefix decides. `None`: nobody knows how to run it.
@@ -86,6 +108,14 @@ const fn pure(prefix: &'static str, runner: fn(&Case) -> Result<Heard, String>) 
         rail: "x402",
         prefix,
         runner: Runner::Pure(runner),
+    }
+}
+
+const fn l402(prefix: &'static str, runner: Runner) -> Kind {
+    Kind {
+        rail: "l402",
+        prefix,
+        runner,
     }
 }
 

@@ -68,6 +68,24 @@ kinds! {
     vectors_facilitator_verify_eip7702 runs "facilitator.verify.eip7702";
     vectors_facilitator_settle_eip3009 runs "facilitator.settle.eip3009";
     vectors_facilitator_settle_v1 runs "facilitator.settle.v1";
+    vectors_l402_about runs "about";
+    vectors_l402_generators runs "generators";
+    vectors_l402_constants runs "constants";
+    vectors_l402_preimage_hash_pairs runs "preimage_hash_pairs";
+    vectors_l402_double_decoded_preimage runs "double_decoded_preimage";
+    vectors_l402_bolt11 runs "bolt11";
+    vectors_l402_macaroons runs "macaroons";
+    vectors_l402_macaroon_binary_parse runs "macaroon_binary_parse";
+    vectors_l402_verify runs "verify";
+    vectors_l402_challenge_headers runs "challenge_headers";
+    vectors_l402_authorization_headers runs "authorization_headers";
+    vectors_l402_grpc runs "grpc";
+    vectors_l402_l402kit_now_ms runs "l402kit.now_ms";
+    vectors_l402_l402kit_tokens runs "l402kit.tokens";
+    vectors_l402_l402kit_replay runs "l402kit.replay";
+    vectors_l402_l402kit_replay_keys runs "l402kit.replay_keys";
+    vectors_l402_l402kit_webhook runs "l402kit.webhook";
+    vectors_l402_l402kit_wire_402 runs "l402kit.wire_402";
 }
 
 #[test]

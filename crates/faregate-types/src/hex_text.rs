@@ -41,14 +41,19 @@ pub fn parse_b256(text: &str) -> Result<B256, HexError> {
 /// # Errors
 /// [`HexError`] says which part of the shape is wrong.
 pub fn parse_bytes(text: &str) -> Result<Bytes, HexError> {
-    let digits = text.strip_prefix("0x").ok_or(HexError::Prefix)?.as_bytes();
-    let (pairs, rest) = digits.as_chunks::<2>();
+    let digits = text.strip_prefix("0x").ok_or(HexError::Prefix)?;
+    parse_digits(digits).map(Bytes::from)
+}
+
+/// Reads a byte string without a prefix, as Lightning writes it: an even number of digits of any case.
+pub(crate) fn parse_digits(digits: &str) -> Result<Vec<u8>, HexError> {
+    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
     let mut bytes = Vec::with_capacity(pairs.len());
     for [high, low] in pairs {
         bytes.push(byte(*high, *low).ok_or(HexError::Digit)?);
     }
     if rest.is_empty() {
-        Ok(bytes.into())
+        Ok(bytes)
     } else {
         Err(HexError::Length)
     }
@@ -77,6 +82,14 @@ pub(crate) fn fill(digits: &str, out: &mut [u8]) -> Result<(), HexError> {
         *slot = byte(*high, *low).ok_or(HexError::Digit)?;
     }
     Ok(())
+}
+
+/// Lower-case digits without a prefix.
+pub(crate) fn to_digits(bytes: &[u8]) -> String {
+    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    nibbles
+        .filter_map(|nibble| char::from_digit(u32::from(nibble), 16))
+        .collect()
 }
 
 fn byte(high: u8, low: u8) -> Option<u8> {

@@ -30,6 +30,7 @@ pub mod eip712;
 pub mod hex_text;
 pub mod id;
 pub mod idempotency;
+pub mod l402;
 pub mod lightning;
 pub mod limits;
 pub mod money_text;

@@ -25,3 +25,27 @@ pub const V1_VALUE_DIGITS_MAX: usize = 18;
 
 /// Longest BOLT 11 invoice (characters): the most that deployed wallets take. Real ones have 200 to 1 500.
 pub const INVOICE_BYTES_MAX: usize = 7_089;
+
+/// Largest macaroon (bytes, decoded). Ours have about 350.
+pub const MACAROON_BYTES_MAX: usize = 16 * 1024;
+
+/// Most caveats of one macaroon: each costs a hash when it is verified.
+pub const CAVEATS_MAX: usize = 100;
+
+/// Most tokens in one L402 credential.
+pub const TOKENS_MAX: usize = 8;
+
+/// Most parameters of one challenge, known and unknown.
+pub const CHALLENGE_PARAMETERS_MAX: usize = 32;
+
+/// Longest name of a service, a capability or a method, and longest client binding (bytes), in a caveat of ours.
+pub const CAVEAT_NAME_BYTES_MAX: usize = 64;
+
+/// Longest route (bytes) in a caveat of ours.
+pub const CAVEAT_ROUTE_BYTES_MAX: usize = 512;
+
+/// Longest unsigned token of l402kit (bytes), preimage included: what l402kit 1.10.1 itself takes.
+pub const UNSIGNED_TOKEN_BYTES_MAX: usize = 4_096;
+
+/// Longest signature header of a webhook (bytes).
+pub const WEBHOOK_SIGNATURE_BYTES_MAX: usize = 512;

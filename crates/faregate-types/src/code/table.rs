@@ -176,6 +176,21 @@ codes! {
     AssetNotAllowed "asset_not_allowed" [] Seller Retry::Never, 402, "the asset is not on the allow-list";
     PayeeNotAllowed "payee_not_allowed" [] Seller Retry::Never, 402, "the payee is not on the allow-list";
 
+    // L402: what is wrong with a token. 401 for what nobody issued, 402 and a new challenge for what is no longer enough.
+    L402TokenMalformed "l402_token_malformed" [] Payer Retry::Never, 401, "the L402 credential cannot be decoded";
+    L402TokenForged "l402_token_forged" [] Payer Retry::Never, 401, "the token was not issued here, or was changed";
+    L402PreimageWrong "l402_preimage_wrong" [] Payer Retry::Never, 401, "the preimage is not the one of the token's payment";
+    L402CaveatRefused "l402_caveat_refused" [] Payer Retry::Never, 401,
+        "a condition of the token is unknown, malformed, wider than one before it, or missing";
+    L402TokenExpired "l402_token_expired" [] Payer Retry::Never, 402, "the token has expired";
+    L402TokenUsedUp "l402_token_used_up" [] Payer Retry::Never, 402, "the token was used as often as was paid for";
+    L402TokenRevoked "l402_token_revoked" [] Payer Retry::Never, 402, "the token was revoked";
+    L402PriceNotCovered "l402_price_not_covered" [] Payer Retry::Never, 402, "the token was cheaper than what is asked for now";
+    L402WrongService "l402_wrong_service" [] Payer Retry::Never, 402, "the token is for another service, tier or capability";
+    L402WrongRoute "l402_wrong_route" [] Payer Retry::Never, 402, "the token is for another route";
+    L402WrongMethod "l402_wrong_method" [] Payer Retry::Never, 402, "the token is for another method";
+    L402WrongClient "l402_wrong_client" [] Payer Retry::Never, 402, "the token is bound to another client";
+
     // Dependencies and capacity
     StoreUnavailable "store_unavailable" [] Operator Retry::AfterSecs(2), 503, "the store cannot be reached";
     ChainUnavailable "chain_unavailable" [] Peer Retry::AfterSecs(2), 503, "the chain cannot be reached";
