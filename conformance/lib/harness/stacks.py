@@ -56,7 +56,7 @@ def _start_dev(name: str, *flags: str) -> Dev:
     file = WORK / f"{name}.env"
     file.unlink(missing_ok=True)
     command = [str(faregate()), "dev", "--env-file", str(file), "--chain-id", str(CHAIN_ID)]
-    command += ["--gate-port", "0", "--facilitator-port", "0", *flags]
+    command += ["--gate-port", "0", "--facilitator-port", "0", "--lnd-port", "0", *flags]
     service = Service(f"faregate-{name}", command, {})
     service.until(lambda: file.exists() and _complete(file.read_text()), "complete env file", 60)
     values = _parse(file.read_text())

@@ -256,6 +256,10 @@ async fn a_repeated_payment_is_what_became_of_the_first() {
     assert!(matches!(outcome, PayOutcome::Failed(_)));
     let (outcome, _) = pay(&good(), repeated(), Some(PayReport::NotFound)).await;
     assert!(matches!(outcome, PayOutcome::Unknown(_)));
+    // That the question is refused says nothing about the payment.
+    let refused = PayReport::Refused(Refusal::new(Code::LightningUnauthorized));
+    let (outcome, _) = pay(&good(), repeated(), Some(refused)).await;
+    assert_eq!(outcome, PayOutcome::Unknown(Code::LightningUnauthorized));
 }
 
 #[tokio::test]
@@ -275,7 +279,7 @@ async fn what_must_not_be_paid_is_not_sent() {
         ),
     ] {
         let (outcome, asked) = pay(&invoice, paid(PREIMAGE), None).await;
-        let PayOutcome::Failed(refusal) = outcome else {
+        let PayOutcome::Refused(refusal) = outcome else {
             panic!("{outcome:?}");
         };
         assert_eq!((refusal.code, asked), (code, 0));

@@ -74,6 +74,9 @@ pub struct DevArgs {
     /// Port of the dev chain's JSON-RPC; 0 picks a free one.
     #[arg(long, default_value_t = 8545)]
     pub rpc_port: u16,
+    /// Port of the Lightning wallets' REST API, which is LND's; 0 picks a free one.
+    #[arg(long, default_value_t = 8180)]
+    pub lnd_port: u16,
     /// Use this JSON-RPC endpoint instead of the built-in chain. It must have the network's official USDC.
     #[arg(long, value_name = "URL")]
     pub rpc_url: Option<String>,

@@ -1,5 +1,5 @@
-//! The whole stack in one call: dev chain, facilitator, gate, and a sample API behind it. What `demo` and `dev` run, and
-//! what tests of the whole run.
+//! The whole stack in one call: dev chain, Lightning wallets, facilitator, gate, and a sample API behind it. What `demo` and
+//! `dev` run, and what tests of the whole run.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -7,7 +7,9 @@ use std::sync::Arc;
 use alloy_primitives::Address;
 use faregate_core::port::Facilitator;
 use faregate_devnet::chain::BATCH_SETTLER;
-use faregate_devnet::{ChainConfig, DevAccount, Devchain};
+use faregate_devnet::{
+    ChainConfig, DevAccount, DevLightning, Devchain, LightningConfig, WalletName,
+};
 use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
 use faregate_server::config::{Config, Env};
 use faregate_server::facilitator::FacilitatorServer;
@@ -39,6 +41,8 @@ pub struct StackConfig {
     pub facilitator_port: u16,
     /// Port of the dev chain; 0 picks one.
     pub rpc_port: u16,
+    /// Port of the Lightning wallets' REST API; 0 picks one.
+    pub lnd_port: u16,
     /// A node to use instead of the dev chain.
     pub rpc_url: Option<Url>,
 }
@@ -52,6 +56,7 @@ impl Default for StackConfig {
             gate_port: 0,
             facilitator_port: 0,
             rpc_port: 0,
+            lnd_port: 0,
             rpc_url: None,
         }
     }
@@ -68,6 +73,7 @@ pub struct Stack {
     pub ledger: Arc<SqliteLedger>,
     rpc_url: Url,
     devchain: Option<Devchain>,
+    lightning: DevLightning,
     seller: Seller,
     facilitator: Running,
     gate: Running,
@@ -91,6 +97,7 @@ impl Stack {
             Some(_) => None,
             None => Some(start_chain(&config).await?),
         };
+        let lightning = start_lightning(&config).await?;
         let rpc_url = match (&config.rpc_url, &devchain) {
             (Some(url), _) => url.clone(),
             (None, Some(devchain)) => url(&devchain.rpc_url())?,
@@ -127,6 +134,7 @@ impl Stack {
             ledger,
             rpc_url,
             devchain,
+            lightning,
             seller,
             facilitator,
             gate,
@@ -157,6 +165,12 @@ impl Stack {
         self.devchain.as_ref()
     }
 
+    /// The Lightning network of two wallets.
+    #[must_use]
+    pub const fn lightning(&self) -> &DevLightning {
+        &self.lightning
+    }
+
     /// How often the sample API really ran its `/joke`.
     #[must_use]
     pub fn jokes_told(&self) -> u64 {
@@ -182,6 +196,13 @@ impl Stack {
                 lines.push((address, account.address.to_string()));
             }
         }
+        lines.push(("FAREGATE_LND_REST", self.lightning.rest_url()));
+        for (wallet, name) in [
+            (WalletName::Payer, "FAREGATE_LND_MACAROON_PAYER"),
+            (WalletName::Seller, "FAREGATE_LND_MACAROON_SELLER"),
+        ] {
+            lines.push((name, self.lightning.macaroon(wallet)));
+        }
         lines
     }
 
@@ -190,6 +211,7 @@ impl Stack {
         self.gate.shutdown().await;
         self.facilitator.shutdown().await;
         self.seller.shutdown().await;
+        self.lightning.shutdown().await;
         if let Some(devchain) = self.devchain {
             devchain.shutdown().await;
         }
@@ -216,6 +238,16 @@ async fn start_chain(config: &StackConfig) -> Result<Devchain, Failed> {
     };
     Devchain::start(chain).await.map_err(|error| {
         Failed::new(Exit::Failure, error.to_string()).hint("another port: --rpc-port 0")
+    })
+}
+
+async fn start_lightning(config: &StackConfig) -> Result<DevLightning, Failed> {
+    let lightning = LightningConfig {
+        bind: SocketAddr::new(config.bind, config.lnd_port),
+        ..LightningConfig::default()
+    };
+    DevLightning::start(lightning).await.map_err(|error| {
+        Failed::new(Exit::Failure, error.to_string()).hint("another port: --lnd-port 0")
     })
 }
 

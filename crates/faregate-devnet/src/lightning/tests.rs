@@ -78,6 +78,7 @@ fn code(outcome: &PayOutcome) -> (&'static str, Option<Code>) {
     match outcome {
         PayOutcome::Paid(_) => ("paid", None),
         PayOutcome::Failed(refusal) => ("failed", Some(refusal.code)),
+        PayOutcome::Refused(refusal) => ("refused", Some(refusal.code)),
         PayOutcome::Unknown(code) => ("unknown", Some(*code)),
     }
 }
@@ -155,7 +156,7 @@ async fn what_cannot_be_paid_fails_and_costs_nothing() {
     assert_eq!(code(&outcome), ("failed", Some(Code::LightningNoRoute)));
     world.clock.set(NOW + 600);
     let outcome = world.pay(late.bolt11()).await;
-    assert_eq!(code(&outcome), ("failed", Some(Code::InvoiceExpired)));
+    assert_eq!(code(&outcome), ("refused", Some(Code::InvoiceExpired)));
     let state = world.shop.look_up(&late.wanted()).await;
     assert_eq!(state, Ok(InvoiceState::Expired));
     assert_eq!(world.balance(WalletName::Payer), 1_000_000_000);
@@ -234,7 +235,7 @@ async fn a_wallet_does_not_pay_itself() {
     let clock = Arc::new(|| Timestamp::from_secs(NOW));
     let seller = Sender::new(wallet, BitcoinNetwork::Regtest, clock).unwrap();
     let outcome = seller.pay(&order(invoice.bolt11(), SAT)).await;
-    assert_eq!(code(&outcome), ("failed", Some(Code::InvoiceUnusable)));
+    assert_eq!(code(&outcome), ("refused", Some(Code::InvoiceUnusable)));
 }
 
 fn fate() -> impl Strategy<Value = Fate> {

@@ -75,7 +75,7 @@ fn refused(refusal: PayRefusal) -> PayReport {
             Code::InvoiceUnusable
         }
     };
-    PayReport::Failed(Refusal::new(code).detail(refusal.to_string()))
+    PayReport::Refused(Refusal::new(code).detail(refusal.to_string()))
 }
 
 fn report(payment: &Payment) -> PayReport {

@@ -31,6 +31,7 @@ pub(crate) async fn run(args: &DevArgs, printer: Printer) -> Result<(), Failed> 
         gate_port: args.gate_port,
         facilitator_port: args.facilitator_port,
         rpc_port: args.rpc_port,
+        lnd_port: args.lnd_port,
         rpc_url,
     })
     .await?;
@@ -40,8 +41,9 @@ pub(crate) async fn run(args: &DevArgs, printer: Printer) -> Result<(), Failed> 
     }
     let title = network(chain).map_or("a network without a name", |known| known.title);
     printer.line(&format!(
-        "chain        {} ({title}, {chain}), mined at once\nfacilitator  {}\ngate         {}\n\n  GET /joke  $0.001   GET /free  free\n",
+        "chain        {} ({title}, {chain}), mined at once\nlightning    {} (LND REST, regtest)\nfacilitator  {}\ngate         {}\n\n  GET /joke  $0.001   GET /free  free\n",
         stack.rpc_url(),
+        stack.lightning().rest_url(),
         stack.facilitator_url(),
         stack.gate_url()
     ));

@@ -48,8 +48,11 @@ pub struct PaidInvoice {
 pub enum PayOutcome {
     /// It was made.
     Paid(PaidInvoice),
-    /// It was not made and never will be, with positive proof.
+    /// It was not made, with positive proof: the backend knows of this payment that it failed.
     Failed(Refusal),
+    /// Nothing was sent by this call. An invoice that was never given to the backend before is not paid; of one that was,
+    /// this says nothing.
+    Refused(Refusal),
     /// Nobody can say yet; ask [`Sender::track`] later. The invoice must not be given up, and no other be paid in its place.
     Unknown(Code),
 }
@@ -65,9 +68,12 @@ pub enum PayReport {
         /// What the way cost, where the backend says so.
         fee: Option<Msat>,
     },
-    /// It was not made, and will not be: the backend itself says so, about exactly this payment. Never made of an error
-    /// that could also come from something in between.
+    /// It was not made: the backend itself says so, about exactly this payment. Never made of an error that could also
+    /// come from something in between.
     Failed(Refusal),
+    /// The call did not get so far that anything could be sent: no connection, a wrong key, an invoice that the backend
+    /// does not take.
+    Refused(Refusal),
     /// It is on its way.
     Pending,
     /// The backend refuses to pay because it has a payment with this hash already.
@@ -171,11 +177,11 @@ impl Sender {
     /// Pays an invoice. The caller has recorded it durably before; after an unknown outcome it asks [`track`](Self::track).
     pub async fn pay(&self, order: &PayOrder) -> PayOutcome {
         if let Err(refusal) = self.payable(&order.invoice) {
-            return PayOutcome::Failed(refusal);
+            return PayOutcome::Refused(refusal);
         }
         let report = match self.backend.pay(order).await {
             // Paid before, or on its way since before: what became of that is what became of this.
-            PayReport::Repeated => self.backend.track(&order.invoice.payment_hash()).await,
+            PayReport::Repeated => return self.track(&order.invoice).await,
             report => report,
         };
         let outcome = judge(&order.invoice, report);
@@ -194,6 +200,8 @@ impl Sender {
             PayReport::NotFound if self.is_too_late(invoice) => {
                 PayOutcome::Failed(Refusal::new(Code::InvoiceExpired))
             }
+            // Only the question was refused.
+            PayReport::Refused(refusal) => PayOutcome::Unknown(refusal.code),
             report => judge(invoice, report),
         }
     }
@@ -237,6 +245,7 @@ fn judge(invoice: &Bolt11, report: PayReport) -> PayOutcome {
             PayOutcome::Unknown(Code::LightningPreimageMissing)
         }
         PayReport::Failed(refusal) => PayOutcome::Failed(refusal),
+        PayReport::Refused(refusal) => PayOutcome::Refused(refusal),
         PayReport::Pending | PayReport::Repeated => {
             PayOutcome::Unknown(Code::LightningPaymentPending)
         }

@@ -1,0 +1,8 @@
+//! Every backend against a server that says what it is told to say, and LND against the dev network's.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may")]
+
+mod contract;
+mod kit;
+mod lnbits;
+mod lnd;
+mod phoenixd;
