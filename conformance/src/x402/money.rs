@@ -3,7 +3,7 @@
 use faregate_core::Ask;
 use faregate_server::config::{Config, Env, RoutePrice};
 use faregate_types::{
-    Asset, AssetId, AssetRegistry, ChainId, MoneyText, TokenDomain, TransferMethod, U256, hex_text,
+    Asset, AssetRegistry, ChainId, Erc20, MoneyText, TokenDomain, TransferMethod, U256, hex_text,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -104,7 +104,7 @@ fn peers_wording(case: &Case) -> Result<String, String> {
     let token = hex_text::parse_address(&asset.address).map_err(|error| error.to_string())?;
     let PeerDomain { name, version } = asset.eip712;
     let asset = Asset {
-        id: AssetId::erc20(ChainId::LOCAL, token),
+        id: Erc20::new(ChainId::LOCAL, token),
         symbol: "".into(),
         decimals: asset.decimals,
         domain: TokenDomain::new(name, version),

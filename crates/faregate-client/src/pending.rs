@@ -3,7 +3,7 @@
 use alloy_primitives::Address;
 use faregate_evm::{AuthorizationReader, AuthorizationState};
 use faregate_ledger::{Spend, SpendEnd, SpendRecord, SpendState, StoreError, Worth};
-use faregate_types::{Amount, Asset, Authorization, PaymentId, Timestamp};
+use faregate_types::{Amount, Asset, Authorization, Erc20, PaymentId, Timestamp};
 use reqwest::Response;
 
 use crate::client::{Client, Inner};
@@ -124,9 +124,9 @@ impl Client {
     ) -> Result<Proof, PayError> {
         let inner = self.inner();
         let spend = inner.open_spend(id).await?;
-        let authorization = authorization(&spend)?;
+        let (asset, authorization) = authorization(&spend)?;
         let state = reader
-            .state(spend.amount.asset(), &authorization, PROOF_MARGIN_SECS)
+            .state(asset, &authorization, PROOF_MARGIN_SECS)
             .await
             .map_err(|away| PayError::Chain(away.code))?;
         match state {
@@ -183,12 +183,12 @@ impl Inner {
 }
 
 /// What was signed, read back from the books.
-fn authorization(spend: &Spend) -> Result<Authorization, PayError> {
+fn authorization(spend: &Spend) -> Result<(Erc20, Authorization), PayError> {
     let credential = Credential::from_bytes(&spend.credential);
     let authorization = credential.and_then(|credential| credential.authorization());
     let damaged = || PayError::Store(StoreError::Damaged);
     let authorization = authorization.ok_or_else(damaged)?;
-    let asset = spend.amount.asset();
+    let asset = spend.amount.asset().as_erc20().ok_or_else(damaged)?;
     let id = PaymentId::eip3009(
         asset.chain(),
         asset.token(),
@@ -197,7 +197,7 @@ fn authorization(spend: &Spend) -> Result<Authorization, PayError> {
     );
     // Another authorization would prove nothing about this payment.
     if id == spend.id && authorization.from != Address::ZERO {
-        Ok(authorization)
+        Ok((asset, authorization))
     } else {
         Err(damaged())
     }

@@ -116,7 +116,10 @@ impl Receipt {
                 Ok(_) | Err(_) => return Self::NotCredible(ReceiptFault::OtherPayment),
             },
         };
-        let network = expected.amount.asset().chain();
+        let asset = expected.amount.asset().as_erc20();
+        let Some(network) = asset.map(|asset| asset.chain()) else {
+            return Self::NotCredible(ReceiptFault::OtherPayment);
+        };
         if !is_network(&response.network, network) || !is_amount(response, expected) {
             return Self::NotCredible(ReceiptFault::OtherPayment);
         }

@@ -11,7 +11,7 @@ use faregate_ledger::Worth;
 use faregate_types::limits::V1_VALUE_DIGITS_MAX;
 use faregate_types::x402::{SCHEME_EXACT, Version};
 use faregate_types::{
-    Amount, Asset, AssetId, AssetRegistry, ChainId, Code, Refusal, TokenDomain, TransferMethod,
+    Amount, Asset, AssetRegistry, ChainId, Code, Erc20, Refusal, TokenDomain, TransferMethod,
     hex_text, network, parse_atomic,
 };
 
@@ -166,7 +166,7 @@ fn asset<'a>(
     let token = hex_text::parse_address(&asked.asset)
         .map_err(|error| malformed(format!("asset: {error}")))?;
     let asset = assets
-        .find(AssetId::erc20(chain, token))
+        .find(Erc20::new(chain, token))
         .ok_or_else(|| Refusal::new(Code::AssetUnknown))?;
     match asset.transfer {
         TransferMethod::Eip3009 => Ok(asset),
@@ -201,7 +201,7 @@ fn domain(asked: &Asked, version: Version, asset: &Asset) -> Result<(), Refusal>
     }
 }
 
-fn amount(asked: &Asked, version: Version, asset: AssetId) -> Result<Amount, Refusal> {
+fn amount(asked: &Asked, version: Version, asset: Erc20) -> Result<Amount, Refusal> {
     let value =
         parse_atomic(&asked.amount).map_err(|error| malformed(format!("amount: {error}")))?;
     if value.is_zero() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::{Address, U256};
-use faregate_types::{Asset, AssetId, ChainId};
+use faregate_types::{Asset, ChainId, Erc20};
 use url::Url;
 
 use crate::follow::FollowConfig;
@@ -160,13 +160,13 @@ pub enum ConnectError {
         /// The chain it is configured under.
         chain: ChainId,
         /// The asset.
-        asset: AssetId,
+        asset: Erc20,
     },
     /// An asset that does not move by EIP-3009.
     #[error("expected an asset with EIP-3009: {asset}")]
     TransferMethod {
         /// The asset.
-        asset: AssetId,
+        asset: Erc20,
     },
     /// No HTTP client could be made.
     #[error("the HTTP client could not be made, probably because of the system's certificates")]
@@ -189,7 +189,7 @@ pub enum ConnectError {
     #[error("expected a contract at {asset}")]
     NoContract {
         /// The asset.
-        asset: AssetId,
+        asset: Erc20,
     },
     /// There is no contract at the address of the batch settler.
     #[error("expected the batch settler on {chain} at {address}")]
@@ -203,12 +203,12 @@ pub enum ConnectError {
     #[error("expected DOMAIN_SEPARATOR() to answer at {asset}")]
     NoDomain {
         /// The asset.
-        asset: AssetId,
+        asset: Erc20,
     },
     /// The contract's EIP-712 domain is not the configured name and version on this chain.
     #[error("expected the contract at {asset} to have the configured EIP-712 name and version")]
     DomainMismatch {
         /// The asset.
-        asset: AssetId,
+        asset: Erc20,
     },
 }

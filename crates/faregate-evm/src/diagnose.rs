@@ -137,13 +137,13 @@ mod tests {
     use alloy_primitives::{Address, B256};
     use faregate_types::x402::Version;
     use faregate_types::x402::exact::{Payload, Terms};
-    use faregate_types::{AssetId, Authorization, ChainId, TokenDomain};
+    use faregate_types::{Authorization, ChainId, Erc20, TokenDomain};
 
     use super::*;
 
     fn payment() -> ExactPayment {
         let terms = Terms {
-            asset: AssetId::erc20(ChainId::BASE_SEPOLIA, Address::ZERO),
+            asset: Erc20::new(ChainId::BASE_SEPOLIA, Address::ZERO),
             amount: U256::from(10),
             pay_to: Address::ZERO,
             max_timeout_secs: 60,

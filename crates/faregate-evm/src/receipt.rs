@@ -300,7 +300,7 @@ mod tests {
     use alloy_primitives::{Bytes, U256};
     use faregate_types::x402::Version;
     use faregate_types::x402::exact::{Payload, Terms};
-    use faregate_types::{AssetId, Authorization, ChainId, TokenDomain};
+    use faregate_types::{Authorization, ChainId, Erc20, TokenDomain};
 
     use super::*;
 
@@ -310,7 +310,7 @@ mod tests {
     const OTHER: Address = Address::repeat_byte(3);
 
     fn payment() -> ExactPayment {
-        let asset = AssetId::erc20(ChainId::BASE_SEPOLIA, TOKEN);
+        let asset = Erc20::new(ChainId::BASE_SEPOLIA, TOKEN);
         let domain = TokenDomain::new("USDC", "2");
         let amount = U256::from(10);
         let authorization = Authorization {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use faregate_core::port::Away;
-use faregate_types::{AssetId, Authorization, ChainId, Code};
+use faregate_types::{Authorization, ChainId, Code, Erc20};
 use url::Url;
 
 use crate::bindings::Token;
@@ -67,7 +67,7 @@ impl AuthorizationReader {
     /// [`Code::ChainUnavailable`] when the node does not answer, or there is no token with authorizations at the address.
     pub async fn state(
         &self,
-        asset: AssetId,
+        asset: Erc20,
         authorization: &Authorization,
         margin_secs: u64,
     ) -> Result<AuthorizationState, Away> {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use alloy_primitives::Address;
 use common::{MULTICALL3, NO_CONTRACT, World, new_key};
 use faregate_evm::{ConnectError, ExactFacilitator, NetworkConfig};
-use faregate_types::{Asset, AssetId, ChainId, TransferMethod};
+use faregate_types::{Asset, ChainId, Erc20, TransferMethod};
 
 async fn connect(config: NetworkConfig) -> ConnectError {
     ExactFacilitator::builder()
@@ -32,7 +32,7 @@ async fn problem_21_every_mistake_in_the_assets_has_its_error() {
     let world = World::start().await;
     let (chain, asset) = (world.chain, world.asset.clone());
     let at = |chain: ChainId, token: Address| Asset {
-        id: AssetId::erc20(chain, token),
+        id: Erc20::new(chain, token),
         ..asset.clone()
     };
     let (elsewhere, nowhere) = (at(ChainId::BASE, asset.id.token()), at(chain, NO_CONTRACT));

@@ -13,9 +13,9 @@ use crate::limits::U256_DIGITS_MAX;
 /// There is no `+`, no float and no conversion between assets. Amounts of different assets are not comparable.
 ///
 /// ```
-/// use faregate_types::{Amount, AssetId, ChainId, Address, U256};
+/// use faregate_types::{Amount, ChainId, Address, Erc20, U256};
 ///
-/// let usdc = AssetId::erc20(ChainId::BASE, Address::ZERO);
+/// let usdc = Erc20::new(ChainId::BASE, Address::ZERO);
 /// let one = Amount::new(U256::from(1_000_000), usdc);
 /// let two = one.checked_add(&one).unwrap();
 /// assert!(one < two);
@@ -51,8 +51,11 @@ pub enum AmountError {
 impl Amount {
     /// `value` atomic units of `asset`.
     #[must_use]
-    pub const fn new(value: U256, asset: AssetId) -> Self {
-        Self { value, asset }
+    pub fn new(value: U256, asset: impl Into<AssetId>) -> Self {
+        Self {
+            value,
+            asset: asset.into(),
+        }
     }
 
     /// The number of atomic units.

@@ -46,7 +46,7 @@ pub mod x402;
 pub use alloy_primitives::{Address, B256, Bytes, U256};
 
 pub use crate::amount::{Amount, AmountError, parse_atomic, to_decimal_text};
-pub use crate::asset::{Asset, AssetId, AssetIdError, TokenDomain, TransferMethod};
+pub use crate::asset::{Asset, AssetId, AssetIdError, Erc20, TokenDomain, TransferMethod};
 pub use crate::chain_id::{Caip2, Caip2Error, ChainId, ChainIdError};
 pub use crate::code::{Blame, Code, Retry};
 pub use crate::eip712::domain_separator;

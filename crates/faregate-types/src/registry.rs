@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, address};
 
-use crate::asset::{Asset, AssetId, TokenDomain, TransferMethod};
+use crate::asset::{Asset, AssetId, Erc20, TokenDomain, TransferMethod};
 use crate::chain_id::ChainId;
 
 /// A table of assets with one default per chain.
@@ -19,8 +19,8 @@ use crate::chain_id::ChainId;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AssetRegistry {
-    assets: BTreeMap<AssetId, Asset>,
-    defaults: BTreeMap<ChainId, AssetId>,
+    assets: BTreeMap<Erc20, Asset>,
+    defaults: BTreeMap<ChainId, Erc20>,
 }
 
 impl AssetRegistry {
@@ -60,8 +60,8 @@ impl AssetRegistry {
 
     /// The asset with this id.
     #[must_use]
-    pub fn find(&self, id: AssetId) -> Option<&Asset> {
-        self.assets.get(&id)
+    pub fn find(&self, id: impl Into<AssetId>) -> Option<&Asset> {
+        self.assets.get(&id.into().as_erc20()?)
     }
 
     /// The asset that a bare price (`"$0.001"`) means on this chain.
@@ -102,7 +102,7 @@ struct Row {
 impl Row {
     fn asset(&self) -> Asset {
         Asset {
-            id: AssetId::erc20(ChainId::evm(self.chain), self.token),
+            id: Erc20::new(ChainId::evm(self.chain), self.token),
             symbol: Cow::Borrowed(self.symbol),
             decimals: self.decimals,
             domain: TokenDomain {

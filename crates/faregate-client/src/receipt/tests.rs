@@ -1,4 +1,4 @@
-use faregate_types::{AssetId, U256};
+use faregate_types::{Erc20, U256};
 use serde_json::{Value, json};
 
 use super::*;
@@ -7,7 +7,7 @@ const HASH: &str = "0x1111111111111111111111111111111111111111111111111111111111
 const PAYER: Address = Address::repeat_byte(0xaa);
 
 fn expected(version: Version) -> Expected {
-    let asset = AssetId::erc20(ChainId::BASE_SEPOLIA, Address::ZERO);
+    let asset = Erc20::new(ChainId::BASE_SEPOLIA, Address::ZERO);
     Expected {
         version,
         payer: PAYER,

@@ -112,7 +112,7 @@ impl Rail for X402 {
             Sent::V2(payload) => terms::match_v2(payload, offer)?,
             Sent::V1(payload) => terms::match_v1(payload, offer)?,
         };
-        let (asset, signed) = (ask.amount.asset(), payload.authorization);
+        let (asset, signed) = (ask.asset, payload.authorization);
         let debit = AccountId::payer(signed.from);
         let evidence = Evidence(request.encode());
         Ok(Presented {

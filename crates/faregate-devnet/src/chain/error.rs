@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use alloy_primitives::{Address, B256, Bytes, U256};
-use faregate_types::AssetId;
+use faregate_types::Erc20;
 
 /// Why the dev chain did not start, or why a direct control did not work.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +28,7 @@ pub enum DevchainError {
     #[error("asset {asset} is not on chain {chain}")]
     OtherChain {
         /// The asset of the configuration.
-        asset: AssetId,
+        asset: Erc20,
         /// The chain id of the configuration.
         chain: u64,
     },

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use faregate_types::{Asset, AssetId, AssetRegistry, ChainId, TransferMethod};
+use faregate_types::{Asset, AssetRegistry, ChainId, Erc20, TransferMethod};
 use toml::de::DeValue;
 
 use super::caller::{self, AccessConfig};
@@ -289,7 +289,7 @@ fn assets(
     }
     let mut assets = Vec::new();
     for name in names {
-        let found = match name.value.trim().parse::<AssetId>() {
+        let found = match name.value.trim().parse::<Erc20>() {
             Ok(id) => registry.find(id).filter(|asset| asset.id.chain() == chain),
             Err(_) => registry.by_symbol(chain, name.value.trim()),
         };

@@ -39,7 +39,7 @@ mod route;
 mod secret;
 mod sender;
 
-use faregate_types::{Asset, AssetId, AssetRegistry, TokenDomain, TransferMethod};
+use faregate_types::{Asset, AssetRegistry, Erc20, TokenDomain, TransferMethod};
 
 use facilitator::Surroundings;
 use reader::{Reader, Section};
@@ -194,7 +194,7 @@ fn asset(section: &Section<'_, '_>, mainnet: bool) -> Option<Asset> {
         }
     };
     let id = id?;
-    let Ok(asset) = id.value.trim().parse::<AssetId>() else {
+    let Ok(asset) = id.value.trim().parse::<Erc20>() else {
         section.fault(
             ConfigCode::UnknownAsset,
             "id",

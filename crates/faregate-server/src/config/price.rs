@@ -2,7 +2,7 @@
 
 use faregate_core::{Ask, Payee};
 use faregate_types::{
-    Address, Amount, Asset, AssetId, AssetRegistry, ChainId, MoneyText, MoneyTextError, RailName,
+    Address, Amount, Asset, AssetRegistry, ChainId, Erc20, MoneyText, MoneyTextError, RailName,
     TransferMethod, U256, parse_atomic,
 };
 use toml::de::DeValue;
@@ -162,7 +162,7 @@ fn exact(
     };
     let (name, chain) = (name?, chain?);
     let name = name.value.trim();
-    let asset = match name.parse::<AssetId>() {
+    let asset = match name.parse::<Erc20>() {
         Ok(id) if id.chain() != chain => {
             let message = format!("this asset is not on {chain}, the network of the route");
             table.fault(ConfigCode::Contradiction, "asset", message);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use alloy_primitives::Keccak256;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -11,6 +12,7 @@ use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::hex_text::{self, HexError};
+use crate::id::PaymentId;
 
 /// How long the text of a preimage is that a wallet has base64-decoded although it was hexadecimal already.
 const TWICE_DECODED_DIGITS: usize = 96;
@@ -38,6 +40,15 @@ impl PaymentHash {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// The id of the payment: an invoice is paid once, and the hash of its preimage names it on every network.
+    #[must_use]
+    pub fn payment_id(&self) -> PaymentId {
+        let mut hasher = Keccak256::new();
+        hasher.update(b"faregate/payment-id/lightning/1");
+        hasher.update(self.0);
+        PaymentId::from_bytes(hasher.finalize().0)
     }
 
     /// Whether this preimage is the one of this hash.

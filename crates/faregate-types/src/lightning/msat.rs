@@ -2,8 +2,12 @@
 
 use std::fmt;
 
+use alloy_primitives::U256;
 use serde::{Deserialize, Serialize};
 
+use super::network::BitcoinNetwork;
+use crate::amount::Amount;
+use crate::asset::AssetId;
 use crate::money_text::{MoneyText, MoneyTextError};
 
 /// Millisatoshis in one satoshi.
@@ -114,6 +118,21 @@ impl Msat {
         match self.0.checked_mul(times) {
             Some(product) => Some(Self(product)),
             None => None,
+        }
+    }
+
+    /// The same as an amount of a network's money.
+    #[must_use]
+    pub fn on(self, network: BitcoinNetwork) -> Amount {
+        Amount::new(U256::from(self.0), network)
+    }
+
+    /// The millisatoshis of an amount, whatever network's; `None` when it is of another asset, or 2^64 or more.
+    #[must_use]
+    pub fn of(amount: &Amount) -> Option<Self> {
+        match amount.asset() {
+            AssetId::Msat(_) => u64::try_from(amount.value()).ok().map(Self),
+            AssetId::Erc20(_) => None,
         }
     }
 

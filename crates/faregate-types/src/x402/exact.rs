@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::Version;
 use crate::amount::parse_atomic;
-use crate::asset::{AssetId, TokenDomain};
+use crate::asset::{Erc20, TokenDomain};
 use crate::code::Code;
 use crate::eip3009::Authorization;
 use crate::hex_text;
@@ -42,7 +42,7 @@ pub struct Payload {
 )]
 pub struct Terms {
     /// Chain and token.
-    pub asset: AssetId,
+    pub asset: Erc20,
     /// Atomic units, to be paid exactly.
     pub amount: U256,
     /// The payee.

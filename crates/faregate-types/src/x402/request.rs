@@ -27,7 +27,7 @@ use serde_json::{Map, Value};
 use super::exact::{self, ExactPayment, Payload, Terms};
 use super::{SCHEME_EXACT, Version, v1, v2, wire};
 use crate::amount::parse_atomic;
-use crate::asset::{AssetId, TokenDomain};
+use crate::asset::{Erc20, TokenDomain};
 use crate::chain_id::ChainId;
 use crate::code::Code;
 use crate::hex_text;
@@ -253,7 +253,7 @@ impl<'a> Parts<'a> {
             hex_text::parse_address(self.asset).map_err(|error| requirements("asset", &error))?;
         let pay_to =
             hex_text::parse_address(self.pay_to).map_err(|error| requirements("payTo", &error))?;
-        let asset = AssetId::erc20(chain, token);
+        let asset = Erc20::new(chain, token);
         Ok(Terms {
             asset,
             amount,

@@ -237,6 +237,17 @@ fn millisatoshis_are_read_exactly_or_not_at_all() {
 }
 
 #[test]
+fn a_payment_is_named_by_its_hash() {
+    let id = |byte| PaymentHash::from_bytes([byte; 32]).payment_id();
+    assert_ne!(id(1), id(2));
+    // A stored id has to stay what it is.
+    assert_eq!(
+        id(1).to_string(),
+        "0x21648237d3305da187a96f60829d4702054cce44778c7d9ecfa5f9ecee75e8b2"
+    );
+}
+
+#[test]
 fn networks_are_their_names() {
     for network in BitcoinNetwork::ALL {
         assert_eq!(network.caip2().parse(), Ok(network));

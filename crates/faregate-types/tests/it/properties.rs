@@ -7,8 +7,8 @@ use faregate_types::x402::{
     FacilitatorRequest, MaxTimeout, SettleResponse, VersionTag, header, v1, v2,
 };
 use faregate_types::{
-    Address, AssetId, Authorization, B256, Bytes, Caip2, ChainId, Code, MoneyText, PaymentId,
-    Refusal, SecretKey, Signature65, U256, hex_text, parse_atomic, to_decimal_text,
+    Address, AssetId, Authorization, B256, Bytes, Caip2, ChainId, Code, Erc20, MoneyText,
+    PaymentId, Refusal, SecretKey, Signature65, U256, hex_text, parse_atomic, to_decimal_text,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -225,7 +225,7 @@ proptest! {
         prop_assert_eq!(chain.to_string().parse(), Ok(chain));
         prop_assert_eq!(ChainId::try_from(&Caip2::from(chain)), Ok(chain));
         prop_assert_eq!(chain.to_string().parse(), Ok(Caip2::from(chain)));
-        let asset = AssetId::erc20(chain, token);
+        let asset = Erc20::new(chain, token);
         prop_assert_eq!(asset.to_string().parse(), Ok(asset));
         prop_assert_eq!(asset.to_string().to_lowercase().parse(), Ok(asset));
         let id = PaymentId::from_bytes(bytes);

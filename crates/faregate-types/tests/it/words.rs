@@ -1,8 +1,9 @@
 use std::borrow::Cow;
 
+use faregate_types::lightning::{BitcoinNetwork, Msat};
 use faregate_types::{
     Address, Amount, AmountError, Asset, AssetId, AssetRegistry, B256, Caip2, ChainId,
-    ChainIdError, Fingerprint, MoneyText, MoneyTextError, PaymentId, RailName, Timestamp,
+    ChainIdError, Erc20, Fingerprint, MoneyText, MoneyTextError, PaymentId, RailName, Timestamp,
     TokenDomain, TransferMethod, U256, networks, parse_atomic, to_decimal_text,
 };
 
@@ -123,15 +124,28 @@ fn v1_names_are_the_typescript_sdks_numbers() {
 
 #[test]
 fn asset_ids_are_caip_19() {
-    let id = AssetId::erc20(ChainId::BASE_SEPOLIA, USDC.parse().unwrap());
+    let id = Erc20::new(ChainId::BASE_SEPOLIA, USDC.parse().unwrap());
     assert_eq!(id.to_string(), format!("eip155:84532/erc20:{USDC}"));
     assert_eq!(id.to_string().to_lowercase().parse(), Ok(id));
+    assert_eq!(id.to_string().parse(), Ok(AssetId::Erc20(id)));
+    for network in BitcoinNetwork::ALL {
+        let msat = AssetId::Msat(network);
+        assert_eq!(msat.to_string(), format!("{}/msat:btc", network.caip2()));
+        assert_eq!(msat.to_string().parse(), Ok(msat));
+        assert_eq!(msat.as_erc20(), None);
+        assert_ne!(msat, id);
+    }
     for text in [
         "",
         "eip155:84532",
         "eip155:84532/erc20:",
         "eip155:84532/erc721:0x00",
         "eip155:0/erc20:0x00",
+        "/msat:btc",
+        "eip155:1/msat:btc",
+        "bip122:000000000019d6689c085ae165831e93/msat:",
+        "bip122:000000000019d6689c085ae165831e93/slip44:0",
+        "bip122:000000000019d6689c085ae165831e94/msat:btc",
     ] {
         assert!(text.parse::<AssetId>().is_err(), "{text}");
     }
@@ -199,7 +213,7 @@ fn the_registry_knows_a_default_for_every_chain_it_lists() {
 fn the_registry_can_be_added_to_and_overridden() {
     let chain = ChainId::LOCAL;
     let token = |byte| Asset {
-        id: AssetId::erc20(chain, Address::repeat_byte(byte)),
+        id: Erc20::new(chain, Address::repeat_byte(byte)),
         symbol: Cow::Borrowed("TST"),
         decimals: 2,
         domain: TokenDomain::new("Test", "1"),
@@ -250,8 +264,8 @@ fn atomic_units_are_canonical_digits() {
 
 #[test]
 fn amounts_stay_within_one_asset() {
-    let usdc = AssetId::erc20(ChainId::BASE, Address::ZERO);
-    let other = AssetId::erc20(ChainId::BASE, Address::repeat_byte(1));
+    let usdc = Erc20::new(ChainId::BASE, Address::ZERO);
+    let other = Erc20::new(ChainId::BASE, Address::repeat_byte(1));
     let amount = |value: u64| Amount::new(U256::from(value), usdc);
     let foreign = Amount::new(U256::from(1), other);
     assert_eq!(amount(2).checked_add(&amount(3)), Ok(amount(5)));
@@ -275,6 +289,16 @@ fn amounts_stay_within_one_asset() {
     assert!(amount(1) < amount(2) && amount(0).is_zero());
     assert_eq!(amount(1).partial_cmp(&foreign), None);
     assert_eq!(amount(1000).to_string(), format!("1000 {usdc}"));
+    let (mainnet, regtest) = (BitcoinNetwork::Mainnet, BitcoinNetwork::Regtest);
+    let msat = Msat::new(7).on(mainnet);
+    assert_eq!(msat.checked_add(&amount(1)), Err(AmountError::OtherAsset));
+    assert_eq!(
+        msat.checked_add(&Msat::new(7).on(regtest)),
+        Err(AmountError::OtherAsset)
+    );
+    assert_eq!(Msat::of(&msat), Some(Msat::new(7)));
+    assert_eq!(Msat::of(&amount(7)), None);
+    assert_eq!(Msat::of(&Amount::new(U256::MAX, mainnet)), None);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::Read as _;
 
 use faregate_types::x402::{SettleResponse, VerifyResponse, exact, header, v1, v2};
 use faregate_types::{
-    AssetId, AssetRegistry, ChainId, Code, hex_text, network, parse_atomic, to_decimal_text,
+    AssetRegistry, ChainId, Code, Erc20, hex_text, network, parse_atomic, to_decimal_text,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -216,7 +216,7 @@ impl Page {
         let registry = AssetRegistry::builtin();
         let known = chain
             .zip(hex_text::parse_address(asset).ok())
-            .and_then(|(chain, token)| registry.find(AssetId::erc20(chain, token)));
+            .and_then(|(chain, token)| registry.find(Erc20::new(chain, token)));
         match (known, parse_atomic(amount)) {
             (Some(known), Ok(value)) => {
                 self.row(

@@ -178,7 +178,7 @@ async fn books(stack: &Stack, payee: Address, expected: U256) -> Result<(), Fail
     let totals = stack.ledger.totals().await.map_err(store)?;
     let account = stack
         .ledger
-        .balance(AccountId::payee(payee), stack.asset.id)
+        .balance(AccountId::payee(payee), stack.asset.id.into())
         .await
         .map_err(store)?;
     if totals.iter().all(faregate_ledger::Balance::is_balanced)

@@ -74,8 +74,8 @@ async fn state(
     pending: &Pending,
     readers: &[AuthorizationReader],
 ) -> &'static str {
-    let chain = pending.amount.asset().chain();
-    let reader = readers.iter().find(|reader| reader.chain() == chain);
+    let chain = pending.amount.asset().as_erc20().map(|asset| asset.chain());
+    let reader = readers.iter().find(|reader| Some(reader.chain()) == chain);
     let proof = match reader {
         Some(reader) => client.prove(pending.id, reader).await.ok(),
         None => None,

@@ -60,7 +60,7 @@ async fn problem_01_a_thousand_copies_are_one_run_one_transaction_one_charge() {
 
     let account = stack
         .ledger
-        .balance(AccountId::payee(payee_address()), stack.asset.id)
+        .balance(AccountId::payee(payee_address()), stack.asset.id.into())
         .await
         .unwrap();
     assert_eq!(

@@ -6,7 +6,7 @@ use faregate_types::x402::exact::Payload;
 use faregate_types::x402::{
     FacilitatorRequest, MaxTimeout, SCHEME_EXACT, VersionTag, extension, header, matches, v1, v2,
 };
-use faregate_types::{Amount, Code, RailName, Refusal, TransferMethod};
+use faregate_types::{Amount, Code, Erc20, RailName, Refusal, TransferMethod};
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
@@ -28,6 +28,8 @@ pub(crate) struct Terms {
 pub(super) struct AskTerms {
     v2: v2::PaymentRequirements,
     pay_to: Address,
+    /// In what.
+    pub(super) asset: Erc20,
     /// Where the money goes, in the books.
     pub(super) payee: AccountId,
     /// How much.
@@ -49,6 +51,7 @@ impl AskTerms {
         Self {
             v2: requirements_v2(offer, ask, pay_to),
             pay_to,
+            asset: ask.asset.id,
             payee: AccountId::payee(pay_to),
             amount: ask.amount,
         }

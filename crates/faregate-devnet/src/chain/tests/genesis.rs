@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use alloy_primitives::{Address, U256, address, hex};
 use alloy_sol_types::{SolCall, sol};
 use faregate_types::{
-    Asset, AssetId, AssetRegistry, ChainId, TokenDomain, TransferMethod, domain_separator, networks,
+    Asset, AssetRegistry, ChainId, Erc20, TokenDomain, TransferMethod, domain_separator, networks,
 };
 
 use super::{account, call_to, chain};
@@ -188,7 +188,7 @@ fn an_unknown_chain_starts_with_an_asset_of_its_own() {
 
 fn own_asset(chain: u64) -> Asset {
     Asset {
-        id: AssetId::erc20(
+        id: Erc20::new(
             ChainId::new(chain).unwrap(),
             address!("0x00000000000000000000000000000000000d011a"),
         ),
