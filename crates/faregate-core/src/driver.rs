@@ -7,11 +7,10 @@
 
 use std::fmt;
 use std::future::Future;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use faregate_ledger::{Answer, Claimed, Idempotency, LedgerStore, Payment, Step, Transfer};
+use faregate_ledger::{Claimed, Idempotency, LedgerStore, Payment, Transfer};
 use faregate_types::{
     Code, Fingerprint, IdempotencyKey, IdempotencyKeyError, PaymentId, RailName, Refusal,
 };
@@ -19,20 +18,20 @@ use futures_util::future::BoxFuture;
 use http::HeaderMap;
 
 use crate::books::Books;
-use crate::live::{Live, LiveGuard};
+use crate::live::Live;
 use crate::offer::{Identifier, Offer};
 use crate::order::{Asked, Order};
-use crate::port::{Away, Clock, SettleOutcome, Settlement, Unknown};
-use crate::rail::{Challenge, Credential, Headers, Presented, Rail, Reading, Uses};
-use crate::uses::{Taken, Tallies};
+use crate::port::{Away, Clock, Settlement, Unknown};
+use crate::rail::{Challenge, Credential, Headers, Rail, Reading, Uses};
+use crate::uses::Tallies;
 
+mod many;
 mod run;
+mod sale;
 
 use run::{Begun, Run, bug};
 
-/// How often what was lent is settled at once when nothing could be sent: its credential may be too old when recovery comes
-/// to it.
-const LENT_TRIES: u32 = 3;
+pub use sale::{Owed, Sale, Settling};
 
 /// Sells offers over every rail it was given, with one ledger behind all of them.
 #[derive(Clone)]
@@ -136,43 +135,6 @@ pub struct Paid {
     pub transfer: Transfer,
     /// The settlement, when the route settles first.
     pub settlement: Option<Settlement>,
-}
-
-/// A finished sale whose answer is not kept yet. While it lives, copies are told to wait. Dropped, the payer is owed an
-/// answer to the same request.
-#[derive(Debug)]
-pub struct Sale {
-    till: Till,
-    id: PaymentId,
-    /// The settlement, as long as it is not in the ledger: what was paid beforehand is recorded together with the answer.
-    settled: Option<Settlement>,
-    /// Which use of which payment was sold, if it has several.
-    sold: Option<Taken>,
-    _guard: LiveGuard,
-}
-
-/// An answer that is to leave before it is paid. Dropped, nothing is charged and nothing may leave.
-#[must_use = "the answer must not leave before it is recorded"]
-#[derive(Debug)]
-pub struct Owed {
-    settling: Settling,
-}
-
-/// The settlement of an answer that left before it was paid. To be driven to its end beside the answer; what is left
-/// undone, [`Recovery`](crate::Recovery) does. While it lives nobody else here works on the payment.
-#[must_use = "what was served has to be settled"]
-pub struct Settling {
-    till: Till,
-    presented: Presented,
-    _guard: LiveGuard,
-}
-
-impl fmt::Debug for Settling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settling")
-            .field("payment", &self.presented.id)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Till {
@@ -342,68 +304,6 @@ impl Till {
         }
     }
 
-    /// The payment buys `max` requests: this one takes the first use that nobody has taken.
-    async fn sell_one_of<R, F>(
-        &self,
-        run: Run<'_>,
-        max: NonZeroU32,
-        patience: impl Future<Output = ()> + Send,
-        serve: F,
-    ) -> Outcome<R>
-    where
-        F: FnOnce(Paid) -> BoxFuture<'static, Served<R>> + Send,
-        R: Send,
-    {
-        // Uses that others are owed an answer for; given back when this request has found its own.
-        let mut owed = Vec::new();
-        loop {
-            let mut taken = match self.uses.take(&self.books, run.presented.id, max).await {
-                Ok(Some(taken)) => taken,
-                Ok(None) => return run.used_up().await,
-                Err(away) => return Outcome::Unavailable(away),
-            };
-            let Ok(one) = run.nth(taken.number(), max) else {
-                return bug();
-            };
-            let Ok(guard) = self.live.enter(one.presented.id) else {
-                // Whoever is on it gives it back if it buys nothing.
-                taken.keep();
-                continue;
-            };
-            match one.begin().await {
-                Begun::Claimed(Claimed::Conflict) => {
-                    if one.is_answered().await {
-                        taken.keep();
-                    } else {
-                        owed.push(taken);
-                    }
-                }
-                Begun::Claimed(Claimed::Same(used) | Claimed::InFlight(used))
-                    if used.answer.is_some() =>
-                {
-                    taken.keep();
-                }
-                // The payer says that it was bought already, and with which use.
-                Begun::Claimed(Claimed::Repeated(first)) => {
-                    drop((guard, taken));
-                    return match one.instead(&first) {
-                        Some(copy) => self.sell_once(copy, patience, serve).await,
-                        None => bug(),
-                    };
-                }
-                begun => {
-                    let mut outcome = one.go(begun, guard, serve).await;
-                    match &mut outcome {
-                        Outcome::Sold { sale, .. } => sale.sold = Some(taken),
-                        Outcome::Owed { .. } | Outcome::Pending { .. } => taken.keep(),
-                        _ => drop(taken),
-                    }
-                    return outcome;
-                }
-            }
-        }
-    }
-
     fn rail(&self, name: RailName) -> Option<&Arc<dyn Rail>> {
         self.rails.iter().find(|rail| rail.name() == name)
     }
@@ -414,113 +314,4 @@ impl Till {
             Err(away) => Outcome::Unavailable(away),
         }
     }
-}
-
-impl Sale {
-    /// The payment that was sold.
-    #[must_use]
-    pub const fn id(&self) -> PaymentId {
-        self.id
-    }
-
-    /// Keeps the answer for copies of the request and lets them in. If that fails and the sale [is
-    /// recorded](Self::is_recorded), the payer has paid and gets the answer anyway; otherwise it must not leave, because
-    /// nothing says that the payment was used for it.
-    ///
-    /// # Errors
-    /// [`Away`] when the ledger did not take it.
-    pub async fn keep(mut self, answer: Answer) -> Result<(), Away> {
-        let step = match self.settled.take() {
-            Some(Settlement { transaction, .. }) => Step::Sell {
-                transaction,
-                answer,
-            },
-            None => Step::Keep { answer },
-        };
-        self.till.books.advance(self.id, step).await?;
-        if let Some(sold) = &mut self.sold {
-            sold.keep();
-        }
-        Ok(())
-    }
-
-    /// True when the ledger says that the payment was used.
-    #[must_use]
-    pub const fn is_recorded(&self) -> bool {
-        self.settled.is_none()
-    }
-
-    /// Records that the payment was used, for answers that leave before they can be kept.
-    ///
-    /// # Errors
-    /// [`Away`] when the ledger did not take it: the answer must not leave.
-    pub async fn record(&mut self) -> Result<(), Away> {
-        let Some(Settlement { transaction, .. }) = &self.settled else {
-            return Ok(());
-        };
-        let step = Step::Settle {
-            transaction: transaction.clone(),
-        };
-        self.till.books.advance(self.id, step).await?;
-        self.settled = None;
-        Ok(())
-    }
-
-    /// The service broke down: what was paid beforehand is given back. For other payments the payer is owed an answer to the
-    /// same request.
-    pub async fn give_back(self) {
-        if !self.is_recorded()
-            && let Err(away) = self.till.books.advance(self.id, Step::Release).await
-        {
-            tracing::warn!(payment = %self.id, %away, "an unserved use could not be given back");
-        }
-    }
-}
-
-impl Owed {
-    /// The payment that is owed.
-    #[must_use]
-    pub const fn id(&self) -> PaymentId {
-        self.settling.presented.id
-    }
-
-    /// Records durably what is about to leave, for copies of the request and so that it is settled whatever happens. Only
-    /// after this may the answer leave.
-    ///
-    /// # Errors
-    /// [`Away`] when the ledger did not take it: the answer must not leave.
-    pub async fn serve(self, answer: Answer) -> Result<Settling, Away> {
-        let step = Step::Serve { answer };
-        self.settling.till.books.advance(self.id(), step).await?;
-        Ok(self.settling)
-    }
-}
-
-impl Settling {
-    /// Moves the money and records what became of it.
-    pub async fn run(self) -> SettleOutcome {
-        let (books, id) = (&self.till.books, self.presented.id);
-        let settling = &self.presented.instrument;
-        let mut outcome = settling.settle(&books.trail(id)).await;
-        // Elsewhere something may have been sent all the same, and then a refusal of the repetition proves nothing.
-        let rail = self.till.rail(self.presented.rail);
-        let repeats = rail.is_some_and(|rail| rail.uses_trail());
-        for _ in 1..LENT_TRIES {
-            if !repeats || !is_unsent(&outcome) {
-                break;
-            }
-            outcome = settling.settle(&books.trail(id)).await;
-        }
-        books.record_or_log(id, &outcome).await;
-        if let SettleOutcome::Failed(refusal) = &outcome {
-            let code = refusal.code.as_str();
-            tracing::error!(payment = %id, code, "served and not paid: the payment failed");
-        }
-        outcome
-    }
-}
-
-/// True when nothing is known to have been handed to the network.
-const fn is_unsent(outcome: &SettleOutcome) -> bool {
-    matches!(outcome, SettleOutcome::Unknown(unknown) if unknown.transaction.is_none())
 }

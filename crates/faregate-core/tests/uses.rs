@@ -5,10 +5,12 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    unreachable_pub,
     clippy::arithmetic_side_effects,
     reason = "tests may"
 )]
 
+#[allow(dead_code, reason = "every test file uses its own part")]
 mod support;
 
 use std::num::NonZeroU32;

@@ -1,7 +1,6 @@
 //! One credential from verification to its end: does what the [`machine`](crate::machine) says.
 
 use std::future::Future;
-use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use faregate_types::{Code, Fingerprint, Refusal};
 use futures_util::future::{BoxFuture, Either, select};
 use http::{HeaderName, HeaderValue};
 
-use super::{Outcome, Owed, Paid, Sale, Served, Settling, Till};
+use super::{Outcome, Owed, Paid, Sale, Served, Till};
 use crate::crash::{self, Point};
 use crate::live::{LiveGuard, Waiting};
 use crate::machine::{Event, Finish, Phase, SettlePolicy};
@@ -94,62 +93,6 @@ impl<'a> Run<'a> {
             idempotency: None,
             presented: Presented::of(first, rail.as_ref()).ok()?,
         })
-    }
-
-    /// This request as the `n`th use of its payment.
-    pub(super) fn nth(&self, n: u32, of: NonZeroU32) -> Result<Self, Refusal> {
-        Ok(Self {
-            presented: self.presented.nth(n, of)?,
-            idempotency: self.idempotency.clone(),
-            ..*self
-        })
-    }
-
-    /// True when somebody got what this use was claimed for, or the ledger does not say.
-    pub(super) async fn is_answered(&self) -> bool {
-        let used = self.till.books.payment(self.presented.id).await;
-        used.ok().flatten().is_none_or(|used| used.answer.is_some())
-    }
-
-    /// Everything that the payment buys was bought.
-    pub(super) async fn used_up<R>(self) -> Outcome<R> {
-        let refusal = Refusal::new(Code::PaymentConflict);
-        self.till.unpaid(self.offer, self.asked, refusal).await
-    }
-
-    /// Serves on a payment that buys whatever is asked. That it was paid stands in the ledger before anything is served.
-    pub(super) async fn pass<R, F>(self, serve: F) -> Outcome<R>
-    where
-        F: FnOnce(Paid) -> BoxFuture<'static, Served<R>> + Send,
-        R: Send,
-    {
-        let settled = match self.begin().await {
-            Begun::Refused(refusal) => {
-                return self.till.unpaid(self.offer, self.asked, refusal).await;
-            }
-            Begun::Away(away) => return Outcome::Unavailable(away),
-            Begun::Claimed(Claimed::Same(payment)) if payment.failure.is_none() => {
-                self.rail.recorded(&payment)
-            }
-            // New, or whoever claimed it, for whichever request, did not get to write down that it is paid.
-            Begun::Lent | Begun::Claimed(_) | Begun::Spent(_) => self.settle().await,
-        };
-        let SettleOutcome::Settled(_) = settled else {
-            return self.ended_unpaid(settled).await;
-        };
-        let receipt = self.presented.instrument.receipt(&settled);
-        match serve(self.paid(Some(&settled))).await {
-            Served::Well(response) | Served::Badly(response) => {
-                Outcome::Passed { response, receipt }
-            }
-        }
-    }
-
-    async fn ended_unpaid<R>(&self, outcome: SettleOutcome) -> Outcome<R> {
-        match outcome {
-            SettleOutcome::Failed(_) => self.refused(&outcome).await,
-            SettleOutcome::Unknown(_) | SettleOutcome::Settled(_) => self.pending(outcome),
-        }
     }
 
     /// Goes on from what the ledger said.
@@ -381,20 +324,15 @@ impl<'a> Run<'a> {
                     Event::Released
                 }
                 Phase::Done(finish) => {
-                    let mut ended = self.finish(finish, outcome, response, guard).await;
-                    if let Outcome::Sold { sale, .. } = &mut ended
-                        && !unrecorded
-                    {
-                        sale.settled = None;
-                    }
-                    return ended;
+                    let ended = (outcome, unrecorded);
+                    return self.finish(finish, ended, response, guard).await;
                 }
             };
             phase = phase.on(event);
         }
     }
 
-    async fn settle(&self) -> SettleOutcome {
+    pub(super) async fn settle(&self) -> SettleOutcome {
         let outcome = self.settle_only().await;
         let books = &self.till.books;
         books.record_or_log(self.presented.id, &outcome).await;
@@ -410,7 +348,7 @@ impl<'a> Run<'a> {
     async fn finish<R>(
         &self,
         finish: Finish,
-        outcome: Option<SettleOutcome>,
+        (outcome, unrecorded): (Option<SettleOutcome>, bool),
         response: Option<R>,
         guard: LiveGuard,
     ) -> Outcome<R> {
@@ -418,13 +356,12 @@ impl<'a> Run<'a> {
             (Finish::Sold, Some(outcome), Some(response)) => Outcome::Sold {
                 response,
                 receipt: self.presented.instrument.receipt(&outcome),
-                sale: Sale {
-                    till: self.till.clone(),
-                    id: self.presented.id,
-                    settled: settlement(&outcome),
-                    sold: None,
-                    _guard: guard,
-                },
+                sale: Sale::new(
+                    self.till,
+                    self.presented.id,
+                    settlement(&outcome).filter(|_| unrecorded),
+                    guard,
+                ),
             },
             (Finish::NotSold, _, Some(response)) => Outcome::NotSold(response),
             (Finish::Refused, Some(outcome), _) => self.refused(&outcome).await,
@@ -432,13 +369,7 @@ impl<'a> Run<'a> {
             (Finish::Owed, None, Some(response)) => Outcome::Owed {
                 response,
                 receipt: self.presented.instrument.receipt(&pending_at(None)),
-                owed: Owed {
-                    settling: Settling {
-                        till: self.till.clone(),
-                        presented: self.presented.clone(),
-                        _guard: guard,
-                    },
-                },
+                owed: Owed::new(self.till, self.presented.clone(), guard),
             },
             // The machine does not end like this.
             (
@@ -449,7 +380,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn refused<R>(&self, outcome: &SettleOutcome) -> Outcome<R> {
+    pub(super) async fn refused<R>(&self, outcome: &SettleOutcome) -> Outcome<R> {
         let SettleOutcome::Failed(refusal) = outcome else {
             return bug();
         };
@@ -464,7 +395,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn pending<R>(&self, outcome: SettleOutcome) -> Outcome<R> {
+    pub(super) fn pending<R>(&self, outcome: SettleOutcome) -> Outcome<R> {
         let receipt = self.presented.instrument.receipt(&outcome);
         match outcome {
             SettleOutcome::Unknown(unknown) => Outcome::Pending { unknown, receipt },
@@ -472,7 +403,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn paid(&self, outcome: Option<&SettleOutcome>) -> Paid {
+    pub(super) fn paid(&self, outcome: Option<&SettleOutcome>) -> Paid {
         Paid {
             id: self.presented.id,
             rail: self.presented.rail,

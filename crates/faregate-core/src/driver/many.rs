@@ -1,0 +1,134 @@
+//! Payments that buy more than one request.
+
+use std::future::Future;
+use std::num::NonZeroU32;
+
+use faregate_ledger::Claimed;
+use faregate_types::{Code, Refusal};
+use futures_util::future::BoxFuture;
+
+use super::run::{Begun, Run, bug};
+use super::{Outcome, Paid, Served, Till};
+use crate::port::SettleOutcome;
+
+impl Till {
+    /// The payment buys `max` requests: this one takes the first use that nobody has taken.
+    pub(super) async fn sell_one_of<R, F>(
+        &self,
+        run: Run<'_>,
+        max: NonZeroU32,
+        patience: impl Future<Output = ()> + Send,
+        serve: F,
+    ) -> Outcome<R>
+    where
+        F: FnOnce(Paid) -> BoxFuture<'static, Served<R>> + Send,
+        R: Send,
+    {
+        // Uses that others are owed an answer for; given back when this request has found its own.
+        let mut owed = Vec::new();
+        loop {
+            let mut taken = match self.uses.take(&self.books, run.presented.id, max).await {
+                Ok(Some(taken)) => taken,
+                Ok(None) => return run.used_up().await,
+                Err(away) => return Outcome::Unavailable(away),
+            };
+            let Ok(one) = run.nth(taken.number(), max) else {
+                return bug();
+            };
+            let Ok(guard) = self.live.enter(one.presented.id) else {
+                // Whoever is on it gives it back if it buys nothing.
+                taken.keep();
+                continue;
+            };
+            match one.begin().await {
+                Begun::Claimed(Claimed::Conflict) => {
+                    if one.is_answered().await {
+                        taken.keep();
+                    } else {
+                        owed.push(taken);
+                    }
+                }
+                Begun::Claimed(Claimed::Same(used) | Claimed::InFlight(used))
+                    if used.answer.is_some() =>
+                {
+                    taken.keep();
+                }
+                // The payer says that it was bought already, and with which use.
+                Begun::Claimed(Claimed::Repeated(first)) => {
+                    drop((guard, taken));
+                    return match one.instead(&first) {
+                        Some(copy) => self.sell_once(copy, patience, serve).await,
+                        None => bug(),
+                    };
+                }
+                begun => {
+                    let mut outcome = one.go(begun, guard, serve).await;
+                    match &mut outcome {
+                        Outcome::Sold { sale, .. } => sale.sold = Some(taken),
+                        Outcome::Owed { .. } | Outcome::Pending { .. } => taken.keep(),
+                        _ => drop(taken),
+                    }
+                    return outcome;
+                }
+            }
+        }
+    }
+}
+
+impl Run<'_> {
+    /// This request as the `n`th use of its payment.
+    fn nth(&self, n: u32, of: NonZeroU32) -> Result<Self, Refusal> {
+        Ok(Self {
+            presented: self.presented.nth(n, of)?,
+            idempotency: self.idempotency.clone(),
+            ..*self
+        })
+    }
+
+    /// True when somebody got what this use was claimed for, or the ledger does not say.
+    async fn is_answered(&self) -> bool {
+        let used = self.till.books.payment(self.presented.id).await;
+        used.ok().flatten().is_none_or(|used| used.answer.is_some())
+    }
+
+    /// Everything that the payment buys was bought.
+    async fn used_up<R>(self) -> Outcome<R> {
+        let refusal = Refusal::new(Code::PaymentConflict);
+        self.till.unpaid(self.offer, self.asked, refusal).await
+    }
+
+    /// Serves on a payment that buys whatever is asked. That it was paid stands in the ledger before anything is served.
+    pub(super) async fn pass<R, F>(self, serve: F) -> Outcome<R>
+    where
+        F: FnOnce(Paid) -> BoxFuture<'static, Served<R>> + Send,
+        R: Send,
+    {
+        let settled = match self.begin().await {
+            Begun::Refused(refusal) => {
+                return self.till.unpaid(self.offer, self.asked, refusal).await;
+            }
+            Begun::Away(away) => return Outcome::Unavailable(away),
+            Begun::Claimed(Claimed::Same(payment)) if payment.failure.is_none() => {
+                self.rail.recorded(&payment)
+            }
+            // New, or whoever claimed it, for whichever request, did not get to write down that it is paid.
+            Begun::Lent | Begun::Claimed(_) | Begun::Spent(_) => self.settle().await,
+        };
+        let SettleOutcome::Settled(_) = settled else {
+            return self.ended_unpaid(settled).await;
+        };
+        let receipt = self.presented.instrument.receipt(&settled);
+        match serve(self.paid(Some(&settled))).await {
+            Served::Well(response) | Served::Badly(response) => {
+                Outcome::Passed { response, receipt }
+            }
+        }
+    }
+
+    async fn ended_unpaid<R>(&self, outcome: SettleOutcome) -> Outcome<R> {
+        match outcome {
+            SettleOutcome::Failed(_) => self.refused(&outcome).await,
+            SettleOutcome::Unknown(_) | SettleOutcome::Settled(_) => self.pending(outcome),
+        }
+    }
+}
