@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "the macros make public functions without")]
 #![allow(clippy::unwrap_used, reason = "a bench that does not work has to stop")]
 
+use std::cell::RefCell;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +22,8 @@ use faregate_core::rail::x402::X402;
 use faregate_core::route::{RoutePattern, RouteTable, normalise_path};
 use faregate_core::{Asked, Rail, Till};
 use faregate_evm::{recover, sign_authorization};
-use faregate_ledger::{LedgerStore, Step};
+use faregate_ledger::{Answer, Claimed, LedgerStore, Step};
+use faregate_store::memory::MemoryLedger;
 use faregate_store::sqlite::SqliteLedger;
 use faregate_tower::PaywallLayer;
 use faregate_types::x402::FacilitatorRequest;
@@ -162,32 +164,54 @@ impl Buyer {
     }
 }
 
+/// Payments after which a ledger is begun anew, so that one in memory does not grow with the time that is measured.
+const LEDGER_PAYMENTS: u64 = 50_000;
+
 fn ledger(criterion: &mut Criterion) {
+    type Make<'a> = &'a dyn Fn() -> Arc<dyn LedgerStore>;
     let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
     let file = folder.path().join("parts.db");
-    for (name, store) in [
-        (
-            "claim and settle, ledger in memory",
-            SqliteLedger::in_memory(),
-        ),
-        (
-            "claim and settle, durable",
-            SqliteLedger::open(Path::new(&file)),
-        ),
-    ] {
-        let (store, mut number) = (store.unwrap(), 0);
+    let makes: [(&str, Make<'_>); 3] = [
+        ("claim, settle and keep, ledger in memory", &|| {
+            Arc::new(MemoryLedger::new())
+        }),
+        ("claim, settle and keep, SQLite in memory", &|| {
+            Arc::new(SqliteLedger::in_memory().unwrap())
+        }),
+        ("claim, settle and keep, durable", &|| {
+            Arc::new(SqliteLedger::open(Path::new(&file)).unwrap())
+        }),
+    ];
+    let answer = Answer {
+        status: 200,
+        headers: vec![("content-type".into(), b"text/plain".to_vec())],
+        body: Some(b"ok".to_vec()),
+    };
+    for (name, make) in makes {
+        let (store, mut number) = (RefCell::new(make()), 0_u64);
         criterion.bench_function(name, |bench| {
-            bench.iter(|| {
-                number += 1;
-                let claim = drive::claim(number).unwrap();
-                let id = claim.id;
-                let step = Step::Settle { transaction: None };
-                runtime.block_on(async {
-                    store.claim(claim).await.unwrap();
-                    let now = Timestamp::from(SystemTime::now());
-                    store.advance(id, step, now).await.unwrap()
-                })
-            });
+            bench.iter_batched(
+                || {
+                    number += 1;
+                    if number.is_multiple_of(LEDGER_PAYMENTS) {
+                        store.replace(make());
+                    }
+                    let keep = Step::Keep {
+                        answer: answer.clone(),
+                    };
+                    (drive::claim(number).unwrap(), keep)
+                },
+                |(claim, keep)| {
+                    let (id, at, store) = (claim.id, claim.at, store.borrow());
+                    runtime.block_on(async {
+                        assert_eq!(store.claim(claim).await, Ok(Claimed::Won));
+                        let settle = Step::Settle { transaction: None };
+                        store.advance(id, settle, at).await.unwrap();
+                        store.advance(id, keep, at).await.unwrap()
+                    })
+                },
+                BatchSize::SmallInput,
+            );
         });
     }
 }

@@ -12,6 +12,7 @@ use alloy_primitives::keccak256;
 use faregate_client::{Caps, Client, Wallet, WalletStore, Worth};
 use faregate_evm::LocalSigner;
 use faregate_ledger::{AccountId, Claim, Claimed, LedgerStore, Transfer};
+use faregate_store::memory::MemoryWallet;
 use faregate_store::sqlite::{SqliteLedger, SqliteWallet};
 use faregate_types::{Address, Amount, Fingerprint, PaymentId, RailName, Timestamp, U256};
 use serde::{Deserialize, Serialize};
@@ -57,7 +58,7 @@ pub fn measure(
 /// A payment that did not work.
 pub async fn client(url: &str, books: &str) -> Result<(), Failed> {
     let store: Arc<dyn WalletStore> = match books {
-        "memory" => Arc::new(SqliteWallet::in_memory()?),
+        "memory" => Arc::new(MemoryWallet::new()),
         path => Arc::new(SqliteWallet::open(Path::new(path))?),
     };
     let caps = Caps {

@@ -9,6 +9,7 @@ use faregate_core::rail::x402::X402;
 use faregate_core::{Ask, Offer, Payee, Resource, SettlePolicy, Till};
 use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
 use faregate_ledger::LedgerStore;
+use faregate_store::memory::MemoryLedger;
 use faregate_store::sqlite::SqliteLedger;
 use faregate_tower::PaywallLayer;
 use faregate_types::x402::{FacilitatorRequest, Kind, SupportedResponse, Version};
@@ -41,7 +42,7 @@ pub async fn serve(shop: &Shop) -> Result<(), Failed> {
     };
     let store: Arc<dyn LedgerStore> = match shop.books.as_str() {
         "none" => Arc::new(Forgetful::default()),
-        "memory" => Arc::new(SqliteLedger::in_memory()?),
+        "memory" => Arc::new(MemoryLedger::new()),
         path => Arc::new(SqliteLedger::open(Path::new(path))?),
     };
     let rail = X402::new(Arc::new(Unsettling { verifier }));

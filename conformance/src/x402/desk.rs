@@ -10,7 +10,7 @@ use faregate_core::{Facilitator, Verdict};
 use faregate_evm::ExactFacilitator;
 use faregate_server::facilitator::FacilitatorServer;
 use faregate_server::http::Running;
-use faregate_store::sqlite::SqliteLedger;
+use faregate_store::memory::MemoryLedger;
 use faregate_types::Timestamp;
 use faregate_types::x402::{FacilitatorRequest, SettleResponse, VerifyResponse};
 use serde::de::DeserializeOwned;
@@ -57,7 +57,7 @@ impl Desk {
             return Ok(Self::Embedded(facilitator));
         }
         let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let store = SqliteLedger::in_memory().map_err(|error| error.to_string())?;
+        let store = MemoryLedger::new();
         let (facilitator, store) = (Arc::new(facilitator), Arc::new(store));
         let running = FacilitatorServer::start(bind, facilitator, store, Arc::new(system_time));
         let running = running.await.map_err(|error| error.to_string())?;

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use faregate_client::{Caps, Client, Wallet, limits};
 use faregate_evm::{Entropy, EntropyError};
-use faregate_store::sqlite::SqliteWallet;
+use faregate_store::memory::MemoryWallet;
 use faregate_types::x402::{Version, header};
 use faregate_types::{B256, ChainId, Timestamp};
 use serde_json::Value;
@@ -60,7 +60,7 @@ impl Entropy for OneNonce {
 fn client(purse: Purse) -> Result<Client, String> {
     let environment = BTreeMap::from([("FAREGATE_PRIVATE_KEY".to_owned(), purse.key)]);
     let wallet = Wallet::from_env(&environment).map_err(|error| error.to_string())?;
-    let store = SqliteWallet::in_memory().map_err(|error| error.to_string())?;
+    let store = MemoryWallet::new();
     let caps = Caps {
         per_payment: limits::PER_PAYMENT_DEFAULT,
         per_host: None,

@@ -9,7 +9,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use faregate_client::{Caps, Client, Wallet, limits};
-//! use faregate_store::sqlite::SqliteWallet;
+//! use faregate_store::memory::MemoryWallet;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,7 +36,7 @@
 //!         per_host: None,
 //!         per_period: None,
 //!     })
-//!     .store(Arc::new(SqliteWallet::in_memory()?))
+//!     .store(Arc::new(MemoryWallet::new()))
 //!     .build()?;
 //!
 //! let paid = client.get(url).send().await?;

@@ -134,7 +134,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use faregate_core::Till;
-    use faregate_store::sqlite::SqliteLedger;
+    use faregate_store::memory::MemoryLedger;
     use tokio::time::{sleep, timeout};
 
     use super::*;
@@ -144,7 +144,7 @@ mod tests {
 
     /// A worker over an empty ledger, and how often it looked at the clock. The first look panics when `broken`.
     fn worker(broken: bool) -> (Worker, Arc<AtomicU32>) {
-        let store = Arc::new(SqliteLedger::in_memory().unwrap());
+        let store = Arc::new(MemoryLedger::new());
         let till = Till::new(store, Arc::new(|| Timestamp::from_secs(1)), Vec::new());
         let turns = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&turns);

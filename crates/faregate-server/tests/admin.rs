@@ -22,7 +22,7 @@ use faregate_server::admin::{Admin, install};
 use faregate_server::facilitator::FacilitatorServer;
 use faregate_server::health::Readiness;
 use faregate_server::http::Running;
-use faregate_store::sqlite::SqliteLedger;
+use faregate_store::memory::MemoryLedger;
 use faregate_types::x402::Version;
 use faregate_types::{ChainId, Code};
 use kit::{Fake, clock};
@@ -41,7 +41,7 @@ async fn start() -> World {
     let metrics = install().unwrap();
     let fake = Arc::new(Fake::default());
     let facilitator: Arc<dyn Facilitator> = fake.clone();
-    let store: Arc<dyn LedgerStore> = Arc::new(SqliteLedger::in_memory().unwrap());
+    let store: Arc<dyn LedgerStore> = Arc::new(MemoryLedger::new());
     let readiness = Readiness::new(Arc::clone(&store), Arc::clone(&facilitator));
     let service = FacilitatorServer::start(
         SocketAddr::from(ANYWHERE),

@@ -97,7 +97,7 @@ async fn a_paid_request_is_served_with_a_receipt() {
         assert_eq!(value(&answer, "settlement-overrides"), None);
         assert_eq!(text(answer).await, "knock, knock");
         assert_eq!((jokes.runs(), world.settles()), (1, 1));
-        assert!(world.store.audit().await.unwrap().is_clean());
+        assert!(world.store.audit().unwrap().is_clean());
     }
 }
 
@@ -523,7 +523,7 @@ async fn paid_first_and_then_broken_is_served_again_without_paying_again() {
 
 #[tokio::test]
 async fn a_route_that_nobody_could_pay_does_not_start() {
-    let store = Arc::new(faregate_store::sqlite::SqliteLedger::in_memory().unwrap());
+    let store = Arc::new(faregate_store::memory::MemoryLedger::new());
     let till = faregate_core::Till::new(store, Arc::new(|| common::NOW), Vec::new());
     let error = faregate_tower::PaywallLayer::new(till, common::offer(After)).unwrap_err();
     assert_eq!(

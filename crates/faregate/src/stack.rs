@@ -15,7 +15,7 @@ use faregate_server::config::{Config, Env};
 use faregate_server::facilitator::FacilitatorServer;
 use faregate_server::gateway::{Deps, Gateway};
 use faregate_server::http::{self, Running};
-use faregate_store::sqlite::SqliteLedger;
+use faregate_store::memory::MemoryLedger;
 use faregate_types::{Asset, AssetRegistry, ChainId, SecretKey};
 use url::Url;
 
@@ -70,7 +70,7 @@ pub struct Stack {
     /// The asset that is paid with.
     pub asset: Asset,
     /// The gate's ledger.
-    pub ledger: Arc<SqliteLedger>,
+    pub ledger: Arc<MemoryLedger>,
     rpc_url: Url,
     devchain: Option<Devchain>,
     lightning: DevLightning,
@@ -109,13 +109,13 @@ impl Stack {
         let facilitator = FacilitatorServer::start(
             SocketAddr::new(config.bind, config.facilitator_port),
             Arc::clone(&settling),
-            memory()?,
+            Arc::new(MemoryLedger::new()),
             wire::clock(),
         )
         .await
         .map_err(start_failed)?;
         let seller = Seller::start(config.bind).await?;
-        let ledger = memory()?;
+        let ledger = Arc::new(MemoryLedger::new());
         let listener = http::listen(SocketAddr::new(config.bind, config.gate_port))
             .await
             .map_err(start_failed)?;
@@ -315,12 +315,6 @@ price = "free"
         .map_err(|errors| Failed::usage(errors.to_string()))?
         .gate
         .ok_or_else(|| Failed::new(Exit::Failure, "the sample gate is not configured"))
-}
-
-fn memory() -> Result<Arc<SqliteLedger>, Failed> {
-    SqliteLedger::in_memory()
-        .map(Arc::new)
-        .map_err(|error| Failed::new(Exit::Failure, error.to_string()).code(error.code()))
 }
 
 fn url(text: &str) -> Result<Url, Failed> {

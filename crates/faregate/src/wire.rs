@@ -7,8 +7,10 @@ use std::time::SystemTime;
 
 use faregate_core::port::{Clock, Facilitator};
 use faregate_evm::{ExactFacilitator, FollowConfig, LocalSigner, NetworkConfig};
+use faregate_ledger::LedgerStore;
 use faregate_remote::{RemoteConfig, RemoteFacilitator};
 use faregate_server::config::{EmbeddedConfig, Env, FacilitatorSource, SenderConfig};
+use faregate_store::memory::MemoryLedger;
 use faregate_store::sqlite::SqliteLedger;
 use faregate_types::{Code, Timestamp};
 
@@ -115,10 +117,9 @@ fn secret(error: faregate_server::config::SecretError) -> Failed {
 }
 
 /// A ledger and the lock that keeps a second process off it.
-#[derive(Debug)]
 pub(crate) struct Ledger {
     /// The ledger.
-    pub(crate) store: Arc<SqliteLedger>,
+    pub(crate) store: Arc<dyn LedgerStore>,
     _lock: Option<File>,
 }
 
@@ -141,10 +142,11 @@ fn open(path: &Path) -> Result<Ledger, Failed> {
         format!("the ledger {} cannot be used: {error}", path.display())
     };
     if path == Path::new(":memory:") {
-        let store = SqliteLedger::in_memory()
-            .map_err(|error| Failed::new(Exit::Failure, at(&error)).code(error.code()))?;
+        tracing::warn!(
+            "the ledger is in memory: what was claimed is forgotten when this process ends"
+        );
         return Ok(Ledger {
-            store: Arc::new(store),
+            store: Arc::new(MemoryLedger::new()),
             _lock: None,
         });
     }

@@ -21,7 +21,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use faregate_client::{Caps, Client, ClientBuilder, Wallet, WalletStore, Worth, limits};
-use faregate_store::sqlite::SqliteWallet;
+use faregate_store::memory::MemoryWallet;
 use faregate_types::{Timestamp, U256};
 use serde_json::{Value, json};
 
@@ -246,7 +246,7 @@ pub fn wallet() -> Wallet {
 }
 
 pub fn memory() -> Arc<dyn WalletStore> {
-    Arc::new(SqliteWallet::in_memory().unwrap())
+    Arc::new(MemoryWallet::new())
 }
 
 /// Everything but the store, with the clock standing still.

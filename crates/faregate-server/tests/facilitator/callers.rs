@@ -7,7 +7,7 @@ use axum::body::Body;
 use faregate_server::config::{Config, Env};
 use faregate_server::facilitator::Access;
 use faregate_server::http::Peer;
-use faregate_store::sqlite::SqliteLedger;
+use faregate_store::memory::MemoryLedger;
 use faregate_types::x402::Version;
 use faregate_types::{ChainId, Code};
 use http::Request;
@@ -31,7 +31,7 @@ fn desk(lines: &str) -> Desk {
     );
     let config = Config::parse(&text, &env).unwrap_or_else(|errors| panic!("{errors}"));
     let access = Access::new(&config.facilitator.unwrap().access, &env).unwrap();
-    let store = Arc::new(SqliteLedger::in_memory().unwrap());
+    let store = Arc::new(MemoryLedger::new());
     Desk::with(Fake::default(), store, access)
 }
 

@@ -10,7 +10,7 @@ use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
 use faregate_ledger::{LedgerStore, PaymentState};
 use faregate_server::facilitator::FacilitatorServer;
 use faregate_server::http::Running;
-use faregate_store::sqlite::SqliteLedger;
+use faregate_store::memory::MemoryLedger;
 use faregate_types::x402::Version;
 use faregate_types::{ChainId, SecretKey, Timestamp, U256};
 use futures_util::future::join_all;
@@ -20,7 +20,7 @@ use super::payment::{PAYEE, PRICE, Payer, usdc};
 
 struct World {
     chain: Devchain,
-    store: Arc<SqliteLedger>,
+    store: Arc<MemoryLedger>,
     running: Running,
     http: reqwest::Client,
 }
@@ -47,7 +47,7 @@ async fn start() -> World {
         .await
         .unwrap();
     let facilitator: Arc<dyn Facilitator> = Arc::new(facilitator);
-    let store = Arc::new(SqliteLedger::in_memory().unwrap());
+    let store = Arc::new(MemoryLedger::new());
     let bind = SocketAddr::from(([127, 0, 0, 1], 0));
     let running = FacilitatorServer::start(bind, facilitator, store.clone(), Arc::new(now))
         .await
@@ -142,7 +142,7 @@ async fn payments_of_both_versions_settle_once() {
             .iter()
             .all(|payment| payment.state == PaymentState::Settled)
     );
-    assert!(world.store.audit().await.is_ok());
+    assert!(world.store.audit().is_ok());
     world.running.shutdown().await;
     world.chain.shutdown().await;
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use faregate_core::Facilitator;
 use faregate_ledger::LedgerStore;
 use faregate_server::facilitator::FacilitatorServer;
+use faregate_store::memory::MemoryLedger;
 use faregate_store::sqlite::SqliteLedger;
 use faregate_types::x402::{FacilitatorRequest, Version};
 use faregate_types::{ChainId, Code};
@@ -187,7 +188,7 @@ async fn a_restart_remembers() {
 
 async fn server(fake: &Arc<Fake>) -> faregate_server::http::Running {
     let facilitator: Arc<dyn Facilitator> = fake.clone();
-    let store = Arc::new(SqliteLedger::in_memory().unwrap());
+    let store = Arc::new(MemoryLedger::new());
     let bind = SocketAddr::from(([127, 0, 0, 1], 0));
     FacilitatorServer::start(bind, facilitator, store, Arc::new(clock))
         .await

@@ -8,7 +8,7 @@ use axum::body::{Body, to_bytes};
 use faregate_core::port::{Away, Facilitator, SettleOutcome, Settlement, Trail, Unknown, Verdict};
 use faregate_ledger::LedgerStore;
 use faregate_server::facilitator::{Access, router};
-use faregate_store::sqlite::SqliteLedger;
+use faregate_store::memory::MemoryLedger;
 use faregate_types::x402::{FacilitatorRequest, Kind, SupportedResponse, Version};
 use faregate_types::{Address, ChainId, Code, Refusal, Timestamp};
 use futures_util::future::BoxFuture;
@@ -183,7 +183,7 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new(fake: Fake) -> Self {
-        Self::on(fake, Arc::new(SqliteLedger::in_memory().unwrap()))
+        Self::on(fake, Arc::new(MemoryLedger::new()))
     }
 
     pub(crate) fn on(fake: Fake, store: Arc<dyn LedgerStore>) -> Self {

@@ -10,7 +10,7 @@ use faregate_ledger::{LedgerStore, PaymentState};
 use faregate_server::facilitator::FacilitatorServer;
 use faregate_server::http::Running;
 use faregate_server::limits::RECOVERY_AGE_SECS;
-use faregate_store::sqlite::SqliteLedger;
+use faregate_store::memory::MemoryLedger;
 use faregate_types::x402::Version;
 use faregate_types::{ChainId, Code};
 use tokio::time::{sleep, timeout};
@@ -21,8 +21,8 @@ use super::payment::Payer;
 const SOON: Duration = Duration::from_secs(10);
 
 /// A ledger with a settlement that was sent and whose end is unknown, and the body that asked for it.
-async fn left() -> (Arc<SqliteLedger>, String) {
-    let store = Arc::new(SqliteLedger::in_memory().unwrap());
+async fn left() -> (Arc<MemoryLedger>, String) {
+    let store = Arc::new(MemoryLedger::new());
     let desk = Desk::on(Fake::default(), Arc::clone(&store) as Arc<dyn LedgerStore>);
     desk.fake.will(Settles::Unknown(Some(HASH)));
     let payer = Payer::new(ChainId::BASE_SEPOLIA);
@@ -33,12 +33,12 @@ async fn left() -> (Arc<SqliteLedger>, String) {
     (store, body)
 }
 
-async fn state(store: &SqliteLedger) -> PaymentState {
+async fn state(store: &MemoryLedger) -> PaymentState {
     store.recent_payments(1).await.unwrap()[0].state
 }
 
 /// The service some time later.
-async fn server(fake: &Arc<Fake>, store: &Arc<SqliteLedger>, secs: u64) -> Running {
+async fn server(fake: &Arc<Fake>, store: &Arc<MemoryLedger>, secs: u64) -> Running {
     let facilitator: Arc<dyn Facilitator> = fake.clone();
     let now = clock().checked_add_secs(secs).unwrap();
     let store = Arc::clone(store) as Arc<dyn LedgerStore>;
@@ -78,7 +78,7 @@ async fn the_next_start_finds_out_how_they_ended() {
         timeout(SOON, ended).await.unwrap();
         running.shutdown().await;
         assert_eq!(fake.settlements(), 0, "nothing was sent again");
-        assert!(store.audit().await.unwrap().is_clean());
+        assert!(store.audit().unwrap().is_clean());
         // Whoever asks now hears the recorded end.
         let desk = Desk::on(Fake::default(), Arc::clone(&store) as Arc<dyn LedgerStore>);
         let answer = desk.post("/settle", body).await.json();

@@ -145,6 +145,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|code| Step::Fail { code }),
         2 => Just(Step::Release),
         3 => answer().prop_map(|answer| Step::Keep { answer }),
+        2 => (prop::option::of(reference()), answer())
+            .prop_map(|(transaction, answer)| Step::Sell { transaction, answer }),
         2 => answer().prop_map(|answer| Step::Serve { answer }),
         1 => Just(Step::Finalize),
         1 => Just(Step::Reopen),

@@ -18,7 +18,7 @@ use faregate_core::port::{Away, Facilitator, SettleOutcome, Settlement, Trail, U
 use faregate_core::rail::x402::X402;
 use faregate_core::{Ask, Offer, Payee, Resource, SettlePolicy, Till};
 use faregate_ledger::LedgerStore;
-use faregate_store::sqlite::SqliteLedger;
+use faregate_store::memory::MemoryLedger;
 use faregate_tower::PaywallLayer;
 use faregate_types::x402::exact::Payload;
 use faregate_types::x402::{
@@ -178,17 +178,17 @@ impl Facilitator for Fake {
 
 pub struct World {
     pub till: Till,
-    pub store: Arc<SqliteLedger>,
+    pub store: Arc<MemoryLedger>,
     pub facilitator: Arc<Fake>,
 }
 
 impl World {
     pub fn new() -> Self {
-        let store = Arc::new(SqliteLedger::in_memory().unwrap());
+        let store = Arc::new(MemoryLedger::new());
         Self::over(Arc::clone(&store) as Arc<dyn LedgerStore>, store)
     }
 
-    pub fn over(ledger: Arc<dyn LedgerStore>, store: Arc<SqliteLedger>) -> Self {
+    pub fn over(ledger: Arc<dyn LedgerStore>, store: Arc<MemoryLedger>) -> Self {
         let facilitator = Arc::new(Fake::default());
         let rail = X402::new(Arc::clone(&facilitator) as Arc<dyn Facilitator>);
         let till = Till::new(ledger, Arc::new(|| NOW), vec![Arc::new(rail)]);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use alloy_primitives::{Address, U256};
 use faregate_client::{Caps, Client, Paid, Payment, Wallet, limits};
 use faregate_ledger::{AccountId, LedgerStore as _};
-use faregate_store::sqlite::SqliteWallet;
+use faregate_store::memory::MemoryWallet;
 use faregate_types::network;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -129,7 +129,6 @@ fn client() -> Result<Client, Failed> {
     )]
     .into();
     let wallet = Wallet::from_env(&env).map_err(|error| broken(&error.to_string()))?;
-    let store = SqliteWallet::in_memory().map_err(|error| broken(&error.to_string()))?;
     Client::builder()
         .wallet(wallet)
         .caps(Caps {
@@ -137,7 +136,7 @@ fn client() -> Result<Client, Failed> {
             per_host: None,
             per_period: None,
         })
-        .store(Arc::new(store))
+        .store(Arc::new(MemoryWallet::new()))
         .build()
         .map_err(|error| broken(&error.to_string()))
 }

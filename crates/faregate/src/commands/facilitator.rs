@@ -33,7 +33,7 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     let running = FacilitatorServer::start_with(
         settings.bind,
         Arc::clone(&facilitator),
-        Arc::clone(&ledger.store) as _,
+        Arc::clone(&ledger.store),
         wire::clock(),
         Settings::default()
             .access(access)
@@ -41,9 +41,7 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     )
     .await
     .map_err(|error| Failed::new(Exit::Failure, error.to_string()))?;
-    let admin = admin
-        .start(Arc::clone(&ledger.store) as _, facilitator)
-        .await?;
+    let admin = admin.start(Arc::clone(&ledger.store), facilitator).await?;
     let url = format!("http://{}", running.addr());
     let admin_url = admin
         .as_ref()

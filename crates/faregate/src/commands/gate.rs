@@ -32,15 +32,13 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     let (all, public) = (settings.routes.len(), settings.public_url.clone());
     let deps = Deps {
         facilitator: Arc::clone(&facilitator),
-        store: Arc::clone(&ledger.store) as _,
+        store: Arc::clone(&ledger.store),
         clock: wire::clock(),
     };
     let running = Gateway::start(settings, deps)
         .await
         .map_err(|error| Failed::new(Exit::Failure, error.to_string()).code(error.code()))?;
-    let admin = admin
-        .start(Arc::clone(&ledger.store) as _, facilitator)
-        .await?;
+    let admin = admin.start(Arc::clone(&ledger.store), facilitator).await?;
     let admin_url = admin
         .as_ref()
         .map(|admin| format!("http://{}", admin.addr()));

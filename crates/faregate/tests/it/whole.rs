@@ -67,7 +67,7 @@ async fn problem_01_a_thousand_copies_are_one_run_one_transaction_one_charge() {
         (account.credits_posted, account.credits_pending),
         (U256::from(1000), U256::ZERO)
     );
-    assert!(stack.ledger.audit().await.unwrap().is_clean());
+    assert!(stack.ledger.audit().unwrap().is_clean());
     stack.shutdown().await;
 }
 
