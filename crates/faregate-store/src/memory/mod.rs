@@ -13,6 +13,12 @@
 //!
 //! Every future is ready when it is asked first: there is no thread and nothing to wait for but the lock. Answers and
 //! everything else that is large is copied after the lock is free again.
+//!
+//! Measured with 100,000 payments (release build, 64-bit Linux, the system's allocator): an open payment takes 490 bytes
+//! beside its evidence, and 380 more when it is the first of its payer. An x402 payment of a payer of its own with 900 bytes
+//! of evidence, settled and answered with 200 bytes, takes 2.4 kB altogether; a finished spend with a credential of 900 bytes
+//! 1.7 kB. Claim, settlement and answer together take between 3 and 4 µs, where SQLite without a file takes 80 to 130 (the
+//! bench `claim, settle and keep`, on a busy machine).
 
 mod accounts;
 mod audit;

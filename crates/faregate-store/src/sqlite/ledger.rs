@@ -50,7 +50,8 @@ impl SqliteLedger {
         Engine::file(path.as_ref(), &LEDGER).map(|engine| Self { engine })
     }
 
-    /// A ledger that is gone when it is dropped, for tests and demonstrations.
+    /// A ledger without a file, for tests of this engine. Whoever wants no file wants
+    /// [`MemoryLedger`](crate::memory::MemoryLedger), which has neither SQL nor a thread.
     ///
     /// # Errors
     /// [`OpenError::Thread`] when the operating system gives no thread.

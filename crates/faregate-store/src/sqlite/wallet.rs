@@ -34,7 +34,8 @@ impl SqliteWallet {
         Engine::file(path.as_ref(), &WALLET).map(|engine| Self { engine })
     }
 
-    /// A wallet that is gone when it is dropped, for tests and demonstrations.
+    /// A wallet without a file, for tests of this engine. Whoever wants no file wants
+    /// [`MemoryWallet`](crate::memory::MemoryWallet), which has neither SQL nor a thread.
     ///
     /// # Errors
     /// [`OpenError::Thread`] when the operating system gives no thread.
