@@ -14,6 +14,8 @@
 //!
 //! The first three are the published ones, and what other servers read in our tokens; the rest is ours.
 
+use super::identifier::Identifier;
+use super::macaroon::{Macaroon, MacaroonError, RootKey};
 use crate::lightning::Msat;
 use crate::limits::{CAVEAT_NAME_BYTES_MAX, CAVEAT_ROUTE_BYTES_MAX};
 use crate::timestamp::Timestamp;
@@ -56,6 +58,21 @@ pub struct Binding<'a> {
     pub client: Option<&'a str>,
 }
 
+/// What our tokens say where to use them: Aperture's word, for the clients that look for it.
+pub const LOCATION: &str = "lsat";
+
+/// A token cannot be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MintError {
+    /// A bound cannot be written.
+    #[error(transparent)]
+    Binding(#[from] BindingError),
+    /// The token would be too large.
+    #[error(transparent)]
+    Macaroon(#[from] MacaroonError),
+}
+
 /// A part of a [`Binding`] cannot be written into a caveat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -77,6 +94,17 @@ pub enum BindingError {
 }
 
 impl Binding<'_> {
+    /// Mints the token for a payment. One payment has one token: whoever pays an invoice that several tokens name, pays for all
+    /// of them.
+    ///
+    /// # Errors
+    /// [`MintError`].
+    pub fn mint(&self, key: &RootKey, identifier: &Identifier) -> Result<Macaroon, MintError> {
+        let caveats = self.caveats()?;
+        let token = Macaroon::mint(key, LOCATION, &identifier.encode(), &caveats)?;
+        Ok(token)
+    }
+
     /// The caveats, in the order of the table.
     ///
     /// # Errors

@@ -350,7 +350,12 @@ impl Reader<'_> {
             return Ok(None);
         }
         self.byte()?;
-        self.length_and_bytes().map(Some)
+        let span = self.length_and_bytes()?;
+        // Whoever has nothing to write leaves the field out. Only a condition may be empty.
+        if span.start == span.end && tag != IDENTIFIER {
+            return Err(MacaroonError::Field);
+        }
+        Ok(Some(span))
     }
 
     fn caveat(&mut self) -> Result<CaveatSpans, MacaroonError> {

@@ -8,7 +8,7 @@
 //! ([`verify`](verify())); then come uses, which are counted elsewhere.
 //!
 //! ```
-//! use faregate_types::l402::{Binding, Identifier, Macaroon, Request, RootKey, Rules, Target, verify};
+//! use faregate_types::l402::{Binding, Identifier, Request, RootKey, Rules, Target, verify};
 //! use faregate_types::lightning::{Msat, Preimage};
 //! use faregate_types::Timestamp;
 //!
@@ -27,8 +27,7 @@
 //!     client: None,
 //! };
 //! let identifier = Identifier { payment_hash: preimage.hash(), token_id: [2; 32] };
-//! let token =
-//!     Macaroon::mint(&key, "lsat", &identifier.encode(), &binding.caveats().unwrap()).unwrap();
+//! let token = binding.mint(&key, &identifier).unwrap();
 //!
 //! let request = Request { route: "/v1/*", path: "/v1/now", method: "GET", price, client: None };
 //! let target = Target {
@@ -55,7 +54,7 @@ pub mod unsigned;
 pub mod verify;
 pub mod webhook;
 
-pub use caveat::{Binding, BindingError};
+pub use caveat::{Binding, BindingError, LOCATION, MintError};
 pub use challenge::{Challenge, ChallengeError, Scheme};
 pub use credential::{Credential, CredentialError, Presented};
 pub use identifier::{Identifier, IdentifierError, KeyId};

@@ -6,6 +6,8 @@ mod codes;
 mod eip712;
 mod facilitator;
 mod headers;
+mod l402;
+mod l402_mutations;
 mod lightning;
 mod messages;
 mod properties;
