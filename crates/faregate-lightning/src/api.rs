@@ -10,7 +10,7 @@ use faregate_types::{Code, Refusal};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use crate::config::{ConfigError, Endpoint};
 use crate::limits;
@@ -63,6 +63,11 @@ impl Api {
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, self.base.join(path))
+    }
+
+    /// A request to a URL that the backend itself named.
+    pub(crate) fn request_at(&self, method: Method, url: Url) -> RequestBuilder {
+        self.http.request(method, url)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Reply, CallError> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use faregate_http::{BaseUrl, Http, PlainHttp, TlsError, Trust, UrlError};
-use faregate_types::Code;
+use faregate_types::{Code, Secret};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 use zeroize::Zeroizing;
@@ -131,4 +131,9 @@ pub(crate) fn secret_header(
     let mut value = HeaderValue::from_bytes(&text).map_err(|_| ConfigError::Secret)?;
     value.set_sensitive(true);
     Ok(HeaderMap::from_iter([(name, value)]))
+}
+
+/// The same, for the usual secret of an API.
+pub(crate) fn bearer(secret: &Secret) -> Result<HeaderMap, ConfigError> {
+    secret_header(reqwest::header::AUTHORIZATION, "Bearer ", secret.expose())
 }

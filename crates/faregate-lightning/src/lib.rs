@@ -6,21 +6,40 @@
 //! | [`lnd`] | yes | yes | yes | yes | yes |
 //! | [`lnbits`] | yes | no | yes | yes | no |
 //! | [`phoenixd`] | yes | no | yes | yes | no |
+//! | [`cln`] | yes | no | yes | yes | yes |
+//! | [`blink`] | yes | no | yes | yes | asks before |
+//! | [`strike`] | yes | no | yes | no | asks before |
+//! | [`alby`], Hub | yes | no | yes | yes | no |
+//! | [`alby`], older API | yes | no | yes | no | no |
+//! | [`opennode`] | yes | no | no | – | – |
+//! | [`lnurl`], a Lightning address | yes | no | no | – | – |
 //!
 //! What holds for all: nothing that a backend says is more than a report, a call that was lost is [`Unclear`], and no key,
 //! macaroon or rune is in an error, a log or a `Debug` text.
 //!
 //! [`Unclear`]: faregate_core::port::lightning::PayReport::Unclear
 
+pub mod alby;
 mod api;
+pub mod blink;
+pub mod cln;
 pub mod config;
 mod json;
 pub mod limits;
 pub mod lnbits;
 pub mod lnd;
+pub mod lnurl;
+pub mod opennode;
 pub mod phoenixd;
+pub mod strike;
 
+pub use alby::{Alby, AlbyConfig, AlbyKind};
+pub use blink::{Blink, BlinkConfig};
+pub use cln::{Cln, ClnConfig};
 pub use config::{ConfigError, Endpoint};
 pub use lnbits::{Lnbits, LnbitsConfig};
 pub use lnd::{Lnd, LndConfig};
+pub use lnurl::{Lnurl, LnurlConfig};
+pub use opennode::{OpenNode, OpenNodeConfig};
 pub use phoenixd::{Phoenixd, PhoenixdConfig};
+pub use strike::{Strike, StrikeConfig};

@@ -20,7 +20,9 @@ use faregate_lightning::Endpoint;
 use faregate_types::lightning::{BitcoinNetwork, Bolt11, Msat, PaymentHash, Preimage};
 use faregate_types::{Code, Timestamp};
 use futures_util::stream;
-use lightning_invoice::{Currency, InvoiceBuilder, PaymentSecret};
+use lightning_invoice::{
+    Bolt11InvoiceDescription, Currency, Description, InvoiceBuilder, PaymentSecret, Sha256,
+};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -37,10 +39,21 @@ pub(crate) fn invoice() -> String {
 }
 
 pub(crate) fn invoice_over(msat: u64) -> String {
+    let words = Description::new("a joke".to_owned()).unwrap();
+    signed(Bolt11InvoiceDescription::Direct(words), msat)
+}
+
+/// The same, for the hash of a text.
+pub(crate) fn invoice_for(text: &str, msat: u64) -> String {
+    let hash = sha256::Hash::hash(text.as_bytes());
+    signed(Bolt11InvoiceDescription::Hash(Sha256(hash)), msat)
+}
+
+fn signed(description: Bolt11InvoiceDescription, msat: u64) -> String {
     let key = SecretKey::from_slice(&[0x11; 32]).unwrap();
     let sign = |hash: &_| Secp256k1::new().sign_ecdsa_recoverable(hash, &key);
     InvoiceBuilder::new(Currency::Regtest)
-        .description("a joke".to_owned())
+        .invoice_description(description)
         .payment_hash(sha256::Hash::from_byte_array(*hash().as_bytes()))
         .payment_secret(PaymentSecret([9; 32]))
         .duration_since_epoch(Duration::from_secs(NOW))
@@ -99,6 +112,11 @@ impl Script {
         let router = Router::new().fallback(answer).with_state(script.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         script
+    }
+
+    /// The calls of this one, behind the address of another.
+    pub(crate) fn reached_at(self, address: SocketAddr) -> Self {
+        Self { address, ..self }
     }
 
     /// Where it is, with a short deadline for calls.
