@@ -21,6 +21,7 @@
 
 pub mod alby;
 mod api;
+pub mod backend;
 pub mod blink;
 pub mod cln;
 pub mod config;
@@ -34,6 +35,7 @@ pub mod phoenixd;
 pub mod strike;
 
 pub use alby::{Alby, AlbyConfig, AlbyKind};
+pub use backend::BackendConfig;
 pub use blink::{Blink, BlinkConfig};
 pub use cln::{Cln, ClnConfig};
 pub use config::{ConfigError, Endpoint};

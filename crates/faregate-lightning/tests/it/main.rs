@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may")]
 
 mod alby;
+mod backend;
 mod blink;
 mod cln;
 mod contract;
