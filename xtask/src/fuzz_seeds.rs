@@ -13,14 +13,15 @@ const VECTORS: &str = "conformance/vectors";
 const PAGES: [&str; 3] = ["README.md", "docs/src/gate.md", "docs/src/facilitator.md"];
 
 /// Targets that want texts, and targets that want JSON objects.
-const TEXT_TARGETS: [&str; 3] = ["words", "payment_headers", "offers"];
-const OBJECT_TARGETS: [&str; 6] = [
+const TEXT_TARGETS: [&str; 4] = ["words", "payment_headers", "offers", "l402"];
+const OBJECT_TARGETS: [&str; 7] = [
     "facilitator_request",
     "offers",
     "dev_chain",
     "keystore",
     "node_answers",
     "payment_headers",
+    "l402",
 ];
 
 /// Longest input that is worth seeding, in bytes.
@@ -83,6 +84,10 @@ impl Seeds {
         if text.starts_with('/') {
             self.add("paths", text.as_bytes());
             self.add("paths", format!("GET {text}\n{text}").as_bytes());
+        }
+        // Macaroons stand there as digits and as base64.
+        if let Some(bytes) = unhex(text) {
+            self.add("l402", &bytes);
         }
         if let Some(bytes) = text.strip_prefix("0x").and_then(unhex) {
             self.add("wallet_signatures", &bytes);
