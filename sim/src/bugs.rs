@@ -250,8 +250,7 @@ fn settled(request: &FacilitatorRequest, transaction: Box<str>) -> SettleOutcome
     match request.exact() {
         Ok(payment) => SettleOutcome::Settled(Settlement {
             transaction: Some(transaction),
-            network: payment.terms.asset.chain(),
-            payer: payment.payer(),
+            payer: Some(payment.payer()),
         }),
         Err(refusal) => SettleOutcome::Failed(refusal),
     }

@@ -99,7 +99,9 @@ impl Market {
         };
         let index = |route: u64| usize::try_from(route).unwrap_or_default();
         let offer = &self.offers[index(route)];
-        let ask = &offer.asks()[0];
+        let Some(ask) = offer.asks().first().and_then(faregate_core::Ask::as_token) else {
+            unreachable!("the simulated shop is paid in tokens");
+        };
         let faregate_core::Payee::Evm(payee) = ask.payee else {
             unreachable!("all payees are accounts here")
         };
@@ -232,7 +234,9 @@ impl Market {
 }
 
 fn requirements(offer: &Offer) -> Value {
-    let ask = &offer.asks()[0];
+    let Some(ask) = offer.asks().first().and_then(faregate_core::Ask::as_token) else {
+        unreachable!("the simulated shop is paid in tokens");
+    };
     let faregate_core::Payee::Evm(payee) = ask.payee else {
         unreachable!("all payees are accounts here")
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::{Address, U256};
-use faregate_core::{Ask, Facilitator, Offer, Payee, Resource, Settler};
+use faregate_core::{Facilitator, Offer, Payee, Resource, Settler, TokenAsk};
 use faregate_ledger::LedgerStore;
 use faregate_types::{Amount, Asset, AssetRegistry, ChainId, RailName};
 use tokio::time::sleep;
@@ -136,16 +136,22 @@ impl Stage {
                     description: "".into(),
                     mime_type: "".into(),
                 };
-                let ask = Ask {
+                let ask = TokenAsk {
                     rail: RailName::X402,
                     amount: Amount::new(U256::from(PRICE), asset.id),
                     asset: asset.clone(),
                     payee: Payee::Evm(PAYEE),
                 };
                 let credit = U256::from(PRICE) * U256::from(world.plan().credit);
-                Offer::new(format!("route {number}"), resource, vec![ask], *policy, 60)
-                    .expect("an offer")
-                    .with_exposure_max(Amount::new(credit, asset.id))
+                Offer::new(
+                    format!("route {number}"),
+                    resource,
+                    vec![ask.into()],
+                    *policy,
+                    60,
+                )
+                .expect("an offer")
+                .with_exposure_max(Amount::new(credit, asset.id))
             });
         Self {
             offers: offers.collect(),

@@ -1,6 +1,6 @@
-//! A ledger in a hash map, to see what a gate costs beside its ledger. It forgets everything and is nobody's books.
+//! A ledger that remembers the payments in progress, to see what a gate costs beside its ledger. It is nobody's books.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use faregate_ledger::{
@@ -9,28 +9,43 @@ use faregate_ledger::{
 use faregate_types::{AssetId, PaymentId, Timestamp, U256};
 use futures_util::future::{BoxFuture, ready};
 
-/// The payments, nowhere else.
+/// Payments that are remembered: more than are ever in progress.
+const REMEMBERED: usize = 4_096;
+
+/// The newest payments, nowhere else.
 #[derive(Debug, Default)]
-pub struct Forgetful(Mutex<HashMap<PaymentId, Payment>>);
+pub struct Forgetful(Mutex<Rows>);
+
+#[derive(Debug, Default)]
+struct Rows {
+    payments: HashMap<PaymentId, Payment>,
+    order: VecDeque<PaymentId>,
+}
 
 impl Forgetful {
-    fn rows(&self) -> std::sync::MutexGuard<'_, HashMap<PaymentId, Payment>> {
+    fn rows(&self) -> std::sync::MutexGuard<'_, Rows> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn claim_now(&self, claim: Claim) -> Claimed {
         let mut rows = self.rows();
-        let known = rows.get(&claim.id).cloned();
+        let known = rows.payments.get(&claim.id).cloned();
         if let Some(verdict) = known.and_then(|row| row.verdict(&claim.fingerprint)) {
             return verdict;
         }
-        rows.insert(claim.id, Payment::reserved(claim));
+        let oldest = rows.order.front().copied();
+        if let Some(oldest) = oldest.filter(|_| rows.order.len() >= REMEMBERED) {
+            rows.order.pop_front();
+            rows.payments.remove(&oldest);
+        }
+        rows.order.push_back(claim.id);
+        rows.payments.insert(claim.id, Payment::reserved(claim));
         Claimed::Won
     }
 
     fn advance_now(&self, id: PaymentId, step: Step, at: Timestamp) -> Result<Payment, StoreError> {
         let mut rows = self.rows();
-        let row = rows.get_mut(&id).ok_or(StoreError::NotFound)?;
+        let row = rows.payments.get_mut(&id).ok_or(StoreError::NotFound)?;
         row.apply(step, at)?;
         Ok(row.clone())
     }
@@ -51,7 +66,7 @@ impl LedgerStore for Forgetful {
     }
 
     fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
-        Box::pin(ready(Ok(self.rows().get(&id).cloned())))
+        Box::pin(ready(Ok(self.rows().payments.get(&id).cloned())))
     }
 
     fn open_payments(&self, _limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {

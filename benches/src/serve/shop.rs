@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use faregate_core::port::{Away, Facilitator, SettleOutcome, Settlement, Trail, Verdict};
 use faregate_core::rail::x402::X402;
-use faregate_core::{Ask, Offer, Payee, Resource, SettlePolicy, Till};
+use faregate_core::{Offer, Payee, Resource, SettlePolicy, Till, TokenAsk};
 use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
 use faregate_ledger::LedgerStore;
 use faregate_store::memory::MemoryLedger;
@@ -70,7 +70,7 @@ async fn verifier(rpc: &str) -> Result<ExactFacilitator, Failed> {
 /// The asset is not known.
 pub fn offer() -> Result<Offer, Failed> {
     let asset = chain::asset()?;
-    let ask = Ask {
+    let ask = TokenAsk {
         rail: RailName::X402,
         amount: Amount::new(U256::from(1000), asset.id),
         asset,
@@ -81,7 +81,7 @@ pub fn offer() -> Result<Offer, Failed> {
         description: "one joke".into(),
         mime_type: "text/plain".into(),
     };
-    let offer = Offer::new("joke", resource, vec![ask], SettlePolicy::After, 300)?;
+    let offer = Offer::new("joke", resource, vec![ask.into()], SettlePolicy::After, 300)?;
     Ok(offer)
 }
 
@@ -96,8 +96,7 @@ impl Unsettling {
         match request.exact() {
             Ok(payment) => SettleOutcome::Settled(Settlement {
                 transaction: Some(TRANSACTION.into()),
-                network: CHAIN,
-                payer: payment.payer(),
+                payer: Some(payment.payer()),
             }),
             Err(refusal) => SettleOutcome::Failed(refusal),
         }

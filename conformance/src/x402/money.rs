@@ -1,6 +1,6 @@
 //! Prices.
 
-use faregate_core::Ask;
+use faregate_core::{Ask, TokenAsk};
 use faregate_server::config::{Config, Env, RoutePrice};
 use faregate_types::{
     Asset, AssetRegistry, ChainId, Erc20, MoneyText, TokenDomain, TransferMethod, U256, hex_text,
@@ -151,7 +151,7 @@ fn text(price: &Value) -> String {
 }
 
 /// What the gate asks for when this price stands in its configuration; `None` when the configuration is refused.
-fn offered(price: &str, network: &str) -> Option<Ask> {
+fn offered(price: &str, network: &str) -> Option<TokenAsk> {
     // What JSON writes as a text, TOML reads as one.
     let (price, network) = (Value::from(price), Value::from(network));
     let text = format!(
@@ -171,7 +171,7 @@ fn offered(price: &str, network: &str) -> Option<Ask> {
     let config = Config::parse(&text, &Env::new()).ok()?;
     let route = config.gate?.routes.pop()?;
     match route.price {
-        RoutePrice::Paid(offer) => offer.asks.into_iter().next(),
+        RoutePrice::Paid(offer) => offer.asks.first().and_then(Ask::as_token).cloned(),
         RoutePrice::Free => None,
     }
 }

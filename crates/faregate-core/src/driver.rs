@@ -23,7 +23,7 @@ use crate::offer::{Identifier, Offer};
 use crate::order::{Asked, Order};
 use crate::port::{Away, Clock, Settlement, Unknown};
 use crate::rail::{Challenge, Credential, Headers, Rail, Reading, Uses};
-use crate::uses::Tallies;
+use crate::uses::{Passes, Tallies};
 
 mod many;
 mod run;
@@ -40,6 +40,7 @@ pub struct Till {
     pub(crate) rails: Arc<[Arc<dyn Rail>]>,
     pub(crate) live: Live,
     pub(crate) uses: Tallies,
+    passes: Passes,
 }
 
 impl fmt::Debug for Till {
@@ -150,6 +151,7 @@ impl Till {
             rails: rails.into(),
             live: Live::default(),
             uses: Tallies::default(),
+            passes: Passes::default(),
         }
     }
 
@@ -207,8 +209,12 @@ impl Till {
             match rail.challenge(offer, asked, why).await {
                 Ok(part) => {
                     all.headers.extend(part.headers);
-                    all.body.extend(part.body);
+                    for (name, member) in part.body {
+                        // Only `error` is a name of several; the first rail's says it for all.
+                        all.body.entry(name).or_insert(member);
+                    }
                     all.reusable &= part.reusable;
+                    all.status = all.status.min(part.status);
                 }
                 Err(error) => away = Some(error),
             }

@@ -34,7 +34,9 @@ mod uses;
 
 pub use driver::{Outcome, Owed, Paid, Sale, Served, Settling, Till};
 pub use machine::SettlePolicy;
-pub use offer::{Ask, Identifier, Offer, OfferError, Payee, Resource};
+pub use offer::{
+    Ask, Identifier, LightningAsk, Offer, OfferError, Payee, Resource, Scope, TokenAsk,
+};
 pub use order::{Asked, Order};
 pub use port::{
     Away, Clock, Facilitator, Finality, SettleOutcome, Settlement, Trail, Unknown, Verdict,

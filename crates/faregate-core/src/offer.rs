@@ -1,8 +1,11 @@
 //! What a resource costs, as the seller means it. Every credential is compared with this and with nothing else.
 
+use std::borrow::Cow;
+use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 
 use alloy_primitives::Address;
+use faregate_types::lightning::{BitcoinNetwork, Msat};
 use faregate_types::{Amount, Asset, AssetId, RailName};
 
 use crate::machine::SettlePolicy;
@@ -50,7 +53,21 @@ pub struct Resource {
 
 /// One way to pay for it. All asks of an offer are alternatives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
+#[non_exhaustive]
+pub enum Ask {
+    /// Tokens on an EVM chain.
+    Token(TokenAsk),
+    /// A Lightning payment.
+    Lightning(LightningAsk),
+}
+
+/// To be paid in tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "plain data that configuration code builds by literal"
+)]
+pub struct TokenAsk {
     /// The rail that takes it.
     pub rail: RailName,
     /// The asset, with the domain and decimals of *our* table.
@@ -59,6 +76,108 @@ pub struct Ask {
     pub amount: Amount,
     /// Who gets it.
     pub payee: Payee,
+}
+
+/// To be paid over Lightning, for a token that opens the route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "plain data that configuration code builds by literal"
+)]
+pub struct LightningAsk {
+    /// The network; the wallet that makes the invoices has to be on it.
+    pub network: BitcoinNetwork,
+    /// What a token costs. Positive, and at least one millisatoshi for each use.
+    pub price: Msat,
+    /// What tokens call the route, in visible characters without blanks: its pattern, after the host if it has one, such as
+    /// `/jokes/*` or `api.example.com/jokes/*`. No two routes with different owners have the same.
+    pub route: Box<str>,
+    /// The service that a token opens, as it stands in the token.
+    pub service: Box<str>,
+    /// The tier of it.
+    pub tier: u8,
+    /// The capability of it that the route needs, if any.
+    pub capability: Option<Box<str>>,
+    /// How many requests a token opens; `None` for any number until it expires.
+    pub uses: Option<NonZeroU32>,
+    /// How long a token works from the moment it is issued, in seconds.
+    pub valid_secs: u64,
+    /// Where a token works.
+    pub scope: Scope,
+    /// Whether only the client that asked for a token may use it.
+    pub is_bound_to_client: bool,
+}
+
+/// Where a token works.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "there is nothing between")]
+pub enum Scope {
+    /// Everywhere on the route that it was issued on.
+    #[default]
+    Route,
+    /// On the path that was asked for.
+    Path,
+}
+
+impl LightningAsk {
+    /// What tokens call a path of the route: the path, after the host if the route has one.
+    #[must_use]
+    pub(crate) fn path_word<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        match self.route.split_once('/') {
+            Some((host, _)) if !host.is_empty() => format!("{host}{path}").into(),
+            Some(_) | None => path.into(),
+        }
+    }
+}
+
+impl Ask {
+    /// The rail that takes it.
+    #[must_use]
+    pub const fn rail(&self) -> RailName {
+        match self {
+            Self::Token(ask) => ask.rail,
+            Self::Lightning(_) => RailName::L402,
+        }
+    }
+
+    /// The tokens it asks for, if it does.
+    #[must_use]
+    pub const fn as_token(&self) -> Option<&TokenAsk> {
+        match self {
+            Self::Token(ask) => Some(ask),
+            Self::Lightning(_) => None,
+        }
+    }
+
+    /// The Lightning payment it asks for, if it does.
+    #[must_use]
+    pub const fn as_lightning(&self) -> Option<&LightningAsk> {
+        match self {
+            Self::Lightning(ask) => Some(ask),
+            Self::Token(_) => None,
+        }
+    }
+
+    /// What it costs.
+    #[must_use]
+    pub fn amount(&self) -> Amount {
+        match self {
+            Self::Token(ask) => ask.amount,
+            Self::Lightning(ask) => ask.price.on(ask.network),
+        }
+    }
+}
+
+impl From<TokenAsk> for Ask {
+    fn from(ask: TokenAsk) -> Self {
+        Self::Token(ask)
+    }
+}
+
+impl From<LightningAsk> for Ask {
+    fn from(ask: LightningAsk) -> Self {
+        Self::Lightning(ask)
+    }
 }
 
 /// Who gets the money.
@@ -82,6 +201,9 @@ pub enum OfferError {
     /// The amount is in another asset than the ask names.
     #[error("the amount is in another asset than the ask")]
     AssetMismatch,
+    /// More uses than millisatoshis.
+    #[error("every use of a token must cost at least one millisatoshi")]
+    TooManyUses,
     /// A payment must be valid for at least ten seconds and at most an hour.
     #[error("max_timeout_secs must be between 10 and 3600")]
     Timeout,
@@ -102,11 +224,19 @@ impl Offer {
         if asks.is_empty() {
             return Err(OfferError::NoAsks);
         }
-        if asks.iter().any(|ask| ask.amount.is_zero()) {
+        if asks.iter().any(|ask| ask.amount().is_zero()) {
             return Err(OfferError::ZeroPrice);
         }
-        if asks.iter().any(|ask| ask.amount.asset() != ask.asset.id) {
+        let mut tokens = asks.iter().filter_map(Ask::as_token);
+        if tokens.any(|ask| ask.amount.asset() != ask.asset.id) {
             return Err(OfferError::AssetMismatch);
+        }
+        let mut lightning = asks.iter().filter_map(Ask::as_lightning);
+        if lightning.any(|ask| {
+            ask.uses
+                .is_some_and(|uses| ask.price.get() < u64::from(uses.get()))
+        }) {
+            return Err(OfferError::TooManyUses);
         }
         if !(10..=3600).contains(&max_timeout_secs) {
             return Err(OfferError::Timeout);

@@ -17,8 +17,9 @@ use serde_json::{Map, Value};
 
 use crate::offer::Offer;
 use crate::order::Asked;
-use crate::port::{Away, Finality, SettleOutcome, Trail};
+use crate::port::{Away, Finality, SettleOutcome, Settlement, Trail};
 
+pub mod l402;
 pub mod x402;
 
 /// Headers to add to an answer, in order.
@@ -103,6 +104,11 @@ pub trait Instrument: Send + Sync + 'static {
     /// Decides whether the payment would settle now: signature, time, funds. Reads only.
     fn verify(&self) -> BoxFuture<'_, Result<(), VerifyError>>;
 
+    /// The settlement, if the money had moved before the credential was shown.
+    fn prepaid(&self) -> Option<Settlement> {
+        None
+    }
+
     /// Moves the money; the caller holds the claim. Idempotent by [`PaymentId`].
     fn settle<'a>(&'a self, trail: &'a dyn Trail) -> BoxFuture<'a, SettleOutcome>;
 
@@ -165,7 +171,7 @@ impl fmt::Debug for Credential {
 }
 
 /// A rail's part of a 402 answer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Challenge {
     /// Its headers.
     pub headers: Headers,
@@ -175,6 +181,20 @@ pub struct Challenge {
     pub reusable: bool,
     /// The body as bytes, filled when the rails' parts are put together.
     pub bytes: Bytes,
+    /// 402, or 401 for a credential that nobody issued.
+    pub status: u16,
+}
+
+impl Default for Challenge {
+    fn default() -> Self {
+        Self {
+            headers: Headers::new(),
+            body: Map::new(),
+            reusable: false,
+            bytes: Bytes::new(),
+            status: 402,
+        }
+    }
 }
 
 /// A credential that names a payment for the offer. Not yet believed, claimed or settled.

@@ -149,8 +149,7 @@ pub(crate) fn recorded(known: &Payment, payment: &ExactPayment) -> SettleOutcome
         || {
             SettleOutcome::Settled(Settlement {
                 transaction: known.transaction.clone(),
-                network: payment.terms.asset.chain(),
-                payer: payment.payload.authorization.from,
+                payer: Some(payment.payload.authorization.from),
             })
         },
         |code| SettleOutcome::Failed(Refusal::new(code).payer(payment.payload.authorization.from)),

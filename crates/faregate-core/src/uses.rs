@@ -138,6 +138,25 @@ impl Drop for Taken {
     }
 }
 
+/// Payments that buy whatever is asked and stand in the ledger as paid.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Passes(Arc<Mutex<BTreeSet<PaymentId>>>);
+
+impl Passes {
+    pub(crate) fn add(&self, payment: PaymentId) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED_MAX {
+            known.pop_first();
+        }
+        known.insert(payment);
+    }
+
+    pub(crate) fn has(&self, payment: PaymentId) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.contains(&payment)
+    }
+}
+
 /// Uses are claimed in order, so the first that nobody claimed is found by halves.
 async fn first_untried(books: &Books, payment: PaymentId, max: NonZeroU32) -> Result<u32, Away> {
     let (mut taken, mut free) = (0, max.get());

@@ -450,8 +450,7 @@ impl Settling<'_> {
     fn settled(&self, hash: B256) -> SettleOutcome {
         SettleOutcome::Settled(Settlement {
             transaction: Some(hash.to_string().into()),
-            network: self.network.config.chain,
-            payer: self.payment.payer(),
+            payer: Some(self.payment.payer()),
         })
     }
 

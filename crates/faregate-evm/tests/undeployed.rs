@@ -186,7 +186,7 @@ async fn the_first_payment_deploys_the_wallet_and_the_second_finds_it() {
 
     let notes = Notes::default();
     let first = facilitator.settle(&payment.v2(), &notes).await;
-    assert_eq!(settled(&first).payer, future.wallet);
+    assert_eq!(settled(&first).payer, Some(future.wallet));
     assert!(future.exists().await);
     assert_eq!(future.spent().await, PRICE);
     assert_eq!(world.sent_by(signer).await, 2);

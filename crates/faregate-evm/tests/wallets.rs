@@ -130,7 +130,7 @@ async fn a_wallet_pays_when_its_owner_signs() {
     let payment = from(&world, wallet, &owner);
     assert_eq!(verdict(&facilitator, &payment).await, None);
     let first = settle(&facilitator, &payment).await;
-    assert_eq!(settled(&first).payer, wallet);
+    assert_eq!(settled(&first).payer, Some(wallet));
     assert_eq!(world.balance(wallet).await, U256::from(FUNDS - PRICE));
     assert_eq!(selector(&world, &transaction(&first)).await, "0xcf092995");
     // A process that remembers nothing finds it on the chain, sent by us or not.

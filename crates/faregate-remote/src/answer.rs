@@ -81,8 +81,7 @@ fn settled(
     if transaction.is_some() && consistent {
         SettleOutcome::Settled(Settlement {
             transaction,
-            network,
-            payer,
+            payer: Some(payer),
         })
     } else {
         tracing::warn!(

@@ -69,7 +69,7 @@ fn a_file_means_what_it_says() {
         .iter()
         .map(|route| match &route.price {
             RoutePrice::Free => None,
-            RoutePrice::Paid(offer) => Some((offer.settle, offer.asks[0].amount.value())),
+            RoutePrice::Paid(offer) => Some((offer.settle, offer.asks[0].amount().value())),
         })
         .collect();
     let usd = |units: u64| U256::from(units);
@@ -579,8 +579,14 @@ fn mainnet_is_used_once_it_is_named() {
     let RoutePrice::Paid(offer) = &gate.routes[0].price else {
         panic!()
     };
-    assert_eq!(offer.asks[0].asset.id.chain(), ChainId::BASE);
-    assert_eq!(offer.asks[0].asset.domain.name, "USD Coin");
+    assert_eq!(
+        offer.asks[0].as_token().unwrap().asset.id.chain(),
+        ChainId::BASE
+    );
+    assert_eq!(
+        offer.asks[0].as_token().unwrap().asset.domain.name,
+        "USD Coin"
+    );
 }
 
 #[test]

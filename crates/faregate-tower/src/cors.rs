@@ -30,7 +30,7 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
 );
 
 /// What a page may send. The peers' clients really send `Access-Control-Expose-Headers` with a request.
-const ALLOWED: &str = "PAYMENT-SIGNATURE, X-PAYMENT, SIGN-IN-WITH-X, Access-Control-Expose-Headers, Content-Type, Idempotency-Key";
+const ALLOWED: &str = "PAYMENT-SIGNATURE, X-PAYMENT, SIGN-IN-WITH-X, Authorization, Access-Control-Expose-Headers, Content-Type, Idempotency-Key";
 
 const METHODS: HeaderValue =
     HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");

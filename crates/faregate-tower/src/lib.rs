@@ -7,7 +7,7 @@
 //! use std::sync::Arc;
 //!
 //! use axum::{Router, routing::get};
-//! use faregate_core::{Ask, Offer, OfferError, Payee, Resource, SettlePolicy, Till};
+//! use faregate_core::{TokenAsk, Offer, OfferError, Payee, Resource, SettlePolicy, Till};
 //! use faregate_tower::{Paid, PaywallLayer};
 //! use faregate_types::{Address, Amount, AssetRegistry, ChainId, MoneyText, RailName};
 //!
@@ -16,7 +16,7 @@
 //!     let registry = AssetRegistry::builtin();
 //!     let usdc = registry.default_for(ChainId::BASE_SEPOLIA).unwrap().clone();
 //!     let price = MoneyText::parse("$0.001").unwrap().to_atomic(usdc.decimals).unwrap();
-//!     let ask = Ask {
+//!     let ask = TokenAsk {
 //!         rail: RailName::X402,
 //!         amount: Amount::new(price, usdc.id),
 //!         asset: usdc,
@@ -27,7 +27,7 @@
 //!         description: "one joke".into(),
 //!         mime_type: "text/plain".into(),
 //!     };
-//!     let offer = Offer::new("joke", resource, vec![ask], SettlePolicy::After, 60).unwrap();
+//!     let offer = Offer::new("joke", resource, vec![ask.into()], SettlePolicy::After, 60).unwrap();
 //!     let joke = get(|paid: Paid| async move { format!("paid by {}: knock, knock", paid.payer()) });
 //!     Router::new().route("/joke", joke.layer(PaywallLayer::new(till, offer).unwrap()))
 //! }

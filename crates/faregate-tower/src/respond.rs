@@ -22,8 +22,8 @@ use faregate_ledger::Answer;
 use faregate_types::{Code, Problem};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, DATE, RETRY_AFTER, TRANSFER_ENCODING, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, DATE, RETRY_AFTER,
+    TRANSFER_ENCODING, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
@@ -35,7 +35,8 @@ const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const PRIVATE: HeaderValue = HeaderValue::from_static("private");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static(Problem::CONTENT_TYPE);
-const VARY_CREDENTIALS: HeaderValue = HeaderValue::from_static("PAYMENT-SIGNATURE, X-PAYMENT");
+const VARY_CREDENTIALS: HeaderValue =
+    HeaderValue::from_static("PAYMENT-SIGNATURE, X-PAYMENT, Authorization");
 const METHODS: HeaderValue =
     HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 
@@ -46,6 +47,14 @@ const OURS: [HeaderName; 5] = [
     HeaderName::from_static("x-payment-response"),
     HeaderName::from_static("settlement-overrides"),
     HeaderName::from_static("extension-responses"),
+];
+
+/// Headers that credentials come in, besides `Authorization`.
+const CREDENTIALS: [HeaderName; 4] = [
+    HeaderName::from_static("payment-signature"),
+    HeaderName::from_static("x-payment"),
+    HeaderName::from_static("macaroon"),
+    HeaderName::from_static("grpc-metadata-macaroon"),
 ];
 
 /// Headers of one answer and not of its copies.
@@ -63,6 +72,7 @@ const NOT_KEPT: [HeaderName; 6] = [
 pub struct Prepared {
     headers: HeaderMap,
     body: Bytes,
+    status: StatusCode,
     cors: Cors,
 }
 
@@ -75,13 +85,16 @@ impl Prepared {
         headers.insert(CACHE_CONTROL, NO_STORE);
         headers.insert(VARY, VARY_CREDENTIALS);
         headers.insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
-        headers.extend(challenge.headers.iter().cloned());
+        for (name, value) in &challenge.headers {
+            headers.append(name, value.clone());
+        }
         if !cors.depends_on_request() {
             cors.apply(&HeaderMap::new(), &mut headers);
         }
         Self {
             headers,
             body: challenge.bytes.clone(),
+            status: StatusCode::from_u16(challenge.status).unwrap_or(StatusCode::PAYMENT_REQUIRED),
             cors: cors.clone(),
         }
     }
@@ -95,7 +108,7 @@ impl Prepared {
     #[must_use]
     pub fn response(&self, request: &HeaderMap) -> Response {
         let mut response = Response::new(Body::from(self.body.clone()));
-        *response.status_mut() = StatusCode::PAYMENT_REQUIRED;
+        *response.status_mut() = self.status;
         *response.headers_mut() = self.headers.clone();
         if self.cors.depends_on_request() {
             self.cors.apply(request, response.headers_mut());
@@ -120,10 +133,42 @@ pub fn problem(problem: &Problem) -> Response {
     response
 }
 
-/// Takes away what only the gate may say.
+/// Takes away what only the gate may say: our headers, and challenges of L402 among those of other schemes.
 pub fn strip_ours(headers: &mut HeaderMap) {
     for name in OURS {
         headers.remove(name);
+    }
+    remove_l402(headers, &WWW_AUTHENTICATE);
+}
+
+/// Takes away the credential that was checked here; what a request has for the service itself stays.
+pub fn strip_credentials(headers: &mut HeaderMap) {
+    for name in CREDENTIALS {
+        headers.remove(name);
+    }
+    remove_l402(headers, &AUTHORIZATION);
+}
+
+fn remove_l402(headers: &mut HeaderMap, name: &HeaderName) {
+    let is_l402 = |value: &HeaderValue| {
+        let word = value.as_bytes().split(|byte| byte.is_ascii_whitespace());
+        let scheme = word.into_iter().find(|word| !word.is_empty());
+        scheme.is_some_and(|scheme| {
+            scheme.eq_ignore_ascii_case(b"l402") || scheme.eq_ignore_ascii_case(b"lsat")
+        })
+    };
+    if !headers.get_all(name).iter().any(is_l402) {
+        return;
+    }
+    let others: Vec<HeaderValue> = headers
+        .get_all(name)
+        .iter()
+        .filter(|value| !is_l402(value))
+        .cloned()
+        .collect();
+    headers.remove(name);
+    for value in others {
+        headers.append(name, value);
     }
 }
 

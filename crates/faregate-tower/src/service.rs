@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use faregate_core::Reading;
+use faregate_core::{Headers, Paid as CorePaid, Reading};
 use faregate_types::{Code, Problem, Refusal};
 use futures_util::future::BoxFuture;
 use http::header::AUTHORIZATION;
@@ -18,6 +18,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request};
 use tower::{BoxError, Service};
 
+use crate::extract::Paid;
 use crate::layer::{Settings, Shared};
 use crate::metrics::Ended;
 use crate::price::{Price, Priced, Pricing};
@@ -141,6 +142,11 @@ where
                 self.challenge(priced, head, refusal)
             }
             Reading::Found(credential) => {
+                let asked = peer::asked(&head);
+                let paid = self.shared.till.pass(priced.offer(), &asked, &credential);
+                if let Some(paid) = paid {
+                    return self.passed(&priced, Request::from_parts(head, Body::new(body)), paid);
+                }
                 let inner = self.ready_inner();
                 let Shared { till, settings, .. } = &self.shared;
                 let (till, settings) = (till.clone(), Arc::clone(settings));
@@ -154,6 +160,35 @@ where
                 PaywallFuture::waiting(purchase.run(head, Body::new(body)))
             }
         }
+    }
+}
+
+impl<S, P, R> Paywall<S, P>
+where
+    S: Service<Request<Body>, Response = http::Response<R>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    /// What was bought goes through like what is free, in both directions.
+    fn passed(
+        &mut self,
+        priced: &Priced,
+        mut request: Request<Body>,
+        paid: CorePaid,
+    ) -> PaywallFuture<S::Error> {
+        priced.meter.ended(Ended::Sold);
+        let settings = Arc::clone(&self.shared.settings);
+        let asked = settings.cors.asked(request.headers());
+        request.extensions_mut().insert(Paid::from(paid));
+        let answer = self.ready_inner().call(request);
+        PaywallFuture::waiting(async move {
+            let mut answer = answer.await?.map(Body::new);
+            respond::sold(answer.headers_mut(), Headers::new());
+            settings.cors.apply(&asked, answer.headers_mut());
+            Ok(answer)
+        })
     }
 }
 

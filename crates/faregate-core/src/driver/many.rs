@@ -9,9 +9,31 @@ use futures_util::future::BoxFuture;
 
 use super::run::{Begun, Run, bug};
 use super::{Outcome, Paid, Served, Till};
+use crate::offer::Offer;
+use crate::order::Asked;
 use crate::port::SettleOutcome;
+use crate::rail::{Credential, Uses};
 
 impl Till {
+    /// What a credential bought, if that is whatever is asked until it expires, and the ledger is known to say so: then
+    /// there is nothing to claim and nothing to keep. Pure but for what this process remembers.
+    #[must_use]
+    pub fn pass(&self, offer: &Offer, asked: &Asked, credential: &Credential) -> Option<Paid> {
+        let rail = self
+            .rail(credential.rail())
+            .filter(|rail| rail.is_prepaid())?;
+        let presented = rail.present(credential.clone(), offer, asked).ok()?;
+        if presented.uses != Uses::Unlimited || !self.passes.has(presented.id) {
+            return None;
+        }
+        Some(Paid {
+            id: presented.id,
+            rail: presented.rail,
+            settlement: Some(presented.instrument.prepaid()?),
+            transfer: presented.transfer,
+        })
+    }
+
     /// The payment buys `max` requests: this one takes the first use that nobody has taken.
     pub(super) async fn sell_one_of<R, F>(
         &self,
@@ -93,7 +115,7 @@ impl Run<'_> {
 
     /// Everything that the payment buys was bought.
     async fn used_up<R>(self) -> Outcome<R> {
-        let refusal = Refusal::new(Code::PaymentConflict);
+        let refusal = Refusal::new(Code::L402TokenUsedUp);
         self.till.unpaid(self.offer, self.asked, refusal).await
     }
 
@@ -117,6 +139,7 @@ impl Run<'_> {
         let SettleOutcome::Settled(_) = settled else {
             return self.ended_unpaid(settled).await;
         };
+        self.till.passes.add(self.presented.id);
         let receipt = self.presented.instrument.receipt(&settled);
         match serve(self.paid(Some(&settled))).await {
             Served::Well(response) | Served::Badly(response) => {

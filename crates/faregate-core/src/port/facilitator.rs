@@ -2,7 +2,7 @@
 
 use alloy_primitives::Address;
 use faregate_types::x402::{FacilitatorRequest, SupportedResponse};
-use faregate_types::{ChainId, Code, Refusal};
+use faregate_types::{Code, Refusal};
 use futures_util::future::BoxFuture;
 
 /// What verification says. Nothing was changed by asking.
@@ -33,10 +33,8 @@ pub enum SettleOutcome {
 pub struct Settlement {
     /// The rail's reference, e.g. the transaction hash.
     pub transaction: Option<Box<str>>,
-    /// Where it settled.
-    pub network: ChainId,
-    /// Who paid.
-    pub payer: Address,
+    /// Who paid, where payers have an address.
+    pub payer: Option<Address>,
 }
 
 /// An end that is not known.

@@ -251,7 +251,7 @@ fn response_by(
             success: true,
             error_reason: None,
             error_message: None,
-            payer: Some(name(settlement.payer)),
+            payer: settlement.payer.map(name),
             transaction: settlement
                 .transaction
                 .as_deref()

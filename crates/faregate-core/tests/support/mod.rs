@@ -9,7 +9,7 @@ use faregate_core::rail::{
     Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, Uses,
     VerifyError,
 };
-use faregate_core::{Ask, Asked, Clock, Offer, Order, Payee, Resource, SettlePolicy, Till};
+use faregate_core::{Asked, Clock, Offer, Order, Payee, Resource, SettlePolicy, Till, TokenAsk};
 use faregate_ledger::{
     AccountId, Balance, Claim, Claimed, LedgerStore, Payment, PaymentState, Step, StoreError,
     Totals, Transfer,
@@ -223,8 +223,7 @@ pub fn credential(number: u8, signature: &'static str) -> Credential {
 pub fn settled() -> SettleOutcome {
     SettleOutcome::Settled(Settlement {
         transaction: Some("0xaa".into()),
-        network: ChainId::BASE_SEPOLIA,
-        payer: Address::repeat_byte(1),
+        payer: Some(Address::repeat_byte(1)),
     })
 }
 
@@ -282,7 +281,7 @@ impl Rail for Scripted {
         let (number, signature) = credential
             .into_content::<Sent>()
             .ok_or(Refusal::new(Code::Internal))?;
-        let ask = &offer.asks()[0];
+        let ask = offer.asks()[0].as_token().unwrap();
         Ok(Presented {
             id: payment_id(number),
             rail: RailName::X402,
@@ -406,19 +405,19 @@ pub fn offer(policy: SettlePolicy) -> Offer {
         description: "".into(),
         mime_type: "".into(),
     };
-    let ask = Ask {
+    let ask = TokenAsk {
         rail: RailName::X402,
         amount: Amount::new(U256::from(1000), asset.id),
         asset,
         payee: Payee::Evm(Address::repeat_byte(2)),
     };
-    Offer::new("joke", resource, vec![ask], policy, 60).unwrap()
+    Offer::new("joke", resource, vec![ask.into()], policy, 60).unwrap()
 }
 
 /// The same, served before it is paid, as long as no more than this many of one payer are unpaid.
 pub fn lending(most: u64) -> Offer {
     let offer = offer(SettlePolicy::Background);
-    let asset = offer.asks()[0].asset.id;
+    let asset = offer.asks()[0].as_token().unwrap().asset.id;
     offer.with_exposure_max(Amount::new(U256::from(most * 1_000), asset))
 }
 

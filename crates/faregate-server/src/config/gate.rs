@@ -124,7 +124,11 @@ fn together(
         .flat_map(|network| &network.assets)
         .map(|asset| asset.id)
         .collect();
-    let asked = routes.iter().flat_map(asks).map(|ask| ask.asset.id);
+    let asked = routes
+        .iter()
+        .flat_map(asks)
+        .filter_map(Ask::as_token)
+        .map(|ask| ask.asset.id);
     if let Some(missing) = asked.into_iter().find(|id| !settled.contains(id)) {
         let message =
             format!("a route asks for {missing}, and this facilitator does not settle it");

@@ -1,6 +1,6 @@
 //! Prices: money text in the network's own dollar coin, or an exact amount of a named asset.
 
-use faregate_core::{Ask, Payee};
+use faregate_core::{Ask, Payee, TokenAsk};
 use faregate_types::{
     Address, Amount, Asset, AssetRegistry, ChainId, Erc20, MoneyText, MoneyTextError, RailName,
     TransferMethod, U256, parse_atomic,
@@ -193,10 +193,11 @@ pub(super) fn ask(
         section.fault(ConfigCode::NoUsableRail, "price", message);
         return None;
     }
-    Some(Ask {
+    let ask = TokenAsk {
         rail: RailName::X402,
         amount: Amount::new(value, asset.id),
         asset,
         payee: Payee::Evm(pay_to),
-    })
+    };
+    Some(ask.into())
 }

@@ -1,7 +1,6 @@
 //! Which headers cross the gate, in both directions.
 
 use faregate_tower::{Paid, respond};
-use faregate_types::x402::header::{PAYMENT_SIGNATURE, X_PAYMENT};
 use http::header::{
     CONNECTION, EXPECT, FORWARDED, HOST, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
     TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
@@ -25,9 +24,7 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 
 /// Headers that the upstream must not get from a stranger: credentials that are spent here, statements that only a gate may
 /// make, and ways to ask for another method or path than the one that was priced.
-const NOT_FOR_UPSTREAMS: [HeaderName; 16] = [
-    HeaderName::from_static(PAYMENT_SIGNATURE),
-    HeaderName::from_static(X_PAYMENT),
+const NOT_FOR_UPSTREAMS: [HeaderName; 14] = [
     EXPECT,
     HOST,
     FORWARDED,
@@ -72,6 +69,7 @@ pub(super) fn request(
     paid: Option<&Paid>,
 ) {
     remove_hop_by_hop(headers);
+    respond::strip_credentials(headers);
     for name in NOT_FOR_UPSTREAMS {
         headers.remove(name);
     }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use faregate_core::port::Away;
 use faregate_core::rail::x402::X402;
-use faregate_core::{Clock, Facilitator, OfferError, Recovery, Till};
+use faregate_core::{Ask, Clock, Facilitator, OfferError, Recovery, Till};
 use faregate_ledger::LedgerStore;
 use faregate_tower::Purchases;
 use faregate_types::Code;
@@ -262,7 +262,7 @@ fn check_route(route: &RouteConfig, supported: &SupportedResponse) -> Result<(),
     let speaks = |version: Version, kind: &Kind| kind.x402_version == u64::from(version.number());
     let newer = supported.kinds.iter().any(|kind| speaks(Version::V2, kind));
     let version = if newer { Version::V2 } else { Version::V1 };
-    for ask in &offer.asks {
+    for ask in offer.asks.iter().filter_map(Ask::as_token) {
         let chain = ask.asset.id.chain();
         let network = chain.to_string();
         let named =

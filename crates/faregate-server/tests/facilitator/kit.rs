@@ -10,7 +10,7 @@ use faregate_ledger::LedgerStore;
 use faregate_server::facilitator::{Access, router};
 use faregate_store::memory::MemoryLedger;
 use faregate_types::x402::{FacilitatorRequest, Kind, SupportedResponse, Version};
-use faregate_types::{Address, ChainId, Code, Refusal, Timestamp};
+use faregate_types::{Address, Code, Refusal, Timestamp};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::Value;
@@ -87,8 +87,7 @@ impl Fake {
         match what {
             Settles::Well => SettleOutcome::Settled(Settlement {
                 transaction: Some(HASH.into()),
-                network: ChainId::BASE_SEPOLIA,
-                payer: payer(request),
+                payer: Some(payer(request)),
             }),
             Settles::Badly(code) => SettleOutcome::Failed(Refusal::new(code).payer(payer(request))),
             Settles::Unknown(transaction) => SettleOutcome::Unknown(Unknown {

@@ -1,6 +1,6 @@
 //! What a gate refuses to start with.
 
-use faregate_core::{Ask, Payee};
+use faregate_core::{Ask, Payee, TokenAsk};
 use faregate_server::config::RoutePrice;
 use faregate_server::gateway::{Gateway, StartError, router};
 use faregate_types::x402::{Kind, Version};
@@ -72,6 +72,13 @@ async fn a_facilitator_that_is_away_stops_the_start_unless_told_otherwise() {
     running.shutdown().await;
 }
 
+fn token(ask: &mut Ask) -> &mut TokenAsk {
+    match ask {
+        Ask::Token(ask) => ask,
+        other => panic!("not in tokens: {other:?}"),
+    }
+}
+
 #[tokio::test]
 async fn an_offer_that_nobody_could_pay_does_not_start() {
     let world = World::new();
@@ -88,14 +95,17 @@ async fn an_offer_that_nobody_could_pay_does_not_start() {
         with_asks(&|asks| asks.clear()),
         StartError::Offer { .. }
     ));
-    let zero = |asks: &mut Vec<Ask>| asks[0].amount = Amount::new(U256::ZERO, asks[0].asset.id);
+    let zero = |asks: &mut Vec<Ask>| {
+        let ask = token(&mut asks[0]);
+        ask.amount = Amount::new(U256::ZERO, ask.asset.id);
+    };
     assert!(matches!(with_asks(&zero), StartError::Offer { .. }));
-    let other_rail = |asks: &mut Vec<Ask>| asks[0].rail = RailName::L402;
+    let other_rail = |asks: &mut Vec<Ask>| token(&mut asks[0]).rail = RailName::L402;
     assert!(matches!(with_asks(&other_rail), StartError::NoRail { .. }));
     let RoutePrice::Paid(offer) = &good.routes[0].price else {
         panic!()
     };
-    let Payee::Evm(payee) = offer.asks[0].payee else {
+    let Payee::Evm(payee) = offer.asks[0].as_token().unwrap().payee else {
         panic!()
     };
     assert_eq!(payee, crate::common::SELLER);

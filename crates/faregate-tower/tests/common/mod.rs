@@ -16,7 +16,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use faregate_core::port::{Away, Facilitator, SettleOutcome, Settlement, Trail, Unknown, Verdict};
 use faregate_core::rail::x402::X402;
-use faregate_core::{Ask, Offer, Payee, Resource, SettlePolicy, Till};
+use faregate_core::{Offer, Payee, Resource, SettlePolicy, Till, TokenAsk};
 use faregate_ledger::LedgerStore;
 use faregate_store::memory::MemoryLedger;
 use faregate_tower::PaywallLayer;
@@ -88,8 +88,7 @@ fn outcome(end: End) -> SettleOutcome {
     match end {
         End::Settled => SettleOutcome::Settled(Settlement {
             transaction: Some(TRANSACTION.into()),
-            network: ChainId::BASE_SEPOLIA,
-            payer: PAYER,
+            payer: Some(PAYER),
         }),
         End::Failed(code) => SettleOutcome::Failed(Refusal::new(code).payer(PAYER)),
         End::Unknown => SettleOutcome::Unknown(Unknown {
@@ -217,7 +216,7 @@ pub fn offer(policy: SettlePolicy) -> Offer {
         .default_for(ChainId::BASE_SEPOLIA)
         .unwrap()
         .clone();
-    let ask = Ask {
+    let ask = TokenAsk {
         rail: RailName::X402,
         amount: Amount::new(U256::from(1_000), usdc.id),
         asset: usdc,
@@ -228,7 +227,7 @@ pub fn offer(policy: SettlePolicy) -> Offer {
         description: "one joke".into(),
         mime_type: "text/plain".into(),
     };
-    Offer::new("joke", resource, vec![ask], policy, 60).unwrap()
+    Offer::new("joke", resource, vec![ask.into()], policy, 60).unwrap()
 }
 
 fn payload(nonce: u64) -> serde_json::Value {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use faregate_core::Ask;
 use faregate_server::config::{Config, Env, RoutePrice};
 use faregate_types::Code;
 use serde_json::json;
@@ -30,13 +31,7 @@ pub(crate) fn run(command: &ConfigCommand, env: &Env, printer: Printer) -> Resul
                 RoutePrice::Paid(offer) => offer
                     .asks
                     .iter()
-                    .map(|ask| {
-                        format!(
-                            "{} on {}",
-                            money(ask.amount.value(), &ask.asset),
-                            ask.asset.id.chain()
-                        )
-                    })
+                    .map(price)
                     .collect::<Vec<_>>()
                     .join(" or "),
             };
@@ -55,6 +50,18 @@ pub(crate) fn run(command: &ConfigCommand, env: &Env, printer: Printer) -> Resul
     printer
         .data(&json!({"ok": true, "routes": routes, "facilitator": config.facilitator.is_some()}));
     Ok(())
+}
+
+/// What is asked for, for people.
+fn price(ask: &Ask) -> String {
+    match ask {
+        Ask::Token(ask) => {
+            let (money, chain) = (money(ask.amount.value(), &ask.asset), ask.asset.id.chain());
+            format!("{money} on {chain}")
+        }
+        Ask::Lightning(ask) => format!("{} over Lightning on {}", ask.price, ask.network),
+        _ => "something else".to_owned(),
+    }
 }
 
 /// Reads and checks a file.

@@ -10,7 +10,7 @@ use faregate_types::{Amount, Code, Erc20, RailName, Refusal, TransferMethod};
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-use crate::offer::{Ask, Identifier, Offer, Payee};
+use crate::offer::{Ask, Identifier, Offer, Payee, TokenAsk};
 use crate::port::Away;
 use crate::rail::Challenge;
 
@@ -46,7 +46,7 @@ impl Terms {
 }
 
 impl AskTerms {
-    fn new(offer: &Offer, ask: &Ask) -> Self {
+    fn new(offer: &Offer, ask: &TokenAsk) -> Self {
         let Payee::Evm(pay_to) = ask.payee;
         Self {
             v2: requirements_v2(offer, ask, pay_to),
@@ -64,10 +64,11 @@ impl AskTerms {
 }
 
 /// The asks this rail can take.
-pub(super) fn asks(offer: &Offer) -> impl Iterator<Item = &Ask> {
+pub(super) fn asks(offer: &Offer) -> impl Iterator<Item = &TokenAsk> {
     offer
         .asks()
         .iter()
+        .filter_map(Ask::as_token)
         .filter(|ask| ask.rail == RailName::X402 && ask.asset.transfer == TransferMethod::Eip3009)
 }
 
@@ -134,7 +135,7 @@ fn resource_of(offer: &Offer) -> v2::ResourceInfo {
 }
 
 /// Our requirement for one ask, as v2 puts it.
-fn requirements_v2(offer: &Offer, ask: &Ask, pay_to: Address) -> v2::PaymentRequirements {
+fn requirements_v2(offer: &Offer, ask: &TokenAsk, pay_to: Address) -> v2::PaymentRequirements {
     v2::PaymentRequirements {
         scheme: SCHEME_EXACT.to_owned(),
         network: ask.asset.id.chain().to_string(),

@@ -1,0 +1,416 @@
+//! The L402 rail: a Lightning invoice and a token, then the token with the preimage (L402 wire facts §1).
+//!
+//! Nothing is stored when a challenge is made: the keys that tokens are signed with are derived from one master key, so
+//! that whoever asks and does not pay leaves nothing behind. A token that comes back was issued here or it has no valid
+//! signature, and its preimage says that its invoice was paid; what it was used for stands in the ledger, by payment hash.
+
+mod keys;
+mod limit;
+mod mint;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use faregate_ledger::{AccountId, Payment, Transfer};
+use faregate_types::l402::{
+    Credential as L402Credential, Grant, Presented as Sent, Request, Rules, Target, body,
+    challenge, grpc, opened, verify,
+};
+use faregate_types::lightning::PaymentHash;
+use faregate_types::{Code, RailName, Refusal};
+use futures_util::future::{BoxFuture, ready};
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue};
+use serde_json::Value;
+
+use crate::offer::{Ask, LightningAsk, Offer};
+use crate::order::Asked;
+use crate::port::lightning::{InvoiceAsk, Receiver};
+use crate::port::{Away, Clock, SettleOutcome, Settlement, Trail, Unknown};
+use crate::rail::{
+    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, Uses,
+    VerifyError,
+};
+
+pub use keys::MasterKeys;
+pub use limit::InvoiceRate;
+use limit::Limit;
+
+/// Where the money of all Lightning payments goes.
+const PAYEE: &str = "payee/lightning";
+
+/// How long an invoice can be paid, in seconds, if nobody says otherwise.
+pub const INVOICE_EXPIRY_SECS: u32 = 600;
+
+/// The rail, over the wallet that makes the invoices.
+pub struct L402 {
+    receiver: Receiver,
+    keys: MasterKeys,
+    clock: Arc<dyn Clock>,
+    limit: Limit,
+    lines: challenge::Lines,
+    used_up_status: u16,
+    invoice_expiry_secs: u32,
+}
+
+impl fmt::Debug for L402 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("L402")
+            .field("receiver", &self.receiver)
+            .field("lines", &self.lines)
+            .finish_non_exhaustive()
+    }
+}
+
+impl L402 {
+    /// The rail over a wallet. `keys` sign the tokens.
+    #[must_use]
+    pub fn new(receiver: Receiver, keys: MasterKeys, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            receiver,
+            keys,
+            clock,
+            limit: Limit::new(InvoiceRate::default()),
+            lines: challenge::Lines::default(),
+            used_up_status: 402,
+            invoice_expiry_secs: INVOICE_EXPIRY_SECS,
+        }
+    }
+
+    /// Which lines a challenge is written in.
+    #[must_use]
+    pub const fn lines(mut self, lines: challenge::Lines) -> Self {
+        self.lines = lines;
+        self
+    }
+
+    /// How many invoices one client gets, and how many are made at once.
+    #[must_use]
+    pub fn rate(mut self, rate: InvoiceRate) -> Self {
+        self.limit = Limit::new(rate);
+        self
+    }
+
+    /// How long an invoice can be paid, in seconds.
+    #[must_use]
+    pub const fn invoice_expiry_secs(mut self, secs: u32) -> Self {
+        self.invoice_expiry_secs = secs;
+        self
+    }
+
+    /// Answers a token that was used up with 401 and no invoice, as l402kit's documents say, instead of 402 and a new one.
+    #[must_use]
+    pub const fn replay_is_401(mut self, yes: bool) -> Self {
+        self.used_up_status = if yes { 401 } else { 402 };
+        self
+    }
+
+    /// The ask that this rail takes: the first on the wallet's network.
+    fn ask<'o>(&self, offer: &'o Offer) -> Option<&'o LightningAsk> {
+        let mut asks = offer.asks().iter().filter_map(Ask::as_lightning);
+        asks.find(|ask| ask.network == self.receiver.network() && self.receiver.can_ask(ask.price))
+    }
+
+    /// What the client of a request is called in a token, where the ask binds tokens to clients.
+    fn client(&self, ask: &LightningAsk, asked: &Asked) -> Option<String> {
+        let bound = ask.is_bound_to_client;
+        bound.then(|| self.keys.client_name(asked.client))
+    }
+
+    /// Checks every token of a credential against the offer; the first is the one that is used.
+    fn grant(
+        &self,
+        credential: &L402Credential,
+        ask: &LightningAsk,
+        asked: &Asked,
+    ) -> Result<Grant, Refusal> {
+        let (client, path) = (self.client(ask, asked), ask.path_word(asked.uri.path()));
+        let request = Request {
+            route: &ask.route,
+            path: &path,
+            method: asked.method.as_str(),
+            price: ask.price,
+            client: client.as_deref(),
+        };
+        let target = Target {
+            service: &ask.service,
+            tier: ask.tier,
+            capability: ask.capability.as_deref(),
+            now: self.clock.now(),
+            rules: Rules::Ours(request),
+        };
+        let mut refused = Refusal::new(Code::L402TokenMalformed);
+        for token in &credential.tokens {
+            let identifier = opened(token, &credential.preimage)?;
+            for key in self.keys.of(&identifier) {
+                match verify(token, &credential.preimage, &key, &target) {
+                    Ok(grant) => return Ok(grant),
+                    Err(refusal) => {
+                        let forged = refusal.code == Code::L402TokenForged;
+                        refused = refusal;
+                        // Signed with this key, so no other needs to be tried.
+                        if !forged {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        Err(refused)
+    }
+
+    async fn issue(
+        &self,
+        offer: &Offer,
+        ask: &LightningAsk,
+        asked: &Asked,
+        why: &Refusal,
+    ) -> Result<Challenge, Away> {
+        let _making = self.limit.enter(asked.client, self.clock.now())?;
+        let resource = offer.resource();
+        let description = match &*resource.description {
+            "" => resource.url.clone(),
+            description => description.into(),
+        };
+        let invoice = self
+            .receiver
+            .create(&InvoiceAsk {
+                amount: ask.price,
+                description,
+                expiry_secs: self.invoice_expiry_secs,
+            })
+            .await?;
+        let invoice = invoice.bolt11();
+        let token = mint::token(
+            &self.keys,
+            invoice.payment_hash(),
+            &mint::Terms {
+                ask,
+                asked,
+                now: self.clock.now(),
+                client: self.client(ask, asked).as_deref(),
+            },
+        )?;
+        let error = match why.code {
+            Code::PaymentRequired => "Payment Required",
+            Code::L402TokenUsedUp => body::ALREADY_USED,
+            code => code.as_str(),
+        };
+        let body = body::Body::new(error, ask.price, invoice.as_str(), &token);
+        let Ok(Value::Object(body)) = serde_json::to_value(&body) else {
+            return Err(BUG);
+        };
+        let lines = challenge::write(&token, invoice.as_str(), self.lines);
+        Ok(Challenge {
+            headers: authenticate(lines)?,
+            body,
+            ..Challenge::default()
+        })
+    }
+
+    /// For a credential that nobody issued: no invoice, or everybody could have as many as they like.
+    fn reject(why: &Refusal) -> Result<Challenge, Away> {
+        let error = match why.code {
+            Code::L402TokenUsedUp => body::ALREADY_USED,
+            code => code.as_str(),
+        };
+        let mut body = serde_json::Map::new();
+        body.insert("error".into(), error.into());
+        if let Some(detail) = &why.detail {
+            body.insert("detail".into(), (&**detail).into());
+        }
+        Ok(Challenge {
+            headers: authenticate(["L402".to_owned()])?,
+            body,
+            status: 401,
+            ..Challenge::default()
+        })
+    }
+
+    fn instrument(hash: PaymentHash) -> Arc<dyn Instrument> {
+        Arc::new(PaidInvoice { hash })
+    }
+}
+
+const BUG: Away = Away {
+    code: Code::Internal,
+};
+
+fn authenticate(lines: impl IntoIterator<Item = String>) -> Result<Headers, Away> {
+    lines
+        .into_iter()
+        .map(|line| {
+            let value = HeaderValue::from_str(&line).map_err(|_| BUG)?;
+            Ok((WWW_AUTHENTICATE, value))
+        })
+        .collect()
+}
+
+impl Rail for L402 {
+    fn name(&self) -> RailName {
+        RailName::L402
+    }
+
+    fn serves(&self, offer: &Offer) -> bool {
+        self.ask(offer).is_some_and(mint::is_possible)
+    }
+
+    fn read(&self, headers: &HeaderMap) -> Reading {
+        let lines = headers.get_all(AUTHORIZATION).iter();
+        let found = Sent::read_all(lines.map(HeaderValue::as_bytes)).transpose();
+        let found = found.or_else(|| {
+            let mut carriers = grpc::METADATA.iter().filter_map(|name| headers.get(*name));
+            let carried = L402Credential::from_metadata(carriers.next()?.as_bytes());
+            Some(carried.map(Sent::Signed))
+        });
+        match found {
+            None => Reading::Nothing,
+            Some(Ok(Sent::Signed(credential))) => {
+                Reading::Found(Credential::new(RailName::L402, credential))
+            }
+            Some(Ok(Sent::Unsigned(_))) => {
+                let forged = Refusal::new(Code::L402TokenForged);
+                Reading::Malformed(forged.detail("nobody signed this token"))
+            }
+            Some(Err(error)) => {
+                let malformed = Refusal::new(Code::L402TokenMalformed);
+                Reading::Malformed(malformed.detail(error.to_string()))
+            }
+        }
+    }
+
+    fn challenge<'a>(
+        &'a self,
+        offer: &'a Offer,
+        asked: &'a Asked,
+        why: &'a Refusal,
+    ) -> BoxFuture<'a, Result<Challenge, Away>> {
+        let status = match why.code {
+            Code::L402TokenUsedUp => self.used_up_status,
+            code => code.http_status(),
+        };
+        if status == 401 {
+            return Box::pin(ready(Self::reject(why)));
+        }
+        Box::pin(async move {
+            let ask = self.ask(offer).ok_or(BUG)?;
+            self.issue(offer, ask, asked, why).await
+        })
+    }
+
+    fn present(
+        &self,
+        credential: Credential,
+        offer: &Offer,
+        asked: &Asked,
+    ) -> Result<Presented, Refusal> {
+        let bug = || Refusal::new(Code::Internal);
+        let sent = credential.content::<L402Credential>().ok_or_else(bug)?;
+        let ask = self
+            .ask(offer)
+            .ok_or(Refusal::new(Code::NoMatchingRequirements))?;
+        let grant = self.grant(sent, ask, asked)?;
+        let hash = grant.identifier.payment_hash;
+        let account = |name: &str| AccountId::parse(name).map_err(|_| bug());
+        // A token is worth what was paid for it, which may be more than the route costs now.
+        let paid = grant.price.unwrap_or(ask.price);
+        let uses = match grant.max_uses {
+            None => Uses::Unlimited,
+            Some(uses) => Uses::Counted(NonZeroU32::new(uses).ok_or_else(bug)?),
+        };
+        Ok(Presented {
+            id: hash.payment_id(),
+            rail: RailName::L402,
+            transfer: Transfer {
+                debit: account(&format!("payer/{hash}"))?,
+                credit: account(PAYEE)?,
+                amount: paid.on(ask.network),
+            },
+            evidence: Evidence(hash.as_bytes().to_vec()),
+            uses,
+            instrument: Self::instrument(hash),
+        })
+    }
+
+    fn recall(&self, evidence: &Evidence) -> Result<Arc<dyn Instrument>, Refusal> {
+        hash_of(&evidence.0)
+            .map(Self::instrument)
+            .ok_or(Refusal::new(Code::Internal))
+    }
+
+    fn is_prepaid(&self) -> bool {
+        true
+    }
+
+    fn resolve<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, SettleOutcome> {
+        Box::pin(ready(self.recorded(payment)))
+    }
+
+    fn recorded(&self, payment: &Payment) -> SettleOutcome {
+        match (payment.failure, hash_of(&payment.claim.evidence)) {
+            (Some(code), _) => SettleOutcome::Failed(Refusal::new(code)),
+            (None, Some(hash)) => settled(hash),
+            (None, None) => SettleOutcome::Unknown(Unknown {
+                code: Code::Internal,
+                transaction: None,
+            }),
+        }
+    }
+}
+
+fn hash_of(evidence: &[u8]) -> Option<PaymentHash> {
+    evidence.try_into().map(PaymentHash::from_bytes).ok()
+}
+
+fn settled(hash: PaymentHash) -> SettleOutcome {
+    SettleOutcome::Settled(settlement(hash))
+}
+
+fn settlement(hash: PaymentHash) -> Settlement {
+    Settlement {
+        transaction: Some(hash.to_string().into()),
+        payer: None,
+    }
+}
+
+/// An invoice whose preimage was shown.
+struct PaidInvoice {
+    hash: PaymentHash,
+}
+
+impl Instrument for PaidInvoice {
+    /// The preimage and the signature were checked when it was presented.
+    fn verify(&self) -> BoxFuture<'_, Result<(), VerifyError>> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn prepaid(&self) -> Option<Settlement> {
+        Some(settlement(self.hash))
+    }
+
+    /// The money is here already.
+    fn settle<'a>(&'a self, _trail: &'a dyn Trail) -> BoxFuture<'a, SettleOutcome> {
+        Box::pin(ready(settled(self.hash)))
+    }
+
+    /// L402 has no receipts: the preimage is one.
+    fn receipt(&self, _outcome: &SettleOutcome) -> Headers {
+        Headers::new()
+    }
+}
+
+/// Whose limits count: an address, or the network of 64 bits that one customer has.
+fn customer(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(mapped) => mapped.into(),
+            None => {
+                let prefix = u128::from(address) & (u128::MAX << 64);
+                std::net::Ipv6Addr::from(prefix).into()
+            }
+        },
+    }
+}

@@ -1,0 +1,790 @@
+//! The L402 rail over a wallet that makes real invoices: what a 402 says, which tokens open what, and what they are worth.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    unreachable_pub,
+    reason = "tests may"
+)]
+
+#[allow(dead_code, reason = "every test file uses its own part")]
+mod support;
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bitcoin::hashes::{Hash as _, sha256};
+use bitcoin::secp256k1::{Secp256k1, SecretKey};
+use faregate_core::port::lightning::{
+    InvoiceAsk, MadeInvoice, ReceiveAbilities, ReceiveBackend, Receiver, UNAVAILABLE,
+};
+use faregate_core::rail::l402::{InvoiceRate, L402, MasterKeys};
+use faregate_core::{
+    Asked, Away, Challenge, LightningAsk, Offer, Order, Outcome, Rail, Reading, Resource, Scope,
+    Served, SettlePolicy, Till,
+};
+use faregate_ledger::{Answer, LedgerStore};
+use faregate_types::l402::{Challenge as Words, Macaroon, RootKey, credential};
+use faregate_types::lightning::{BitcoinNetwork, Bolt11, Msat, PaymentHash, Preimage};
+use faregate_types::{Code, Fingerprint, Refusal, Timestamp};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method};
+use lightning_invoice::{Currency, InvoiceBuilder, PaymentSecret};
+use support::Memory;
+
+const NOW: u64 = 1_800_000_000;
+const MASTER: [u8; 32] = [1; 32];
+
+/// Makes invoices, and tells the preimages to whoever "pays" them.
+#[derive(Default)]
+struct Wallet {
+    preimages: Mutex<Vec<[u8; 32]>>,
+    away: AtomicBool,
+}
+
+impl Wallet {
+    fn made(&self) -> usize {
+        self.preimages.lock().unwrap().len()
+    }
+
+    fn pay(&self, hash: PaymentHash) -> Preimage {
+        let made = self.preimages.lock().unwrap();
+        let mut found = made.iter().map(|bytes| Preimage::from_bytes(*bytes));
+        found.find(|preimage| preimage.hash() == hash).unwrap()
+    }
+}
+
+impl ReceiveBackend for Wallet {
+    fn abilities(&self) -> ReceiveAbilities {
+        ReceiveAbilities {
+            look_up: false,
+            subscribe: false,
+            sets_expiry: true,
+            unit: Msat::new(1),
+        }
+    }
+
+    fn create<'a>(&'a self, ask: &'a InvoiceAsk) -> BoxFuture<'a, Result<MadeInvoice, Away>> {
+        if self.away.load(Ordering::SeqCst) {
+            return ready(Err(UNAVAILABLE)).boxed();
+        }
+        let mut made = self.preimages.lock().unwrap();
+        let mut preimage = [7; 32];
+        preimage[..8].copy_from_slice(&made.len().to_be_bytes());
+        made.push(preimage);
+        let hash = Preimage::from_bytes(preimage).hash();
+        let key = SecretKey::from_slice(&[0x11; 32]).unwrap();
+        let draft = InvoiceBuilder::new(Currency::Regtest)
+            .description(ask.description.to_string())
+            .payment_hash(sha256::Hash::from_byte_array(*hash.as_bytes()))
+            .payment_secret(PaymentSecret([9; 32]))
+            .duration_since_epoch(Duration::from_secs(NOW))
+            .min_final_cltv_expiry_delta(80)
+            .amount_milli_satoshis(ask.amount.get())
+            .expiry_time(Duration::from_secs(ask.expiry_secs.into()));
+        let sign = |hash: &_| Secp256k1::new().sign_ecdsa_recoverable(hash, &key);
+        let invoice = draft.build_signed(sign).unwrap().to_string().into();
+        ready(Ok(MadeInvoice {
+            invoice,
+            handle: None,
+        }))
+        .boxed()
+    }
+}
+
+struct World {
+    wallet: Arc<Wallet>,
+    clock: Arc<AtomicU64>,
+    memory: Arc<Memory>,
+    rail: Arc<L402>,
+    till: Till,
+}
+
+fn keys() -> MasterKeys {
+    MasterKeys::new(RootKey::from_bytes(MASTER))
+}
+
+fn world() -> World {
+    world_with(keys(), |rail| rail)
+}
+
+fn world_with(keys: MasterKeys, change: impl FnOnce(L402) -> L402) -> World {
+    let (wallet, clock) = (Arc::new(Wallet::default()), Arc::new(AtomicU64::new(NOW)));
+    let time = Arc::clone(&clock);
+    let now: Arc<dyn faregate_core::Clock> =
+        Arc::new(move || Timestamp::from_secs(time.load(Ordering::SeqCst)));
+    let backend = Arc::clone(&wallet) as Arc<dyn ReceiveBackend>;
+    let receiver = Receiver::new(backend, BitcoinNetwork::Regtest, Arc::clone(&now));
+    let rail = Arc::new(change(L402::new(receiver, keys, Arc::clone(&now))));
+    let memory = Arc::new(Memory::default());
+    let store = Arc::clone(&memory) as Arc<dyn LedgerStore>;
+    let till = Till::new(store, now, vec![Arc::clone(&rail) as Arc<dyn Rail>]);
+    World {
+        wallet,
+        clock,
+        memory,
+        rail,
+        till,
+    }
+}
+
+fn ask() -> LightningAsk {
+    LightningAsk {
+        network: BitcoinNetwork::Regtest,
+        price: Msat::from_sat(10).unwrap(),
+        route: "/joke".into(),
+        service: "jokes".into(),
+        tier: 0,
+        capability: None,
+        uses: NonZeroU32::new(1),
+        valid_secs: 3_600,
+        scope: Scope::Route,
+        is_bound_to_client: false,
+    }
+}
+
+fn offer(route: &str, ask: LightningAsk) -> Offer {
+    let resource = Resource {
+        url: "https://api.example.com/joke".into(),
+        description: "one joke".into(),
+        mime_type: "".into(),
+    };
+    Offer::new(route, resource, vec![ask.into()], SettlePolicy::After, 60).unwrap()
+}
+
+fn jokes() -> Offer {
+    offer("GET /joke", ask())
+}
+
+fn get(path: &str) -> Asked {
+    Asked {
+        uri: path.parse().unwrap(),
+        ..Asked::default()
+    }
+}
+
+fn from(client: &str) -> Asked {
+    Asked {
+        client: Some(client.parse().unwrap()),
+        ..get("/joke")
+    }
+}
+
+/// A token and what was paid for it.
+struct Bought {
+    token: String,
+    preimage: Preimage,
+}
+
+impl World {
+    async fn challenge(&self, offer: &Offer, asked: &Asked) -> Result<Challenge, Away> {
+        let why = Refusal::new(Code::PaymentRequired);
+        self.till.challenge(offer, asked, &why).await
+    }
+
+    async fn buy(&self, offer: &Offer, asked: &Asked) -> Bought {
+        let challenge = words(&self.challenge(offer, asked).await.unwrap());
+        let invoice = Bolt11::parse(&challenge.invoice).unwrap();
+        Bought {
+            token: challenge.token.into(),
+            preimage: self.wallet.pay(invoice.payment_hash()),
+        }
+    }
+
+    async fn send(&self, offer: &Offer, asked: &Asked, bought: &Bought) -> Outcome<()> {
+        let line = credential::write(&bought.token, &bought.preimage);
+        self.send_line(offer, asked, &line).await
+    }
+
+    async fn send_line(&self, offer: &Offer, asked: &Asked, line: &str) -> Outcome<()> {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_str(line).unwrap());
+        let credential = match self.till.read(&headers) {
+            Reading::Found(credential) => credential,
+            Reading::Malformed(refusal) => {
+                let challenge = self.till.challenge(offer, asked, &refusal).await.unwrap();
+                return Outcome::Unpaid { refusal, challenge };
+            }
+            Reading::Nothing => panic!("no credential"),
+        };
+        let order = Order {
+            offer,
+            asked,
+            fingerprint: Fingerprint::of(&[asked.uri.path().as_bytes()]),
+            idempotency: None,
+        };
+        let serve = |_paid| -> BoxFuture<'static, Served<()>> { ready(Served::Well(())).boxed() };
+        let outcome = self.till.run(order, credential, ready(()), serve).await;
+        match outcome {
+            Outcome::Sold {
+                sale,
+                response,
+                receipt,
+            } => {
+                let answer = Answer {
+                    status: 200,
+                    headers: vec![],
+                    body: None,
+                };
+                sale.keep(answer).await.unwrap();
+                Outcome::Passed { response, receipt }
+            }
+            other => other,
+        }
+    }
+
+    /// Why a token did not open a route; it gets an invoice or, if nobody issued it, none.
+    async fn refused(&self, offer: &Offer, asked: &Asked, bought: &Bought) -> Code {
+        let before = self.wallet.made();
+        match self.send(offer, asked, bought).await {
+            Outcome::Unpaid { refusal, challenge } => {
+                let invited = self.wallet.made() > before;
+                assert_eq!(challenge.status, refusal.code.http_status());
+                assert_eq!(invited, challenge.status == 402, "{refusal:?}");
+                refusal.code
+            }
+            other => panic!("opened: {other:?}"),
+        }
+    }
+
+    async fn opens(&self, offer: &Offer, asked: &Asked, bought: &Bought) {
+        let outcome = self.send(offer, asked, bought).await;
+        assert!(matches!(outcome, Outcome::Passed { .. }), "{outcome:?}");
+    }
+}
+
+fn lines(challenge: &Challenge) -> Vec<&[u8]> {
+    let ours = challenge
+        .headers
+        .iter()
+        .filter(|(name, _)| *name == WWW_AUTHENTICATE);
+    ours.map(|(_, value)| value.as_bytes()).collect()
+}
+
+fn words(challenge: &Challenge) -> Words {
+    Words::parse(lines(challenge)).unwrap()
+}
+
+#[tokio::test]
+async fn a_402_has_the_invoice_and_the_token_in_every_form_that_clients_read() {
+    let world = world();
+    let challenge = world.challenge(&jokes(), &get("/joke")).await.unwrap();
+    let text: Vec<_> = lines(&challenge)
+        .into_iter()
+        .map(String::from_utf8_lossy)
+        .collect();
+    assert!(text[0].starts_with("LSAT macaroon=\""), "{text:?}");
+    assert!(text[1].starts_with("L402 macaroon=\""), "{text:?}");
+    let parsed = words(&challenge);
+    let invoice = Bolt11::parse(&parsed.invoice).unwrap();
+    assert_eq!(invoice.amount(), Msat::from_sat(10));
+    let body = &challenge.body;
+    assert_eq!(body["error"], "Payment Required");
+    assert_eq!(
+        (&body["price_sats"], &body["priceSats"]),
+        (&10.into(), &10.into())
+    );
+    assert_eq!(body["invoice"], *parsed.invoice);
+    assert_eq!(body["macaroon"], *parsed.token);
+    assert!(
+        !challenge.reusable,
+        "whoever pays an invoice gets its token"
+    );
+    let token = Macaroon::from_base64(&parsed.token).unwrap();
+    let caveats: Vec<_> = token
+        .caveats()
+        .map(|c| String::from_utf8(c.id.to_vec()).unwrap())
+        .collect();
+    assert_eq!(
+        caveats,
+        [
+            "services=jokes:0",
+            &format!("jokes_valid_until={}", NOW + 3_600),
+            "path=/joke",
+            "method=GET",
+            "price_msat=10000",
+            "max_uses=1"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn every_challenge_has_an_invoice_of_its_own_and_every_invoice_one_token() {
+    let world = world();
+    let first = words(&world.challenge(&jokes(), &get("/joke")).await.unwrap());
+    let second = words(&world.challenge(&jokes(), &get("/joke")).await.unwrap());
+    assert_ne!(first.invoice, second.invoice);
+    assert_ne!(first.token, second.token);
+    assert_eq!(
+        world.memory.rows.lock().unwrap().len(),
+        0,
+        "asking leaves nothing behind"
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_good_for_what_was_paid_and_then_gets_a_new_invoice() {
+    let world = world();
+    let (offer, asked) = (jokes(), get("/joke"));
+    let bought = world.buy(&offer, &asked).await;
+    world.opens(&offer, &asked, &bought).await;
+    let code = world.refused(&offer, &asked, &bought).await;
+    assert_eq!(code, Code::L402TokenUsedUp);
+    let again = world.buy(&offer, &asked).await;
+    world.opens(&offer, &asked, &again).await;
+    let rows = world.memory.rows.lock().unwrap();
+    let paid: Vec<_> = rows.values().map(|row| row.claim.transfer.amount).collect();
+    assert_eq!(paid, vec![Msat::new(10_000).on(BitcoinNetwork::Regtest); 2]);
+}
+
+#[tokio::test]
+async fn a_token_for_many_uses_and_one_for_any_number() {
+    let world = world();
+    let asked = get("/joke");
+    let three = offer(
+        "three",
+        LightningAsk {
+            uses: NonZeroU32::new(3),
+            ..ask()
+        },
+    );
+    let bought = world.buy(&three, &asked).await;
+    for _ in 0..3 {
+        world.opens(&three, &asked, &bought).await;
+    }
+    assert_eq!(
+        world.refused(&three, &asked, &bought).await,
+        Code::L402TokenUsedUp
+    );
+    let any = offer(
+        "any",
+        LightningAsk {
+            valid_secs: 300,
+            uses: None,
+            ..ask()
+        },
+    );
+    let bought = world.buy(&any, &asked).await;
+    for _ in 0..20 {
+        world.opens(&any, &asked, &bought).await;
+    }
+    world.clock.store(NOW + 300, Ordering::SeqCst);
+    assert_eq!(
+        world.refused(&any, &asked, &bought).await,
+        Code::L402TokenExpired
+    );
+    assert_eq!(
+        world.memory.rows.lock().unwrap().len(),
+        4,
+        "a pass is one payment"
+    );
+}
+
+/// The published product takes any preimage whose hash somebody wrote into JSON.
+#[tokio::test]
+async fn hole_h01_a_token_that_nobody_signed_opens_nothing() {
+    let world = world();
+    let preimage = Preimage::from_bytes([3; 32]);
+    let json = format!(
+        "{{\"hash\":\"{}\",\"exp\":{}000}}",
+        preimage.hash(),
+        NOW + 3_000
+    );
+    let token = base64(json.as_bytes());
+    let forged = Bought { token, preimage };
+    let code = world.refused(&jokes(), &get("/joke"), &forged).await;
+    assert_eq!(code, Code::L402TokenForged);
+    assert_eq!(world.wallet.made(), 0);
+}
+
+#[tokio::test]
+async fn hole_h02_a_token_opens_no_dearer_route_no_other_route_and_no_other_method() {
+    let world = world();
+    let asked = get("/joke");
+    let bought = world.buy(&jokes(), &asked).await;
+    let dearer = offer(
+        "GET /joke",
+        LightningAsk {
+            price: Msat::new(10_001),
+            ..ask()
+        },
+    );
+    assert_eq!(
+        world.refused(&dearer, &asked, &bought).await,
+        Code::L402PriceNotCovered
+    );
+    let other = offer(
+        "GET /song",
+        LightningAsk {
+            route: "/song".into(),
+            ..ask()
+        },
+    );
+    assert_eq!(
+        world.refused(&other, &get("/song"), &bought).await,
+        Code::L402WrongRoute
+    );
+    let post = Asked {
+        method: Method::POST,
+        ..asked.clone()
+    };
+    assert_eq!(
+        world.refused(&jokes(), &post, &bought).await,
+        Code::L402WrongMethod
+    );
+    let service = offer(
+        "GET /joke",
+        LightningAsk {
+            service: "songs".into(),
+            ..ask()
+        },
+    );
+    let code = world.refused(&service, &asked, &bought).await;
+    assert!(
+        matches!(code, Code::L402WrongService | Code::L402CaveatRefused),
+        "{code:?}"
+    );
+    let tier = offer("GET /joke", LightningAsk { tier: 1, ..ask() });
+    assert_eq!(
+        world.refused(&tier, &asked, &bought).await,
+        Code::L402WrongService
+    );
+    let capability = offer(
+        "GET /joke",
+        LightningAsk {
+            capability: Some("admin".into()),
+            ..ask()
+        },
+    );
+    assert_eq!(
+        world.refused(&capability, &asked, &bought).await,
+        Code::L402WrongService
+    );
+    // `HEAD` is sold like `GET`, and the token is as good as ever.
+    let head = Asked {
+        method: Method::HEAD,
+        ..asked
+    };
+    world.opens(&jokes(), &head, &bought).await;
+}
+
+#[tokio::test]
+async fn hole_h03_h05_h06_no_other_spelling_of_a_token_is_another_token() {
+    let world = world();
+    let (offer, asked) = (jokes(), get("/joke"));
+    let bought = world.buy(&offer, &asked).await;
+    world.opens(&offer, &asked, &bought).await;
+    let digits = bought.preimage.expose_hex();
+    let (hex, token) = (digits.as_str(), bought.token.as_str());
+    let url_safe = token.replace('+', "-").replace('/', "_");
+    for line in [
+        format!("L402 {token}:{}", hex.to_uppercase()),
+        format!("l402 {token}:{hex}"),
+        format!("LSAT {token}:{hex}"),
+        format!("L402   {token}:{hex}"),
+        format!("L402 {}:{hex}", token.trim_end_matches('=')),
+        format!("L402 {url_safe}:{hex}"),
+        format!("L402 {token},{token}:{hex}"),
+    ] {
+        match world.send_line(&offer, &asked, &line).await {
+            Outcome::Unpaid { refusal, .. } => {
+                assert_eq!(refusal.code, Code::L402TokenUsedUp, "{line}")
+            }
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+    for line in [
+        format!("L402 {token}:junk:{hex}"),
+        format!("L402 {token}:{hex}:{hex}"),
+        format!("L402 {token} :{hex}"),
+        format!("L402 {token}:{hex}00"),
+        format!("L402 {token}="),
+    ] {
+        match world.send_line(&offer, &asked, &line).await {
+            Outcome::Unpaid { refusal, .. } => {
+                assert_eq!(refusal.code, Code::L402TokenMalformed, "{line}")
+            }
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn hole_h08_the_hash_comes_out_of_the_invoice() {
+    let world = world();
+    let challenge = words(&world.challenge(&jokes(), &get("/joke")).await.unwrap());
+    let token = Macaroon::from_base64(&challenge.token).unwrap();
+    let hash = Bolt11::parse(&challenge.invoice).unwrap().payment_hash();
+    assert_eq!(&token.identifier()[2..34], hash.as_bytes());
+}
+
+#[tokio::test]
+async fn hole_h10_bad_requests_make_no_invoices_and_good_ones_not_too_many() {
+    let rate = InvoiceRate {
+        per_minute: NonZeroU32::new(3).unwrap(),
+        at_once: NonZeroU32::new(8).unwrap(),
+    };
+    let world = world_with(keys(), |rail| rail.rate(rate));
+    let offer = jokes();
+    for _ in 0..50 {
+        let outcome = world
+            .send_line(&offer, &from("192.0.2.1"), "L402 AAAA:00")
+            .await;
+        assert!(matches!(outcome, Outcome::Unpaid { .. }));
+    }
+    assert_eq!(world.wallet.made(), 0);
+    for _ in 0..3 {
+        world.challenge(&offer, &from("192.0.2.1")).await.unwrap();
+    }
+    let limited = world
+        .challenge(&offer, &from("192.0.2.1"))
+        .await
+        .unwrap_err();
+    assert_eq!(limited.code, Code::RateLimited);
+    world.challenge(&offer, &from("192.0.2.2")).await.unwrap();
+    assert_eq!(world.wallet.made(), 4);
+}
+
+/// Whoever knows an invoice can learn its preimage from some wallets: the token is what nobody else has.
+#[tokio::test]
+async fn hole_h14_a_preimage_without_the_token_opens_nothing() {
+    let world = world();
+    let (offer, asked) = (jokes(), get("/joke"));
+    let (mine, theirs) = (
+        world.buy(&offer, &asked).await,
+        world.buy(&offer, &asked).await,
+    );
+    let thief = Bought {
+        token: mine.token.clone(),
+        preimage: Preimage::from_bytes(*theirs.preimage.expose()),
+    };
+    assert_eq!(
+        world.refused(&offer, &asked, &thief).await,
+        Code::L402PreimageWrong
+    );
+    let own_key = RootKey::from_bytes([9; 32]);
+    let token = Macaroon::from_base64(&theirs.token).unwrap();
+    let caveats: Vec<_> = token.caveats().map(|caveat| caveat.id.to_vec()).collect();
+    let signed = Macaroon::mint(&own_key, "lsat", token.identifier(), &caveats).unwrap();
+    let forged = Bought {
+        token: signed.to_base64(),
+        preimage: Preimage::from_bytes(*theirs.preimage.expose()),
+    };
+    assert_eq!(
+        world.refused(&offer, &asked, &forged).await,
+        Code::L402TokenForged
+    );
+    world.opens(&offer, &asked, &mine).await;
+    world.opens(&offer, &asked, &theirs).await;
+}
+
+#[tokio::test]
+async fn a_token_for_one_path_opens_no_other() {
+    let world = world();
+    let offer = offer(
+        "GET /jokes/*",
+        LightningAsk {
+            route: "api.example.com/jokes/*".into(),
+            scope: Scope::Path,
+            uses: None,
+            ..ask()
+        },
+    );
+    let bought = world.buy(&offer, &get("/jokes/1")).await;
+    world.opens(&offer, &get("/jokes/1?lang=en"), &bought).await;
+    let code = world.refused(&offer, &get("/jokes/2"), &bought).await;
+    assert_eq!(code, Code::L402WrongRoute);
+}
+
+#[tokio::test]
+async fn a_token_bound_to_a_client_opens_nothing_for_another() {
+    let world = world();
+    let offer = offer(
+        "GET /joke",
+        LightningAsk {
+            is_bound_to_client: true,
+            uses: None,
+            ..ask()
+        },
+    );
+    let bought = world.buy(&offer, &from("2001:db8::1")).await;
+    world.opens(&offer, &from("2001:db8::1"), &bought).await;
+    world.opens(&offer, &from("2001:db8::2"), &bought).await;
+    for other in [from("2001:db8:1::1"), from("192.0.2.1"), get("/joke")] {
+        let code = world.refused(&offer, &other, &bought).await;
+        assert_eq!(code, Code::L402WrongClient);
+    }
+    assert!(!bought.token.contains("2001"), "{}", bought.token);
+}
+
+/// A holder may narrow a token, and what is narrower than paid for is still counted by its payment.
+#[tokio::test]
+async fn a_narrowed_token_shares_the_uses_of_its_payment() {
+    let world = world();
+    let (offer, asked) = (
+        offer(
+            "two",
+            LightningAsk {
+                uses: NonZeroU32::new(2),
+                ..ask()
+            },
+        ),
+        get("/joke"),
+    );
+    let bought = world.buy(&offer, &asked).await;
+    let token = Macaroon::from_base64(&bought.token).unwrap();
+    let delegated = Bought {
+        token: token.attenuate("max_uses=1").unwrap().to_base64(),
+        preimage: Preimage::from_bytes(*bought.preimage.expose()),
+    };
+    let widened = Bought {
+        token: token.attenuate("max_uses=9").unwrap().to_base64(),
+        preimage: Preimage::from_bytes(*bought.preimage.expose()),
+    };
+    assert_eq!(
+        world.refused(&offer, &asked, &widened).await,
+        Code::L402CaveatRefused
+    );
+    world.opens(&offer, &asked, &delegated).await;
+    assert_eq!(
+        world.refused(&offer, &asked, &delegated).await,
+        Code::L402TokenUsedUp
+    );
+    world.opens(&offer, &asked, &bought).await;
+    assert_eq!(
+        world.refused(&offer, &asked, &bought).await,
+        Code::L402TokenUsedUp
+    );
+}
+
+#[tokio::test]
+async fn a_new_master_key_takes_the_tokens_of_the_old_one_until_that_is_taken_away() {
+    let (offer, asked) = (
+        offer(
+            "any",
+            LightningAsk {
+                uses: None,
+                ..ask()
+            },
+        ),
+        get("/joke"),
+    );
+    let old = world();
+    let bought = old.buy(&offer, &asked).await;
+    let fresh = || MasterKeys::new(RootKey::from_bytes([2; 32]));
+    let both = world_with(fresh().and_older(RootKey::from_bytes(MASTER)), |rail| rail);
+    both.opens(&offer, &asked, &bought).await;
+    let newer = both.buy(&offer, &asked).await;
+    both.opens(&offer, &asked, &newer).await;
+    let revoked = world_with(fresh(), |rail| rail);
+    assert_eq!(
+        revoked.refused(&offer, &asked, &bought).await,
+        Code::L402TokenForged
+    );
+    assert_eq!(
+        old.refused(&offer, &asked, &newer).await,
+        Code::L402TokenForged
+    );
+}
+
+#[tokio::test]
+async fn a_switch_for_the_texts_of_the_published_product() {
+    let world = world_with(keys(), |rail| rail.replay_is_401(true));
+    let (offer, asked) = (jokes(), get("/joke"));
+    let bought = world.buy(&offer, &asked).await;
+    world.opens(&offer, &asked, &bought).await;
+    let before = world.wallet.made();
+    match world.send(&offer, &asked, &bought).await {
+        Outcome::Unpaid { challenge, .. } => {
+            assert_eq!(challenge.status, 401);
+            assert_eq!(challenge.body["error"], "Token already used");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(world.wallet.made(), before);
+}
+
+#[tokio::test]
+async fn a_wallet_that_is_away_sells_nothing_and_what_was_bought_is_still_good() {
+    let world = world();
+    let (offer, asked) = (jokes(), get("/joke"));
+    let bought = world.buy(&offer, &asked).await;
+    world.wallet.away.store(true, Ordering::SeqCst);
+    let away = world.challenge(&offer, &asked).await.unwrap_err();
+    assert_eq!(away.code, Code::LightningUnavailable);
+    world.opens(&offer, &asked, &bought).await;
+}
+
+#[test]
+fn a_route_that_no_token_can_name_cannot_be_sold() {
+    let world = world();
+    let good = offer("GET /joke", ask());
+    assert!(world.rail.serves(&good));
+    for bad in [
+        offer(
+            "GET /joke",
+            LightningAsk {
+                service: "a:b".into(),
+                ..ask()
+            },
+        ),
+        offer(
+            "GET /joke",
+            LightningAsk {
+                capability: Some("a,b".into()),
+                ..ask()
+            },
+        ),
+        offer(
+            "GET /joke",
+            LightningAsk {
+                network: BitcoinNetwork::Signet,
+                ..ask()
+            },
+        ),
+        offer(
+            "GET /joke",
+            LightningAsk {
+                route: "GET /joke".into(),
+                ..ask()
+            },
+        ),
+    ] {
+        assert!(!world.rail.serves(&bad), "{bad:?}");
+    }
+}
+
+#[test]
+fn nothing_secret_is_shown() {
+    let world = world();
+    let shown = format!("{:?} {:?}", world.rail, keys());
+    assert!(!shown.contains("01, 1"), "{shown}");
+    assert!(!shown.contains("[1, 1"), "{shown}");
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let mut group = [0; 3];
+        group[..chunk.len()].copy_from_slice(chunk);
+        let number = u32::from_be_bytes([0, group[0], group[1], group[2]]);
+        for place in 0..4 {
+            let sextet = (number >> (18 - 6 * place)) & 63;
+            let letter = ALPHABET[usize::try_from(sextet).unwrap()];
+            text.push(if place <= chunk.len() {
+                char::from(letter)
+            } else {
+                '='
+            });
+        }
+    }
+    text
+}
