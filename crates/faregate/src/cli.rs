@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub mod l402;
+
 /// One gate, every fare: put a price on any HTTP API, pay any priced API.
 #[derive(Debug, Parser)]
 #[command(
@@ -47,8 +49,11 @@ pub enum Command {
     /// Look at a configuration file without starting anything.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Explain a 402 answer, a payment header, a requirement or a receipt.
+    /// Explain a 402 answer, a payment header, a requirement, a receipt, an L402 challenge or token, or a Lightning invoice.
     Decode(DecodeArgs),
+    /// Verify, make and narrow L402 tokens by hand.
+    #[command(subcommand)]
+    L402(l402::L402Command),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -248,6 +253,6 @@ pub enum ConfigCommand {
 /// `faregate decode`.
 #[derive(Debug, Args)]
 pub struct DecodeArgs {
-    /// The text: a header value, base64 or JSON. `-` reads standard input.
+    /// The text: a header value, base64, JSON or an invoice. `-` reads standard input.
     pub text: String,
 }

@@ -50,6 +50,7 @@ fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
     }
     match &cli.command {
         Command::Decode(args) => return commands::decode::run(args, printer),
+        Command::L402(command) => return commands::l402::run(command, &env, printer),
         Command::Config(command) => return commands::config::run(command, &env, printer),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "faregate", &mut io::stdout());
@@ -73,7 +74,10 @@ fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
             Command::Facilitator(args) => commands::facilitator::run(args, &env, printer).await,
             Command::Curl(args) => commands::curl::run(args, &env, printer).await,
             Command::Wallet(command) => commands::wallet::run(command, &env, printer).await,
-            Command::Decode(_) | Command::Config(_) | Command::Completions { .. } => Ok(()),
+            Command::Decode(_)
+            | Command::L402(_)
+            | Command::Config(_)
+            | Command::Completions { .. } => Ok(()),
         }
     })
 }

@@ -1,4 +1,6 @@
-//! `faregate decode`: explains a 402 answer, a payment header, a requirement or a receipt.
+//! `faregate decode`: explains a 402 answer, a payment header, a requirement, a receipt, a token or an invoice.
+
+mod l402;
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -31,12 +33,19 @@ pub(crate) fn run(args: &DecodeArgs, printer: Printer) -> Result<(), Failed> {
     } else {
         args.text.clone()
     };
-    let value = parse(text.trim())?;
-    let explained = explain(&value)
-        .ok_or_else(|| Failed::usage("this is JSON, but no x402 message").hint("a 402 body, PAYMENT-REQUIRED, PAYMENT-SIGNATURE, X-PAYMENT, PAYMENT-RESPONSE or a requirement"))?;
+    let text = text.trim();
+    let explained = match l402::explain(text)? {
+        Some(explained) => explained,
+        None => {
+            let value = parse(text)?;
+            explain(&value)
+                .or_else(|| l402::body(text))
+                .or_else(|| l402::unsigned(&value))
+                .ok_or_else(|| Failed::usage("this is JSON, but no message of x402 or L402").hint("a 402 body, WWW-Authenticate, Authorization, PAYMENT-REQUIRED, PAYMENT-SIGNATURE, X-PAYMENT, PAYMENT-RESPONSE, a requirement, a macaroon or an invoice"))?
+        }
+    };
     printer.line(explained.text.trim_end());
-    printer
-        .data(&json!({"kind": explained.kind, "content": value, "warnings": explained.warnings}));
+    printer.data(&json!({"kind": explained.kind, "content": explained.content, "warnings": explained.warnings}));
     Ok(())
 }
 
@@ -58,7 +67,24 @@ fn parse(text: &str) -> Result<Value, Failed> {
 struct Explained {
     kind: &'static str,
     text: String,
+    /// The same for programs.
+    content: Value,
     warnings: Vec<String>,
+}
+
+impl Explained {
+    fn of(kind: &'static str, page: Page, content: Value) -> Self {
+        let mut text = format!("{kind}\n{}", page.text);
+        for warning in &page.warnings {
+            writeln!(text, "  ! {warning}").unwrap_or(());
+        }
+        Self {
+            kind,
+            text,
+            content,
+            warnings: page.warnings,
+        }
+    }
 }
 
 /// Finds out what it is by asking each decoder, strictest first.
@@ -99,15 +125,7 @@ fn explain(value: &Value) -> Option<Explained> {
     } else {
         return None;
     };
-    let mut text = format!("{kind}\n{}", page.text);
-    for warning in &page.warnings {
-        writeln!(text, "  ! {warning}").unwrap_or(());
-    }
-    Some(Explained {
-        kind,
-        text,
-        warnings: page.warnings,
-    })
+    Some(Explained::of(kind, page, value.clone()))
 }
 
 fn read<T: DeserializeOwned>(value: &Value) -> Option<T> {

@@ -8,5 +8,6 @@ pub(crate) mod demo;
 pub(crate) mod dev;
 pub(crate) mod facilitator;
 pub(crate) mod gate;
+pub(crate) mod l402;
 pub(crate) mod pending;
 pub(crate) mod wallet;

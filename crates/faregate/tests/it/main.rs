@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod l402;
 mod metrics;
 mod problems;
 mod support;
