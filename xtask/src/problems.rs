@@ -9,8 +9,9 @@ use crate::sizes;
 
 const PAGE: &str = "docs/src/reference/known-problems.md";
 
-/// What every test named after a problem starts with.
-const PREFIX: &str = "fn problem_";
+/// What every test named after a problem starts with, and after a hole of L402.
+const PROBLEM: &str = "problem_";
+const HOLE: &str = "l402_hole_";
 
 /// What goes wrong elsewhere, and what is done about it here, in order: a test for number 7 is named `problem_07_…`.
 const PROBLEMS: [(&str, &str); 23] = [
@@ -108,6 +109,56 @@ const PROBLEMS: [(&str, &str); 23] = [
     ),
 ];
 
+/// What was found open in deployed servers and clients of L402, and what closes it here. The numbers are those of
+/// specs/l402.md §2.8; a hole that is closed by code that is still to be written joins the list together with its test.
+const HOLES: [(u32, &str, &str); 9] = [
+    (
+        1,
+        "A token that nobody signed: choose a preimage, hash it, and every route is open",
+        "tokens are macaroons with a root key each; unsigned ones are another type, which opens nothing",
+    ),
+    (
+        2,
+        "The token of a cheap route opens the dear one",
+        "service, route, method, price and time are in every token, and one without them is refused",
+    ),
+    (
+        3,
+        "A preimage in other letter case is a fresh one",
+        "preimages are 32 bytes, and what is noted of them does not depend on their text",
+    ),
+    (
+        5,
+        "Many texts are one token: junk characters, a second colon, a time that is not a number",
+        "one strict reading; what remains of spellings gives the same bytes",
+    ),
+    (
+        6,
+        "Verified up to the last colon, counted up to the first: junk in between is a fresh token",
+        "there is one reading, and it has one colon",
+    ),
+    (
+        7,
+        "A server writes seconds where its own verifier reads milliseconds",
+        "times have a type; such tokens are read as expired, as everywhere",
+    ),
+    (
+        8,
+        "The id of a charge is taken for a payment hash, and nobody can ever unlock it",
+        "the hash is always the one in the decoded invoice",
+    ),
+    (
+        11,
+        "The client believes the price in the text and pays the one in the invoice",
+        "the reader of 402 bodies has no price; the amount comes from the invoice",
+    ),
+    (
+        14,
+        "Whoever learns a preimage, for example from a wallet that shows it to everybody, uses what another paid for",
+        "a preimage opens nothing without the token that was signed for it",
+    ),
+];
+
 /// Writes the page.
 ///
 /// # Errors
@@ -124,7 +175,11 @@ pub(crate) fn write() -> Result<String, String> {
 pub(crate) fn check() -> Result<String, String> {
     let committed = fs::read_to_string(PAGE).map_err(|error| format!("{PAGE}: {error}"))?;
     if committed == page()? {
-        Ok(format!("{PAGE} ok: {} problems", PROBLEMS.len()))
+        Ok(format!(
+            "{PAGE} ok: {} problems, {} holes of L402",
+            PROBLEMS.len(),
+            HOLES.len()
+        ))
     } else {
         Err(format!(
             "{PAGE} is not what the tests say; run: cargo xtask problems"
@@ -133,7 +188,7 @@ pub(crate) fn check() -> Result<String, String> {
 }
 
 fn page() -> Result<String, String> {
-    let tests = tests()?;
+    let tests = tests(PROBLEM)?;
     let mut text = String::from(
         "# Known problems\n\nWhat goes wrong with payments over HTTP 402 elsewhere, what Faregate does about it, and the tests \
          that are named after it.\n\n| | problem | answer | tests |\n|---|---|---|---|\n",
@@ -150,11 +205,33 @@ fn page() -> Result<String, String> {
         )
         .unwrap_or(());
     }
+    holes(&mut text)?;
     Ok(text)
 }
 
+fn holes(text: &mut String) -> Result<(), String> {
+    let mut tests = tests(HOLE)?;
+    text.push_str(
+        "\n## Holes in L402 as it is deployed\n\nFound open in servers and clients that are in use, and closed here.\n\n\
+         | | hole | answer | tests |\n|---|---|---|---|\n",
+    );
+    for (number, hole, answer) in HOLES {
+        let names = tests.remove(&number).ok_or(format!(
+            "hole {number} ({hole}) has no test named {HOLE}{number:02}_…"
+        ))?;
+        let names = names.join("<br>");
+        writeln!(text, "| {number} | {hole} | {answer} | {names} |").unwrap_or(());
+    }
+    match tests.keys().next() {
+        Some(number) => Err(format!(
+            "there is a test for hole {number}, but no line about it in xtask/src/problems.rs"
+        )),
+        None => Ok(()),
+    }
+}
+
 /// The tests by the number of their problem, each as file and name.
-fn tests() -> Result<BTreeMap<u32, Vec<String>>, String> {
+fn tests(prefix: &str) -> Result<BTreeMap<u32, Vec<String>>, String> {
     let mut files = Vec::new();
     sizes::collect(Path::new("crates"), &mut files);
     files.sort();
@@ -162,10 +239,10 @@ fn tests() -> Result<BTreeMap<u32, Vec<String>>, String> {
     for file in files {
         let text =
             fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-        for name in text.lines().filter_map(test_name) {
+        for name in text.lines().filter_map(|line| test_name(line, prefix)) {
             let number = name
-                .split('_')
-                .nth(1)
+                .strip_prefix(prefix)
+                .and_then(|rest| rest.split('_').next())
                 .and_then(|number| number.parse().ok());
             let number = number.ok_or(format!("{}: {name} has no number", file.display()))?;
             let line = format!("`{}` in `{}`", name, file.display());
@@ -175,17 +252,8 @@ fn tests() -> Result<BTreeMap<u32, Vec<String>>, String> {
     Ok(tests)
 }
 
-fn test_name(line: &str) -> Option<&str> {
-    let (_, rest) = line.split_once(PREFIX)?;
-    let (name, _) = rest.split_once('(')?;
-    let start = line
-        .len()
-        .checked_sub(rest.len())?
-        .checked_sub("problem_".len())?;
-    line.get(
-        start
-            ..start
-                .checked_add("problem_".len())?
-                .checked_add(name.len())?,
-    )
+fn test_name<'a>(line: &'a str, prefix: &str) -> Option<&'a str> {
+    let (_, name) = line.split_once("fn ")?;
+    let (name, _) = name.split_once('(')?;
+    name.starts_with(prefix).then_some(name)
 }

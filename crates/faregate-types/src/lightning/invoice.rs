@@ -313,19 +313,13 @@ fn bytes_of(hash: &lightning_invoice::Sha256) -> [u8; 32] {
 }
 
 fn payee(signed: &SignedRawBolt11Invoice) -> Result<NodeKey, InvoiceError> {
-    let named = signed.raw_invoice().payee_pub_key();
-    // With a key in the invoice this compares, and takes only the canonical signature; without one the key is recovered.
-    if !signed.check_signature() {
-        return Err(InvoiceError::Signature);
-    }
-    let key = match named {
-        Some(key) => key.0,
-        None => {
-            let recovered = signed.recover_payee_pub_key();
-            recovered.map_err(|_| InvoiceError::Signature)?.0
-        }
+    let key = match signed.raw_invoice().payee_pub_key() {
+        // Compares, and takes only the canonical signature.
+        Some(named) => signed.check_signature().then_some(named.0),
+        None => signed.recover_payee_pub_key().ok().map(|key| key.0),
     };
-    Ok(NodeKey(key.serialize()))
+    key.map(|key| NodeKey(key.serialize()))
+        .ok_or(InvoiceError::Signature)
 }
 
 fn description(raw: &RawBolt11Invoice) -> Option<InvoiceDescription> {

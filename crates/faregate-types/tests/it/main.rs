@@ -7,6 +7,7 @@ mod eip712;
 mod facilitator;
 mod headers;
 mod l402;
+mod l402_holes;
 mod l402_mutations;
 mod lightning;
 mod messages;
