@@ -56,7 +56,10 @@ async fn an_unpaid_request_gets_both_versions_in_one_answer() {
         );
         assert_eq!(value(&answer, "content-type"), Some("application/json"));
         assert_eq!(value(&answer, "cache-control"), Some("no-store"));
-        assert_eq!(value(&answer, "vary"), Some("PAYMENT-SIGNATURE, X-PAYMENT, Authorization"));
+        assert_eq!(
+            value(&answer, "vary"),
+            Some("PAYMENT-SIGNATURE, X-PAYMENT, Authorization")
+        );
         assert_eq!(value(&answer, "access-control-allow-origin"), Some("*"));
         let required = value(&answer, "payment-required").unwrap();
         let required =
@@ -93,7 +96,10 @@ async fn a_paid_request_is_served_with_a_receipt() {
             Some(format!("payer/{PAYER} 1000 {settled_first}").as_str())
         );
         assert_eq!(value(&answer, "cache-control"), Some("max-age=60, private"));
-        assert_eq!(value(&answer, "vary"), Some("PAYMENT-SIGNATURE, X-PAYMENT, Authorization"));
+        assert_eq!(
+            value(&answer, "vary"),
+            Some("PAYMENT-SIGNATURE, X-PAYMENT, Authorization")
+        );
         assert_eq!(value(&answer, "settlement-overrides"), None);
         assert_eq!(text(answer).await, "knock, knock");
         assert_eq!((jokes.runs(), world.settles()), (1, 1));
