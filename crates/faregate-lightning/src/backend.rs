@@ -11,6 +11,8 @@ use crate::config::ConfigError;
 use crate::lnbits::{Lnbits, LnbitsConfig};
 use crate::lnd::{Lnd, LndConfig};
 use crate::lnurl::{Lnurl, LnurlConfig};
+#[cfg(feature = "nwc")]
+use crate::nwc::{Nwc, NwcConfig};
 use crate::opennode::{OpenNode, OpenNodeConfig};
 use crate::phoenixd::{Phoenixd, PhoenixdConfig};
 use crate::strike::{Strike, StrikeConfig};
@@ -33,6 +35,9 @@ pub enum BackendConfig {
     Alby(AlbyConfig),
     /// Strike.
     Strike(StrikeConfig),
+    /// Nostr Wallet Connect.
+    #[cfg(feature = "nwc")]
+    Nwc(NwcConfig),
     /// OpenNode.
     OpenNode(OpenNodeConfig),
     /// A Lightning address.
@@ -51,6 +56,8 @@ impl BackendConfig {
             Self::Blink(_) => "blink",
             Self::Alby(_) => "alby",
             Self::Strike(_) => "strike",
+            #[cfg(feature = "nwc")]
+            Self::Nwc(_) => "nwc",
             Self::OpenNode(_) => "opennode",
             Self::Lnurl(_) => "lnurl",
         }
@@ -69,6 +76,8 @@ impl BackendConfig {
             Self::Blink(config) => Arc::new(Blink::new(config)?),
             Self::Alby(config) => Arc::new(Alby::new(config)?),
             Self::Strike(config) => Arc::new(Strike::new(config)?),
+            #[cfg(feature = "nwc")]
+            Self::Nwc(config) => Arc::new(Nwc::new(config)?),
             Self::OpenNode(config) => Arc::new(OpenNode::new(config)?),
             Self::Lnurl(config) => Arc::new(Lnurl::new(config)?),
         })
@@ -87,6 +96,8 @@ impl BackendConfig {
             Self::Blink(config) => Arc::new(Blink::new(config)?),
             Self::Alby(config) => Arc::new(Alby::new(config)?),
             Self::Strike(config) => Arc::new(Strike::new(config)?),
+            #[cfg(feature = "nwc")]
+            Self::Nwc(config) => Arc::new(Nwc::new(config)?),
             Self::OpenNode(_) | Self::Lnurl(_) => return Err(ConfigError::ReceiveOnly),
         })
     }

@@ -11,6 +11,7 @@
 //! | [`strike`] | yes | no | yes | no | asks before |
 //! | [`alby`], Hub | yes | no | yes | yes | no |
 //! | [`alby`], older API | yes | no | yes | no | no |
+//! | `nwc`, with the feature `nwc` | yes | no | yes | yes | no |
 //! | [`opennode`] | yes | no | no | – | – |
 //! | [`lnurl`], a Lightning address | yes | no | no | – | – |
 //!
@@ -30,6 +31,8 @@ pub mod limits;
 pub mod lnbits;
 pub mod lnd;
 pub mod lnurl;
+#[cfg(feature = "nwc")]
+pub mod nwc;
 pub mod opennode;
 pub mod phoenixd;
 pub mod strike;
@@ -42,6 +45,8 @@ pub use config::{ConfigError, Endpoint};
 pub use lnbits::{Lnbits, LnbitsConfig};
 pub use lnd::{Lnd, LndConfig};
 pub use lnurl::{Lnurl, LnurlConfig};
+#[cfg(feature = "nwc")]
+pub use nwc::{Nwc, NwcConfig};
 pub use opennode::{OpenNode, OpenNodeConfig};
 pub use phoenixd::{Phoenixd, PhoenixdConfig};
 pub use strike::{Strike, StrikeConfig};

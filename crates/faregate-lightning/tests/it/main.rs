@@ -10,6 +10,8 @@ mod kit;
 mod lnbits;
 mod lnd;
 mod lnurl;
+#[cfg(feature = "nwc")]
+mod nwc;
 mod opennode;
 mod phoenixd;
 mod strike;
