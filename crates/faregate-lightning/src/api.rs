@@ -1,7 +1,7 @@
 //! Calls to a backend's API, and what their failures mean.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use faregate_core::port::Away;
 use faregate_core::port::lightning::{ANSWER_INVALID, PayReport, UNAVAILABLE};
@@ -13,7 +13,7 @@ use serde_json::Value;
 use url::{Url, form_urlencoded};
 
 use crate::config::{ConfigError, Endpoint};
-use crate::limits;
+use crate::{limits, meter};
 
 /// A backend's API.
 #[derive(Clone)]
@@ -110,11 +110,19 @@ impl Api {
         request: RequestBuilder,
         deadline: Duration,
     ) -> Result<Reply, CallError> {
+        let started = Instant::now();
         let heard = self
             .http
             .send(request, deadline, limits::ANSWER_BYTES_MAX)
             .await;
-        let answer = heard.inspect_err(|error| self.log(*error))?;
+        self.tell(
+            heard
+                .as_ref()
+                .map(|answer| answer.status)
+                .map_err(|error| *error),
+            started,
+        );
+        let answer = heard?;
         Ok(Reply {
             status: answer.status,
             json: serde_json::from_slice(&answer.body).unwrap_or_default(),
@@ -126,11 +134,19 @@ impl Api {
         request: RequestBuilder,
         deadline: Duration,
     ) -> Result<(StatusCode, Lines), CallError> {
+        let started = Instant::now();
         let heard = self
             .http
             .open(request, deadline, limits::ANSWER_BYTES_MAX)
             .await;
-        heard.inspect_err(|error| self.log(*error))
+        self.tell(
+            heard
+                .as_ref()
+                .map(|(status, _)| *status)
+                .map_err(|error| *error),
+            started,
+        );
+        heard
     }
 
     /// Within what time an ordinary call has to be answered.
@@ -138,8 +154,11 @@ impl Api {
         self.timeout
     }
 
-    fn log(&self, error: CallError) {
-        tracing::warn!(backend = self.name, why = %error, "a Lightning backend is away");
+    fn tell(&self, heard: Result<StatusCode, CallError>, started: Instant) {
+        meter::called(self.name, heard, started.elapsed());
+        if let Err(error) = heard {
+            tracing::warn!(backend = self.name, why = %error, "a Lightning backend is away");
+        }
     }
 }
 

@@ -31,6 +31,7 @@ pub mod limits;
 pub mod lnbits;
 pub mod lnd;
 pub mod lnurl;
+mod meter;
 #[cfg(feature = "nwc")]
 pub mod nwc;
 pub mod opennode;
@@ -45,6 +46,7 @@ pub use config::{ConfigError, Endpoint};
 pub use lnbits::{Lnbits, LnbitsConfig};
 pub use lnd::{Lnd, LndConfig};
 pub use lnurl::{Lnurl, LnurlConfig};
+pub use meter::describe_metrics;
 #[cfg(feature = "nwc")]
 pub use nwc::{Nwc, NwcConfig};
 pub use opennode::{OpenNode, OpenNodeConfig};

@@ -7,5 +7,6 @@ pub fn describe() {
     faregate_server::admin::describe();
     faregate_server::facilitator::describe_metrics();
     faregate_evm::describe_metrics();
+    faregate_lightning::describe_metrics();
     faregate_server::gateway::describe_metrics();
 }

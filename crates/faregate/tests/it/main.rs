@@ -9,6 +9,7 @@
 
 mod cli;
 mod l402;
+mod lightning;
 mod metrics;
 mod problems;
 mod support;
