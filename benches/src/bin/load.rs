@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use faregate_benches::rows::{self, GROUPS, Options};
 use faregate_benches::serve::shop::{self, Shop};
+use faregate_benches::serve::toll::{self, Buys};
 use faregate_benches::{Failed, drive, report, serve};
 
 /// The allocator of the real command.
@@ -17,7 +18,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measures Faregate, and real peers beside it.
 #[derive(Debug, Parser)]
-#[command(after_help = "Groups: unpaid, paid, verify, settle, client, claim, policies, background")]
+#[command(
+    after_help = "Groups: unpaid, paid, l402, verify, settle, client, claim, policies, background"
+)]
 struct Arguments {
     /// The groups to measure; all without any.
     groups: Vec<String>,
@@ -87,6 +90,14 @@ enum Serve {
         #[arg(long)]
         rpc: Option<String>,
     },
+    /// A shop that is paid over Lightning.
+    Toll {
+        /// Tokens buy any number of requests, not one.
+        #[arg(long)]
+        any: bool,
+        #[arg(long)]
+        books: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -126,6 +137,10 @@ fn start(arguments: &Arguments) -> Result<(), Failed> {
             Some(Part::Serve(Serve::Shop { books, rpc })) => {
                 let (rpc, books) = (rpc.clone(), books.clone());
                 shop::serve(&Shop { rpc, books }).await
+            }
+            Some(Part::Serve(Serve::Toll { any, books })) => {
+                let buys = if *any { Buys::Any } else { Buys::One };
+                toll::serve_toll(buys, books).await
             }
             Some(Part::Drive(Drive::Client { url, books })) => drive::client(url, books).await,
             Some(Part::Drive(Drive::Claims { file, per_second })) => {

@@ -7,6 +7,7 @@ mod facilitators;
 mod own;
 mod servers;
 mod shops;
+mod tolls;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,9 +23,10 @@ use crate::process::Process;
 use crate::report::{Goal, GroupReport, Line};
 
 /// Every group, in the order they are measured.
-pub const GROUPS: [&str; 8] = [
+pub const GROUPS: [&str; 9] = [
     "unpaid",
     "paid",
+    "l402",
     "verify",
     "settle",
     "client",
@@ -121,6 +123,7 @@ async fn start(name: &str, world: &mut World) -> Result<Group, Failed> {
     match name {
         "unpaid" => shops::unpaid(world).await,
         "paid" => shops::paid(world).await,
+        "l402" => tolls::l402(world).await,
         "policies" => shops::policies(world).await,
         "background" => shops::background(world).await,
         "verify" => facilitators::verify(world).await,

@@ -5,6 +5,7 @@
 pub mod books;
 pub mod shop;
 pub mod stub;
+pub mod toll;
 
 use std::net::SocketAddr;
 

@@ -161,6 +161,39 @@ impl L402 {
         Err(refused)
     }
 
+    /// The token of a payment, as a challenge would carry it, in base64: for payments that came another way, and for tests.
+    /// Whoever has the preimage and this may use it as often as the offer says.
+    ///
+    /// # Errors
+    /// [`Away`] with [`Code::NoMatchingRequirements`] for an offer that this rail does not serve.
+    pub fn token(
+        &self,
+        payment_hash: PaymentHash,
+        offer: &Offer,
+        asked: &Asked,
+    ) -> Result<String, Away> {
+        let ask = self.ask(offer).ok_or(Away {
+            code: Code::NoMatchingRequirements,
+        })?;
+        self.mint(payment_hash, ask, asked)
+    }
+
+    fn mint(
+        &self,
+        payment_hash: PaymentHash,
+        ask: &LightningAsk,
+        asked: &Asked,
+    ) -> Result<String, Away> {
+        let client = self.client(ask, asked);
+        let terms = mint::Terms {
+            ask,
+            asked,
+            now: self.clock.now(),
+            client: client.as_deref(),
+        };
+        mint::token(&self.keys, payment_hash, &terms)
+    }
+
     async fn issue(
         &self,
         offer: &Offer,
@@ -183,16 +216,7 @@ impl L402 {
             })
             .await?;
         let invoice = invoice.bolt11();
-        let token = mint::token(
-            &self.keys,
-            invoice.payment_hash(),
-            &mint::Terms {
-                ask,
-                asked,
-                now: self.clock.now(),
-                client: self.client(ask, asked).as_deref(),
-            },
-        )?;
+        let token = self.mint(invoice.payment_hash(), ask, asked)?;
         let error = match why.code {
             Code::PaymentRequired => "Payment Required",
             Code::L402TokenUsedUp => body::ALREADY_USED,
