@@ -92,6 +92,9 @@ pub fn verify(
     target: &Target<'_>,
 ) -> Result<Grant, Refusal> {
     let identifier = opened(macaroon, preimage)?;
+    if macaroon.caveats().any(|caveat| caveat.is_third_party) {
+        return Err(refused("a caveat of a third party"));
+    }
     // The location is not signed. Ours has one, so that there is only one way to write a token.
     let written = target.rules == Rules::Published || macaroon.location() == LOCATION.as_bytes();
     if !written || !macaroon.is_signed_by(key) {
@@ -132,9 +135,6 @@ impl<'m> Chain<'m> {
     fn read(macaroon: &'m Macaroon, target: &Target<'_>) -> Result<Self, Refusal> {
         let mut chain = Self::default();
         for caveat in macaroon.caveats() {
-            if caveat.is_third_party {
-                return Err(refused("a caveat of a third party"));
-            }
             let text = std::str::from_utf8(caveat.id).ok();
             match (text.and_then(|text| text.split_once('=')), target.rules) {
                 (Some((condition, value)), _) => chain.take(condition, value, target)?,

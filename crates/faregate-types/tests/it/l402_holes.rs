@@ -159,6 +159,20 @@ fn l402_hole_05_junk_and_numbers_that_are_none_are_refused() {
             "{expires}"
         );
     }
+    let (hash, time) = (preimage().hash().to_string(), NOW * 1_000 + 1);
+    for json in [
+        format!(r#"{{"hash":"{hash}","exp":{time},"exp":{time}}}"#),
+        format!(r#"{{"hash":"{hash}","hash":"{hash}","exp":{time}}}"#),
+        format!(r#"{{"hash":"{}","exp":{time}}}"#, hash.to_ascii_uppercase()),
+        format!(r#"{{"hash":"{hash}","exp":{time}}} "#) + "x",
+    ] {
+        let text = format!("{}:{}", STANDARD.encode(&json), digits());
+        assert_eq!(
+            UnsignedToken::parse(&text),
+            Err(UnsignedTokenError::Json),
+            "{json}"
+        );
+    }
     for (text, error) in [
         (format!("{token}:x:{}", digits()), UnsignedTokenError::Colon),
         (format!(" {token}:{}", digits()), UnsignedTokenError::Base64),
