@@ -49,6 +49,40 @@ pub enum LightningError {
 /// A dev Lightning network that serves LND's REST API until it is shut down or dropped.
 ///
 /// It is for tests and demonstrations: its money has no worth.
+///
+/// ```
+/// use faregate_core::port::lightning::{InvoiceAsk, PayOrder, PayOutcome, Receiver, Sender};
+/// use faregate_devnet::{DevLightning, LightningConfig, WalletName};
+/// use faregate_types::Timestamp;
+/// use faregate_types::lightning::{BitcoinNetwork, Msat};
+/// use std::{sync::Arc, time::{Duration, SystemTime}};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let net = DevLightning::start(LightningConfig::default()).await?;
+/// let clock = Arc::new(|| Timestamp::from(SystemTime::now()));
+/// let seller = Arc::new(net.wallet(WalletName::Seller));
+/// let seller = Receiver::new(seller, BitcoinNetwork::Regtest, clock.clone());
+/// let payer = Arc::new(net.wallet(WalletName::Payer));
+/// let payer = Sender::new(payer, BitcoinNetwork::Regtest, clock)?;
+///
+/// let ask = InvoiceAsk {
+///     amount: Msat::new(10_000),
+///     description: "a joke".into(),
+///     expiry_secs: 60,
+/// };
+/// let invoice = seller.create(&ask).await?.bolt11().clone();
+/// let order = PayOrder {
+///     invoice,
+///     fee_max: Msat::new(10_000),
+///     time_limit: Duration::from_secs(30),
+/// };
+/// assert!(matches!(payer.pay(&order).await, PayOutcome::Paid(_)));
+/// // Any other process uses `net.rest_url()` and `net.macaroon(…)`.
+/// net.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct DevLightning {
     core: Arc<Core>,

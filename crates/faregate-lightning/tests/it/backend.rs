@@ -6,11 +6,11 @@ use faregate_lightning::{
 };
 use faregate_types::{Code, Secret};
 
-const NAMES: [&str; 9] = [
+pub(crate) const NAMES: [&str; 9] = [
     "lnd", "cln", "lnbits", "phoenixd", "blink", "alby", "strike", "opennode", "lnurl",
 ];
 
-fn config(name: &str, url: &str, secret: &str) -> BackendConfig {
+pub(crate) fn config(name: &str, url: &str, secret: &str) -> BackendConfig {
     let endpoint = Endpoint::new(url.parse().unwrap());
     let secret = Secret::new(secret.as_bytes().to_vec());
     match name {

@@ -14,4 +14,5 @@ mod lnurl;
 mod nwc;
 mod opennode;
 mod phoenixd;
+mod random;
 mod strike;
