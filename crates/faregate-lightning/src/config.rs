@@ -43,7 +43,7 @@ impl Endpoint {
         self
     }
 
-    /// Believes whoever this is, and with this deadline.
+    /// With this deadline for calls that are not payments.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
