@@ -181,9 +181,9 @@ impl GroupReport {
 
     /// For a page.
     #[must_use]
-    pub fn markdown(&self) -> String {
+    pub fn markdown(&self, about: &str) -> String {
         let mut text = format!(
-            "### {}\n\n| who | per second | p50 | p99 | CPU each | peak memory |\n|---|---|---|---|---|---|\n",
+            "### {}\n\n{about}\n\n| who | per second | p50 | p99 | CPU each | peak memory |\n|---|---|---|---|---|---|\n",
             self.title
         );
         for line in &self.lines {
@@ -226,21 +226,40 @@ impl Line {
 const BEGIN: &str = "<!-- load: begin -->";
 const END: &str = "<!-- load: end -->";
 
-/// Puts `inner` between the markers of a page.
+/// Puts what was measured between the markers of a page, each group in the place of what was measured of it before.
 ///
 /// # Errors
 /// The page cannot be read or written, or has no markers.
-pub fn write_page(page: &Path, inner: &str) -> Result<(), Failed> {
-    let text = std::fs::read_to_string(page)?;
-    Ok(std::fs::write(page, between(&text, inner)?)?)
+pub fn write_page(page: &Path, about: &str, reports: &[GroupReport]) -> Result<(), Failed> {
+    let mut text = std::fs::read_to_string(page)?;
+    for report in reports {
+        text = with_section(&text, &report.markdown(about))?;
+    }
+    Ok(std::fs::write(page, text)?)
 }
 
-fn between(text: &str, inner: &str) -> Result<String, Failed> {
+/// The page with this section in the place of the one with the same title, or after all others.
+fn with_section(text: &str, section: &str) -> Result<String, Failed> {
     let no_markers = || format!("the page has no {BEGIN} … {END}");
     let (before, rest) = text.split_once(BEGIN).ok_or_else(no_markers)?;
-    let (_, after) = rest.split_once(END).ok_or_else(no_markers)?;
-    Ok(format!("{before}{BEGIN}\n\n{inner}\n{END}{after}"))
+    let (inner, after) = rest.split_once(END).ok_or_else(no_markers)?;
+    let title = |section: &str| section.lines().next().map(str::to_owned);
+    let mut sections: Vec<String> = inner
+        .split(TITLE)
+        .skip(1)
+        .map(|old| format!("{TITLE}{}", old.trim_end()))
+        .collect();
+    let old = sections.iter().position(|old| title(old) == title(section));
+    match old.and_then(|place| sections.get_mut(place)) {
+        Some(old) => section.trim_end().clone_into(old),
+        None => sections.push(section.trim_end().to_owned()),
+    }
+    let inner = sections.join("\n\n");
+    Ok(format!("{before}{BEGIN}\n\n{inner}\n\n{END}{after}"))
 }
+
+/// How a section begins.
+const TITLE: &str = "### ";
 
 /// 1234.5 below a hundred, 12,345 above.
 fn rate(per_ten_seconds: u64) -> String {
@@ -331,10 +350,15 @@ mod tests {
     }
 
     #[test]
-    fn a_page_keeps_what_is_around_the_markers() {
-        let page = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
-        let made = between(&page, "new").unwrap();
-        assert_eq!(made, format!("before\n{BEGIN}\n\nnew\n{END}\nafter\n"));
-        assert!(between("nothing", "new").is_err());
+    fn a_section_takes_the_place_of_the_one_with_its_title() {
+        let page = format!("before\n### x\n{BEGIN}\n\n### A\n1\n\n### B\n2\n\n{END}\nafter\n");
+        let made = with_section(&page, "### A\n3\n").unwrap();
+        assert_eq!(made, page.replace('1', "3"));
+        let made = with_section(&page, "### C\n4\n").unwrap();
+        assert_eq!(made, page.replace("2\n", "2\n\n### C\n4\n"));
+        let empty = format!("{BEGIN}{END}");
+        let made = with_section(&empty, "### A\n1").unwrap();
+        assert_eq!(made, format!("{BEGIN}\n\n### A\n1\n\n{END}"));
+        assert!(with_section("nothing", "### A\n").is_err());
     }
 }

@@ -186,9 +186,7 @@ async fn measure(arguments: &Arguments) -> Result<(), Failed> {
         println!("{}", serde_json::to_string_pretty(&reports)?);
     }
     if let Some(page) = &arguments.write {
-        let tables: Vec<String> = reports.iter().map(report::GroupReport::markdown).collect();
-        let inner = format!("{}\n\n{}", arguments.about.trim(), tables.join("\n"));
-        report::write_page(page, inner.trim())?;
+        report::write_page(page, arguments.about.trim(), &reports)?;
     }
     let failed = reports
         .iter()

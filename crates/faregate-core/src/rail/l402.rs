@@ -278,7 +278,8 @@ impl Rail for L402 {
     }
 
     fn serves(&self, offer: &Offer) -> bool {
-        self.ask(offer).is_some_and(mint::is_possible)
+        self.ask(offer)
+            .is_some_and(|ask| mint::is_possible(&self.keys, ask))
     }
 
     fn read(&self, headers: &HeaderMap) -> Reading {

@@ -41,7 +41,7 @@ impl Default for InvoiceRate {
 #[derive(Debug)]
 pub(super) struct Limit {
     rate: InvoiceRate,
-    /// When each client's allowance will be whole again, in milliseconds since 1970.
+    /// When each client's allowance will be whole again, in microseconds since 1970.
     clients: Mutex<BTreeMap<Option<IpAddr>, u64>>,
     making: AtomicUsize,
 }
@@ -75,7 +75,10 @@ impl Limit {
                 code: Code::Overloaded,
             });
         }
-        if !self.take(client.map(customer), now.as_secs().saturating_mul(1_000)) {
+        if !self.take(
+            client.map(customer),
+            now.as_secs().saturating_mul(1_000_000),
+        ) {
             return Err(Away {
                 code: Code::RateLimited,
             });
@@ -84,7 +87,7 @@ impl Limit {
     }
 
     fn take(&self, client: Option<IpAddr>, now: u64) -> bool {
-        const MINUTE: u64 = 60_000;
+        const MINUTE: u64 = 60_000_000;
         let step = MINUTE.div_ceil(u64::from(self.rate.per_minute.get()));
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if clients.len() >= CLIENTS_MAX && !clients.contains_key(&client) {

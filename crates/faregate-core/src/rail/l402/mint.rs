@@ -10,9 +10,6 @@ use crate::offer::{LightningAsk, Scope};
 use crate::order::Asked;
 use crate::port::Away;
 
-/// Where tokens say that they come from. What Aperture writes; nobody signs it.
-const LOCATION: &str = "lsat";
-
 /// What a token is bound to.
 pub(super) struct Terms<'a> {
     pub(super) ask: &'a LightningAsk,
@@ -22,7 +19,7 @@ pub(super) struct Terms<'a> {
 }
 
 impl Terms<'_> {
-    fn caveats(&self) -> Option<Vec<String>> {
+    fn mint(&self, keys: &MasterKeys, hash: PaymentHash) -> Option<Macaroon> {
         let Self { ask, asked, .. } = self;
         let path = ask.path_word(asked.uri.path());
         let capability = ask.capability.as_deref();
@@ -40,7 +37,8 @@ impl Terms<'_> {
             max_uses: ask.uses.map(std::num::NonZeroU32::get),
             client: self.client,
         };
-        binding.caveats().ok()
+        let identifier = keys.identifier(hash);
+        binding.mint(&keys.signing(&identifier), &identifier).ok()
     }
 }
 
@@ -53,26 +51,21 @@ pub(super) fn token(
     hash: PaymentHash,
     terms: &Terms<'_>,
 ) -> Result<String, Away> {
-    let bug = Away {
+    let token = terms.mint(keys, hash).ok_or(Away {
         code: Code::Internal,
-    };
-    let caveats = terms.caveats().ok_or(bug)?;
-    let identifier = keys.identifier(hash);
-    let key = keys.signing(&identifier);
-    Macaroon::mint(&key, LOCATION, &identifier.encode(), &caveats)
-        .map(|token| token.to_base64())
-        .map_err(|_| bug)
+    })?;
+    Ok(token.to_base64())
 }
 
 /// Whether tokens can be made for a route at all: its word, the service's and the capability's can stand in one.
-pub(super) fn is_possible(ask: &LightningAsk) -> bool {
+pub(super) fn is_possible(keys: &MasterKeys, ask: &LightningAsk) -> bool {
     let terms = Terms {
         ask,
         asked: &Asked::default(),
         now: Timestamp::from_secs(0),
         client: None,
     };
-    terms.caveats().is_some()
+    terms.mint(keys, PaymentHash::from_bytes([0; 32])).is_some()
 }
 
 /// `HEAD` is sold like `GET`.
