@@ -7,13 +7,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use alloy_primitives::Address;
-use faregate_ledger::{KnownTerms, TermsRule, Worth};
+use faregate_ledger::{KnownTerms, Terms, TermsRule, Unit, Worth};
 use faregate_types::{Amount, AssetId, PaymentId};
 
 use crate::error::{PayError, PayeeChanged, PriceRaised};
 use crate::limits::{PLACES_MAX, PRICE_RISE_PERCENT};
-use crate::select::Price;
 
 /// What to do when a server names another payee than it did before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +55,7 @@ pub enum Alarm {
         /// Who was expected.
         known: Box<str>,
         /// Who is named now.
-        asked: Address,
+        asked: Box<str>,
         /// Whether the payment was refused for it.
         refused: bool,
     },
@@ -67,7 +65,9 @@ pub enum Alarm {
         origin: Box<str>,
         /// Where.
         path: Box<str>,
-        /// What was signed last, in dollars.
+        /// What the prices are in.
+        unit: Unit,
+        /// What was signed last.
         before: Worth,
         /// What is asked for now.
         asked: Worth,
@@ -183,40 +183,43 @@ impl Changes {
         self,
         origin: &str,
         path: &str,
-        price: &Price,
+        asked: &Terms,
         known: &KnownTerms,
     ) -> Findings {
         let mut found = Findings {
             alarms: Vec::new(),
             verdict: Ok(()),
         };
-        self.payee(origin, path, price, known, &mut found);
+        self.payee(origin, path, asked, known, &mut found);
         let Some(last) = &known.last else {
             return found;
         };
-        if last.amount.asset() != price.amount.asset() {
+        if last.amount.asset() != asked.amount.asset() {
             found.alarms.push(Alarm::AssetChanged {
                 origin: origin.into(),
                 path: path.into(),
                 before: last.amount.asset(),
-                asked: price.amount.asset(),
+                asked: asked.amount.asset(),
             });
         }
-        if price.worth > last.worth {
-            let refused = !self.rule().allows_rise(last.worth, price.worth);
+        if asked.worth > last.worth {
+            let unit = Unit::of(asked.amount.asset());
+            let refused = !self.rule().allows_rise(last.worth, asked.worth);
             found.alarms.push(Alarm::PriceRaised {
                 origin: origin.into(),
                 path: path.into(),
+                unit,
                 before: last.worth,
-                asked: price.worth,
+                asked: asked.worth,
                 refused,
             });
             if refused && found.verdict.is_ok() {
                 found.verdict = Err(PayError::PriceRaised(Box::new(PriceRaised {
                     origin: origin.into(),
                     path: path.into(),
+                    unit,
                     before: last.worth,
-                    asked: price.worth,
+                    asked: asked.worth,
                 })));
             }
         }
@@ -227,12 +230,12 @@ impl Changes {
         self,
         origin: &str,
         path: &str,
-        price: &Price,
+        asked: &Terms,
         known: &KnownTerms,
         found: &mut Findings,
     ) {
         let Some(known) = &known.payee else { return };
-        if **known == *price.payee.to_string() || self.payees == PayeeChanges::Allow {
+        if *known == asked.payee || self.payees == PayeeChanges::Allow {
             return;
         }
         let refused = self.payees == PayeeChanges::Refuse;
@@ -240,14 +243,14 @@ impl Changes {
             origin: origin.into(),
             path: path.into(),
             known: known.clone(),
-            asked: price.payee,
+            asked: asked.payee.clone(),
             refused,
         });
         if refused {
             found.verdict = Err(PayError::PayeeChanged(Box::new(PayeeChanged {
                 origin: origin.into(),
                 known: known.clone(),
-                asked: price.payee,
+                asked: asked.payee.clone(),
             })));
         }
     }
@@ -257,25 +260,24 @@ impl Changes {
 /// into the books before it is signed; whether other processes know better the books say when they record it, which is
 /// before it is sent.
 #[derive(Default)]
-pub(crate) struct Places(Mutex<HashMap<Box<str>, (Amount, Address)>>);
+pub(crate) struct Places(Mutex<HashMap<Box<str>, Terms>>);
 
 impl Places {
     /// Whether the last payment that was signed here had these terms.
-    pub(crate) fn has(&self, origin: &str, path: &str, price: &Price) -> bool {
-        let terms = (price.amount, price.payee);
-        self.lock().get(&*place(origin, path)) == Some(&terms)
+    pub(crate) fn has(&self, origin: &str, path: &str, terms: &Terms) -> bool {
+        self.lock().get(&*place(origin, path)) == Some(terms)
     }
 
     /// Remembers what was signed. When there are too many places all are forgotten, and read from the books again.
-    pub(crate) fn put(&self, origin: &str, path: &str, price: &Price) {
+    pub(crate) fn put(&self, origin: &str, path: &str, terms: Terms) {
         let mut places = self.lock();
         if places.len() >= PLACES_MAX {
             places.clear();
         }
-        places.insert(place(origin, path), (price.amount, price.payee));
+        places.insert(place(origin, path), terms);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, (Amount, Address)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Terms>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -288,33 +290,26 @@ fn place(origin: &str, path: &str) -> Box<str> {
 #[cfg(test)]
 mod tests {
     use alloy_primitives::U256;
-    use faregate_ledger::{Terms, TermsRefusal};
+    use faregate_ledger::TermsRefusal;
     use faregate_types::{AssetRegistry, ChainId};
 
     use super::*;
 
-    fn price(units: u64, payee: u8) -> Price {
+    fn price(units: u64, payee: u8) -> Terms {
         let assets = AssetRegistry::builtin();
-        let asset = assets.default_for(ChainId::evm(84_532)).unwrap().clone();
+        let asset = assets.default_for(ChainId::evm(84_532)).unwrap();
         let value = U256::from(units);
-        Price {
+        Terms {
             amount: Amount::new(value, asset.id),
             worth: Worth::new(value),
-            payee: Address::repeat_byte(payee),
-            validity_secs: 60,
-            asset,
+            payee: payee.to_string().into(),
         }
     }
 
-    fn after(last: &Price) -> KnownTerms {
-        let payee: Box<str> = last.payee.to_string().into();
+    fn after(last: &Terms) -> KnownTerms {
         KnownTerms {
-            payee: Some(payee.clone()),
-            last: Some(Terms {
-                payee,
-                amount: last.amount,
-                worth: last.worth,
-            }),
+            payee: Some(last.payee.clone()),
+            last: Some(last.clone()),
         }
     }
 
@@ -341,8 +336,7 @@ mod tests {
                 let (asked, before) = (price(units, payee), price(10, 1));
                 for known in [KnownTerms::default(), after(&before)] {
                     let found = changes.judge("https://a.example", "/", &asked, &known);
-                    let text = asked.payee.to_string();
-                    let ruled = changes.rule().check(&text, asked.worth, &known);
+                    let ruled = changes.rule().check(&asked.payee, asked.worth, &known);
                     let agrees = match (&found.verdict, ruled) {
                         (Ok(()), Ok(())) => 0,
                         (Err(PayError::PayeeChanged(_)), Err(TermsRefusal::Payee)) => 1,
@@ -361,17 +355,17 @@ mod tests {
         let places = Places::default();
         let (host, first) = ("https://a.example", price(10, 1));
         assert!(!places.has(host, "/joke", &first));
-        places.put(host, "/joke", &first);
+        places.put(host, "/joke", first.clone());
         assert!(places.has(host, "/joke", &first));
         assert!(!places.has(host, "/other", &first));
         assert!(!places.has("https://b.example", "/joke", &first));
         for other in [price(11, 1), price(9, 1), price(10, 2)] {
             assert!(!places.has(host, "/joke", &other), "{other:?}");
         }
-        places.put(host, "/joke", &price(10, 2));
+        places.put(host, "/joke", price(10, 2));
         assert!(!places.has(host, "/joke", &first));
         for number in 0..PLACES_MAX.saturating_mul(2) {
-            places.put(host, &format!("/{number}"), &first);
+            places.put(host, &format!("/{number}"), first.clone());
             assert!(places.lock().len() <= PLACES_MAX);
         }
     }

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use faregate_ledger::{
-    Caps, KnownTerms, Period, Reserved, Spend, SpendEnd, StoreError, WalletStore, Worth,
+    Caps, KnownTerms, Period, Reserved, Spend, SpendEnd, StoreError, Terms, Unit, WalletStore,
+    Worth,
 };
 use faregate_types::{PaymentId, Timestamp};
 
 use crate::alarm::{Bell, Changes, Findings, Places};
 use crate::client::internal;
 use crate::error::PayError;
-use crate::select::Price;
 
 /// The books and the rules that need them.
 pub(crate) struct Books {
     pub(crate) store: Arc<dyn WalletStore>,
+    /// In dollars.
     pub(crate) caps: Caps,
     pub(crate) changes: Changes,
     pub(crate) places: Places,
@@ -26,18 +27,18 @@ impl Books {
         &self,
         origin: &str,
         path: &str,
-        price: &Price,
+        terms: &Terms,
     ) -> Result<(Findings, KnownTerms), PayError> {
         let known = self
             .store
             .known_terms(
                 origin.into(),
                 path.into(),
-                price.amount.asset(),
-                price.payee.to_string().into(),
+                terms.amount.asset(),
+                terms.payee.clone(),
             )
             .await?;
-        Ok((self.changes.judge(origin, path, price, &known), known))
+        Ok((self.changes.judge(origin, path, terms, &known), known))
     }
 
     /// Before anything is signed: compares a price with what is known about its place, and rings for what changed. `None`
@@ -47,12 +48,12 @@ impl Books {
         bell: &Bell,
         origin: &str,
         path: &str,
-        price: &Price,
+        terms: &Terms,
     ) -> Result<Option<KnownTerms>, PayError> {
-        if self.places.has(origin, path, price) {
+        if self.places.has(origin, path, terms) {
             return Ok(None);
         }
-        let (findings, known) = self.check_terms(origin, path, price).await?;
+        let (findings, known) = self.check_terms(origin, path, terms).await?;
         bell.ring_all(&findings.alarms);
         findings.verdict?;
         Ok(Some(known))
@@ -62,16 +63,18 @@ impl Books {
     pub(crate) async fn check_caps(
         &self,
         origin: &str,
+        unit: Unit,
         worth: Worth,
+        caps: &Caps,
         now: Timestamp,
     ) -> Result<(), PayError> {
         let everything = Period {
             secs: 0,
             cap: Worth::ZERO,
         };
-        let since = self.caps.per_period.unwrap_or(everything).since(now);
-        let usage = self.store.usage(origin.into(), since).await?;
-        Ok(self.caps.check(worth, &usage)?)
+        let since = caps.per_period.unwrap_or(everything).since(now);
+        let usage = self.store.usage(origin.into(), unit, since).await?;
+        Ok(caps.check(worth, &usage)?)
     }
 
     /// Writes a signed payment into the books, if terms and caps allow it. Only afterwards may the signature leave the process.
@@ -80,12 +83,13 @@ impl Books {
         &self,
         bell: &Bell,
         spend: &Spend,
-        price: &Price,
+        terms: Terms,
+        caps: Caps,
         expected: Option<&KnownTerms>,
     ) -> Result<(), PayError> {
         let reserve = || {
             let rule = self.changes.rule();
-            self.store.reserve_spend(spend.clone(), self.caps, rule)
+            self.store.reserve_spend(spend.clone(), caps, rule)
         };
         let verdict = match reserve().await {
             // Whether it was written is unknown, and repeating is harmless.
@@ -94,13 +98,15 @@ impl Books {
         }?;
         let (Reserved::Recorded(known) | Reserved::Terms(_, known) | Reserved::Cap(_, known)) =
             &verdict;
-        let findings = self.changes.judge(&spend.origin, &spend.path, price, known);
+        let findings = self
+            .changes
+            .judge(&spend.origin, &spend.path, &terms, known);
         if expected != Some(known) {
             bell.ring_all(&findings.alarms);
         }
         match verdict {
             Reserved::Recorded(_) => {
-                self.places.put(&spend.origin, &spend.path, price);
+                self.places.put(&spend.origin, &spend.path, terms);
                 Ok(())
             }
             Reserved::Cap(refusal, _) => Err(refusal.into()),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use faregate_evm::{Entropy, OsEntropy};
 use faregate_http::{Trust, tls};
-use faregate_ledger::{Caps, WalletStore};
+use faregate_ledger::{Caps, WalletStore, Worth};
 use faregate_types::{AssetRegistry, ChainId, Timestamp};
 use url::Url;
 
@@ -15,20 +15,24 @@ use crate::alarm::{Alarm, Bell, Changes, PayeeChanges, Places, PriceRises};
 use crate::budget::Books;
 use crate::client::{Client, Inner};
 use crate::deliver::Patience;
+use crate::lightning::{LightningWallet, Prefer};
 use crate::limits;
 use crate::origin::{self, Origins, PlainHttp};
 use crate::payment::Ends;
 use crate::resume::{OpenSpends, Resume};
 use crate::select::Chains;
+use crate::tokens::Tokens;
 use crate::wallet::Wallet;
 
 /// A client in the making; see [`Client::builder`].
 ///
-/// [`wallet`](Self::wallet), [`caps`](Self::caps) and [`store`](Self::store) have no default: a client without a cap, or one
-/// that forgets what it signed, is not made.
+/// [`wallet`](Self::wallet) with [`caps`](Self::caps), or [`lightning`](Self::lightning), and [`store`](Self::store) have no
+/// default: a client without a cap, or one that forgets what it signed, is not made.
 #[must_use]
 pub struct ClientBuilder {
     wallet: Option<Wallet>,
+    lightning: Option<LightningWallet>,
+    prefer: Prefer,
     caps: Option<Caps>,
     store: Option<Arc<dyn WalletStore>>,
     assets: AssetRegistry,
@@ -84,6 +88,8 @@ impl ClientBuilder {
     pub(crate) fn new() -> Self {
         Self {
             wallet: None,
+            lightning: None,
+            prefer: Prefer::default(),
             caps: None,
             store: None,
             assets: AssetRegistry::builtin(),
@@ -112,7 +118,19 @@ impl ClientBuilder {
         self
     }
 
-    /// How much may be signed. Everything signed counts, also what servers refused.
+    /// The Lightning wallet that pays L402 invoices, beside the key or instead of it.
+    pub fn lightning(mut self, wallet: LightningWallet) -> Self {
+        self.lightning = Some(wallet);
+        self
+    }
+
+    /// Which rail is taken when a server offers both.
+    pub const fn prefer(mut self, prefer: Prefer) -> Self {
+        self.prefer = prefer;
+        self
+    }
+
+    /// How much may be signed, in dollars. Everything signed counts, also what servers refused.
     pub const fn caps(mut self, caps: Caps) -> Self {
         self.caps = Some(caps);
         self
@@ -246,15 +264,31 @@ impl ClientBuilder {
     /// [`BuildError`].
     pub fn build(self) -> Result<Client, BuildError> {
         let http = http(self.timeout, self.proxy)?;
+        if self.wallet.is_none() && self.lightning.is_none() {
+            return Err(BuildError::NoWallet);
+        }
+        let caps = match (self.caps, &self.wallet) {
+            (Some(caps), _) => caps,
+            (None, Some(_)) => return Err(BuildError::NoCaps),
+            // Nothing can be signed.
+            (None, None) => Caps {
+                per_payment: Worth::ZERO,
+                per_host: None,
+                per_period: None,
+            },
+        };
         let books = Books {
             store: self.store.ok_or(BuildError::NoStore)?,
-            caps: self.caps.ok_or(BuildError::NoCaps)?,
+            caps,
             changes: self.changes,
             places: Places::default(),
         };
         Ok(Client::from_inner(Inner {
             http,
-            wallet: self.wallet.ok_or(BuildError::NoWallet)?,
+            wallet: self.wallet,
+            lightning: self.lightning,
+            prefer: self.prefer,
+            tokens: Tokens::default(),
             books,
             open: OpenSpends::default(),
             resume: self.resume,

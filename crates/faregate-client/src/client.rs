@@ -6,30 +6,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 use alloy_primitives::{Address, B256};
 use faregate_core::crash::{self, Point};
 use faregate_evm::{Entropy, random_nonce};
-use faregate_ledger::{Spend, SpendEnd, SpendState, StoreError};
-use faregate_types::{AssetRegistry, Code, Refusal, Timestamp};
-use reqwest::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, TRANSFER_ENCODING,
-};
+use faregate_ledger::{Spend, SpendEnd, SpendState, StoreError, Unit};
+use faregate_types::{AssetId, AssetRegistry, Code, Refusal, Timestamp};
 use reqwest::{IntoUrl, Method, Request, Response};
 
 use crate::alarm::Bell;
+use crate::ask::{Demands, replay};
 use crate::budget::Books;
 use crate::builder::ClientBuilder;
+use crate::choose::{Choice, Judged};
 use crate::deliver::{Patience, Ready};
-use crate::error::{PayError, RequestFault};
+use crate::error::PayError;
 use crate::hear;
+use crate::invoice::{Bill, Place};
 use crate::kept;
-use crate::limits::{OFFER_BODY_BYTES_MAX, STALE_MAX};
+use crate::lightning::{LightningWallet, Prefer};
+use crate::limits::STALE_MAX;
 use crate::offer::{self, Offers};
-use crate::origin::{self, Origins};
+use crate::origin::Origins;
 use crate::payment::{Ends, Paid, Payment};
 use crate::quote::{Priced, Quote};
 use crate::rail::x402::{self, Credential};
 use crate::request::RequestBuilder;
 use crate::resume::{self, Flight, OpenSpends, Resume};
 use crate::select::{self, Chains, Considered, Price, Rules};
-use crate::transport;
+use crate::tokens::Tokens;
 use crate::wallet::Wallet;
 
 /// An HTTP client that pays, within caps. Cloning is cheap, and clones share everything.
@@ -53,7 +54,10 @@ pub struct Client {
 
 pub(crate) struct Inner {
     pub(crate) http: reqwest::Client,
-    pub(crate) wallet: Wallet,
+    pub(crate) wallet: Option<Wallet>,
+    pub(crate) lightning: Option<LightningWallet>,
+    pub(crate) prefer: Prefer,
+    pub(crate) tokens: Tokens,
     pub(crate) books: Books,
     pub(crate) open: OpenSpends,
     pub(crate) resume: Resume,
@@ -69,10 +73,17 @@ pub(crate) struct Inner {
     pub(crate) entropy: Mutex<Box<dyn Entropy>>,
 }
 
+/// A payment that is in the books and may be made.
+pub(crate) enum Prepared<'a> {
+    X402(Box<Ready<'a>>),
+    L402(Box<Bill<'a>>),
+}
+
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("wallet", &self.inner.wallet)
+            .field("lightning", &self.inner.lightning)
             .field("caps", &self.inner.books.caps)
             .finish_non_exhaustive()
     }
@@ -94,10 +105,10 @@ impl Client {
         &self.inner
     }
 
-    /// The address that pays.
+    /// The address that pays over x402, if there is a key.
     #[must_use]
-    pub fn payer(&self) -> Address {
-        self.inner.wallet.address()
+    pub fn payer(&self) -> Option<Address> {
+        self.inner.wallet.as_ref().map(Wallet::address)
     }
 
     /// A GET request.
@@ -128,12 +139,25 @@ impl Client {
                 payment: None,
             });
         }
-        let offers = read_offers(response).await?;
+        let demands = Demands::read(response).await?;
         let mut stale = STALE_MAX;
         loop {
-            let ready = inner.prepare(&request, &offers).await?;
+            let ready = match inner.prepare(&request, &demands).await? {
+                Prepared::X402(ready) => ready,
+                Prepared::L402(bill) => {
+                    let resumed = bill.resumed;
+                    match inner.pay_invoice(replay(&request)?, *bill).await {
+                        // It is certain now that the earlier one was not paid: the way is free.
+                        Err(PayError::NotPaid(_)) if resumed && stale > 0 => {
+                            stale = stale.saturating_sub(1);
+                            continue;
+                        }
+                        result => return result,
+                    }
+                }
+            };
             let expired = ready.flight.is_expired(inner.now());
-            match inner.pay(replay(&request)?, ready).await {
+            match inner.pay(replay(&request)?, *ready).await {
                 // It can do nothing any more, and the server says that it did nothing: the way is free.
                 Err(PayError::Refused(refused))
                     if expired && stale > 0 && !hear::is_spent(Some(refused.code)) =>
@@ -152,12 +176,13 @@ impl Client {
             return;
         }
         let inner = &self.inner;
-        let transaction = payment.receipt.transaction().map(Into::into);
+        let transaction = payment.transaction();
         let end = SpendEnd::Paid { transaction };
         inner.books.finish(payment.id, end, inner.now()).await;
         if let Some(flight) = inner.open.take_by_id(payment.id) {
             flight.decided();
         }
+        inner.tokens.settled(payment.id);
         crash::point(Point::Recorded);
     }
 
@@ -184,15 +209,19 @@ impl Client {
                 status: status.as_u16(),
             });
         }
-        let offers = read_offers(response).await?;
-        let considered = inner.consider(&offers);
-        let verdict = inner.would_pay(&request, &considered).await;
+        let demands = Demands::read(response).await?;
+        let judged = inner.judge(&request, &demands);
+        let verdict = inner.would_pay(&request, &judged, &demands).await;
+        let offers = demands.offers.as_ref();
         Ok(Quote::Priced(Box::new(Priced {
-            version: offers.version,
+            version: offers.map(|offers| offers.version),
             url: request.url().clone(),
-            description: offers.description,
-            error: offers.error,
-            options: considered,
+            description: offers.and_then(|offers| offers.description.clone()),
+            error: offers.and_then(|offers| offers.error.clone()),
+            options: judged.considered,
+            invoice: judged
+                .invoice
+                .map(|invoice| invoice.map(|(_, price)| price)),
             verdict,
         })))
     }
@@ -209,49 +238,64 @@ impl Inner {
         select::consider(offers, &rules)
     }
 
-    /// Sends the request without payment. Gives it back as it was sent last, after redirects.
-    async fn ask(&self, mut request: Request) -> Result<(Request, Response), PayError> {
-        origin::name(request.url())?;
-        for hops in 0..=self.redirects_max {
-            let copy = replay(&request)?;
-            let response = transport::send(&self.http, copy)
-                .await
-                .map_err(PayError::Http)?;
-            let followed = hops < self.redirects_max && follow(&mut request, &response);
-            if !followed {
-                return Ok((request, response));
-            }
-        }
-        // The last round always returns.
-        Err(PayError::Request(RequestFault::Malformed))
-    }
-
     /// Chooses, signs and writes down; or finds the payment that an identical request left open.
-    async fn prepare(&self, request: &Request, offers: &Offers) -> Result<Ready<'_>, PayError> {
+    async fn prepare(
+        &self,
+        request: &Request,
+        demands: &Demands,
+    ) -> Result<Prepared<'_>, PayError> {
         let origin = self.origins.payable(request.url())?;
         let resource = resume::resource(request);
         let now = self.now();
         self.load_open().await?;
         if let Some(flight) = self.open.take(&origin, &resource, now) {
-            return self.ready_again(flight);
+            return self.again(flight);
         }
-        let considered = self.consider(offers);
-        let Some((index, price)) = select::first(&considered) else {
-            return Err(PayError::NoUsableOffer(considered));
-        };
-        let path = request.url().path();
-        let expected = self.books.expect(&self.bell, &origin, path, price);
+        let judged = self.judge(request, demands);
+        let place = Place { origin, resource };
+        match self.choose(&judged, demands)? {
+            Choice::Invoice => {
+                let Some(Ok((bought, price))) = &judged.invoice else {
+                    return Err(internal());
+                };
+                let bill = self.prepare_invoice(request, place, bought, price);
+                Ok(Prepared::L402(Box::new(bill.await?)))
+            }
+            Choice::Offer(index) => {
+                let offers = demands.offers.as_ref().ok_or_else(internal)?;
+                let offer = judged.considered.get(index).ok_or_else(internal)?;
+                let price = offer.verdict.as_ref().map_err(|_| internal())?;
+                let ready = self.sign(request, place, offers, index, price);
+                Ok(Prepared::X402(Box::new(ready.await?)))
+            }
+        }
+    }
+
+    /// Signs for an offer and writes that down.
+    async fn sign(
+        &self,
+        request: &Request,
+        place: Place,
+        offers: &Offers,
+        index: usize,
+        price: &Price,
+    ) -> Result<Ready<'_>, PayError> {
+        let now = self.now();
+        let Place { origin, resource } = place;
+        let (path, terms) = (request.url().path(), price.terms());
+        let expected = self.books.expect(&self.bell, &origin, path, &terms);
         let expected = expected.await?;
         let entry = offers.entries.get(index).ok_or_else(internal)?;
+        let wallet = self.wallet.as_ref().ok_or_else(internal)?;
         // Here and not on a thread for long work: a signature takes less time than handing it over and back.
-        let signer = self.wallet.signer();
+        let signer = wallet.signer();
         let signed = x402::sign(offers, entry, price, signer, self.nonce()?, now)?;
         let spend = Spend {
             id: signed.id,
             origin,
             resource,
             path: path.into(),
-            payee: price.payee.to_string().into(),
+            payee: terms.payee.clone(),
             amount: price.amount,
             worth: price.worth,
             at: now,
@@ -260,9 +304,13 @@ impl Inner {
             request: kept::to_bytes(request),
         };
         crash::point(Point::Signed);
-        let reserve = self
-            .books
-            .reserve(&self.bell, &spend, price, expected.as_ref());
+        let reserve = self.books.reserve(
+            &self.bell,
+            &spend,
+            terms,
+            self.books.caps,
+            expected.as_ref(),
+        );
         reserve.await?;
         crash::point(Point::Reserved);
         Ok(Ready {
@@ -270,6 +318,15 @@ impl Inner {
             credential: signed.credential,
             price: price.clone(),
             resumed: false,
+        })
+    }
+
+    /// A payment of an earlier request, on whichever rail it was made.
+    pub(crate) fn again<'a>(&self, flight: Flight<'a>) -> Result<Prepared<'a>, PayError> {
+        let asset = flight.spend().map(|spend| spend.amount.asset());
+        Ok(match asset {
+            Some(AssetId::Msat(_)) => Prepared::L402(Box::new(self.bill_again(flight)?)),
+            _ => Prepared::X402(Box::new(self.ready_again(flight)?)),
         })
     }
 
@@ -311,71 +368,45 @@ impl Inner {
     async fn would_pay(
         &self,
         request: &Request,
-        considered: &[Considered],
-    ) -> Result<usize, PayError> {
+        judged: &Judged,
+        demands: &Demands,
+    ) -> Result<Choice, PayError> {
         let origin = self.origins.payable(request.url())?;
-        let Some((index, price)) = select::first(considered) else {
-            return Err(PayError::NoUsableOffer(considered.to_vec()));
+        let choice = self.choose(judged, demands)?;
+        let (terms, caps) = match choice {
+            Choice::Offer(index) => {
+                let offer = judged.considered.get(index).ok_or_else(internal)?;
+                let price = offer.verdict.as_ref().map_err(|_| internal())?;
+                (price.terms(), &self.books.caps)
+            }
+            Choice::Invoice => {
+                let Some(Ok((bought, price))) = &judged.invoice else {
+                    return Err(internal());
+                };
+                let wallet = self.lightning.as_ref().ok_or_else(internal)?;
+                (bought.terms(price), &wallet.caps)
+            }
         };
         let path = request.url().path();
-        let (findings, _) = self.books.check_terms(&origin, path, price).await?;
+        let (findings, _) = self.books.check_terms(&origin, path, &terms).await?;
         findings.verdict?;
-        self.books
-            .check_caps(&origin, price.worth, self.now())
-            .await?;
-        Ok(index)
+        let unit = Unit::of(terms.amount.asset());
+        let check = self
+            .books
+            .check_caps(&origin, unit, terms.worth, caps, self.now());
+        check.await?;
+        Ok(choice)
     }
 
-    fn nonce(&self) -> Result<B256, PayError> {
+    /// The address that pays; nobody's without a key.
+    pub(crate) fn payer(&self) -> Address {
+        self.wallet.as_ref().map_or(Address::ZERO, Wallet::address)
+    }
+
+    pub(crate) fn nonce(&self) -> Result<B256, PayError> {
         let mut entropy = self.entropy.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(random_nonce(entropy.as_mut())?)
     }
-}
-
-/// A copy of the request. Bodies that are streams have none.
-fn replay(request: &Request) -> Result<Request, PayError> {
-    let copy = request.try_clone();
-    copy.ok_or(PayError::Request(RequestFault::BodyNotReplayable))
-}
-
-/// Turns the request into the next one after a redirect; `false` when there is none or it leaves the origin.
-fn follow(request: &mut Request, response: &Response) -> bool {
-    let location = response.headers().get(LOCATION);
-    let Some(location) = location.and_then(|value| value.to_str().ok()) else {
-        return false;
-    };
-    let hop = origin::hop(response.status(), location, request.url(), request.method());
-    let Some(hop) = hop else {
-        return false;
-    };
-    *request.url_mut() = hop.url;
-    if hop.becomes_get {
-        *request.method_mut() = Method::GET;
-        *request.body_mut() = None;
-        for name in [
-            CONTENT_TYPE,
-            CONTENT_LENGTH,
-            CONTENT_ENCODING,
-            TRANSFER_ENCODING,
-        ] {
-            request.headers_mut().remove(name);
-        }
-    }
-    true
-}
-
-async fn read_offers(response: Response) -> Result<Offers, PayError> {
-    if offer::in_headers(response.headers()) {
-        return offer::from_headers(response.headers()).map_err(PayError::Offer);
-    }
-    let body = transport::read(response, OFFER_BODY_BYTES_MAX)
-        .await
-        .map_err(PayError::Http)?;
-    let body = body.ok_or_else(|| {
-        let detail = format!("expected a 402 answer of at most {OFFER_BODY_BYTES_MAX} bytes");
-        PayError::Offer(Refusal::new(Code::BodyTooLarge).detail(detail))
-    })?;
-    offer::from_body(&body).map_err(PayError::Offer)
 }
 
 pub(crate) fn internal() -> PayError {

@@ -11,9 +11,9 @@ use tokio::time::{Instant, sleep};
 use crate::alarm::Alarm;
 use crate::client::{Inner, internal};
 use crate::error::{Doubt, HttpFault, PayError, Refused, Undecided};
-use crate::hear::{self, Heard, No, NotYet, hear};
+use crate::hear::{self, Heard, No, NotYet, Sent, hear};
 use crate::limits::{RESEND_PAUSE, WAIT_PAUSE, WAIT_PAUSE_MAX, WAIT_PAUSE_MIN};
-use crate::payment::{Ends, Paid, Payment};
+use crate::payment::{Ends, Paid, Payment, Rail, X402Payment};
 use crate::rail::x402::Credential;
 use crate::receipt::{Expected, Outcome, Receipt};
 use crate::resume::Flight;
@@ -46,10 +46,10 @@ struct Delivery<'a> {
 }
 
 /// What came of it.
-struct Delivered {
-    heard: Heard,
+pub(crate) struct Delivered {
+    pub(crate) heard: Heard,
     /// More than one copy was sent.
-    again: bool,
+    pub(crate) again: bool,
 }
 
 impl Inner {
@@ -69,12 +69,14 @@ impl Inner {
             .flatten();
         let expected = Expected {
             version: ready.credential.version(),
-            payer: signed.map_or_else(|| self.wallet.address(), |signed| signed.from),
+            payer: signed.map_or_else(|| self.payer(), |signed| signed.from),
             amount: spend.amount,
         };
-        let delivered = self
-            .deliver(&request, &spend, &expected, ready.resumed)
-            .await?;
+        let sent = Sent::X402(expected);
+        let delivered = self.deliver(&request, &spend, &sent, ready.resumed).await?;
+        let Sent::X402(expected) = sent else {
+            return Err(internal());
+        };
         crash::point(Point::Answered);
         match delivered.heard {
             Heard::Answer(response, receipt) => Ok(self
@@ -86,23 +88,25 @@ impl Inner {
         }
     }
 
-    async fn deliver(
+    /// Sends a request with a payment until there is an answer that says something.
+    pub(crate) async fn deliver(
         &self,
         request: &Request,
         spend: &Spend,
-        expected: &Expected,
+        sent: &Sent,
         resumed: bool,
     ) -> Result<Delivered, PayError> {
         let mut delivery = Delivery {
             spend,
-            unsent: !resumed,
+            // An invoice was paid before anything is sent to the server.
+            unsent: !resumed && matches!(sent, Sent::X402(_)),
             losses: 0,
             until: self.patience_for(spend),
         };
         let mut again = resumed;
         loop {
             let heard = match self.send(request).await {
-                Ok(response) => hear(response, expected).await,
+                Ok(response) => hear(response, sent).await,
                 Err(fault) => {
                     let may = fault == HttpFault::NoConnection || request.method().is_idempotent();
                     self.lost(&mut delivery, fault, may).await?;
@@ -158,7 +162,7 @@ impl Inner {
     }
 
     /// Until when an end is waited for: patience, and the end of the payment if that has not passed.
-    fn patience_for(&self, spend: &Spend) -> Instant {
+    pub(crate) fn patience_for(&self, spend: &Spend) -> Instant {
         let valid_secs = spend
             .valid_until
             .as_secs()
@@ -193,16 +197,18 @@ impl Inner {
         };
         let payment = Payment {
             id: spend.id,
-            version: expected.version,
-            payer: expected.payer,
-            payee: ready.price.payee,
+            payee: spend.payee,
             amount: spend.amount,
-            asset: ready.price.asset,
             worth: spend.worth,
             valid_until: spend.valid_until,
             resumed: ready.resumed,
-            receipt,
             state,
+            rail: Rail::X402(X402Payment {
+                version: expected.version,
+                payer: expected.payer,
+                asset: ready.price.asset,
+                receipt,
+            }),
         };
         tracing::debug!(payment = %payment.id, state = state.as_str(), "payment sent");
         Paid {
@@ -282,7 +288,7 @@ impl Delivery<'_> {
     }
 }
 
-fn undecided(spend: &Spend, why: Doubt, transaction: Option<Box<str>>) -> PayError {
+pub(crate) fn undecided(spend: &Spend, why: Doubt, transaction: Option<Box<str>>) -> PayError {
     PayError::Undecided(Box::new(Undecided {
         id: spend.id,
         valid_until: spend.valid_until,

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use alloy_primitives::Address;
 use faregate_evm::{EntropyError, SignError};
-use faregate_ledger::{CapRefusal, StoreError, Worth};
+use faregate_ledger::{CapRefusal, StoreError, Unit, Worth};
 use faregate_types::{Blame, Code, PaymentId, Refusal, Retry, Timestamp};
 
 use crate::receipt::Receipt;
@@ -41,6 +40,9 @@ pub enum PayError {
     /// The node that was asked about a payment did not answer, or is on another chain.
     #[error("the chain could not be asked: {}", .0.meaning())]
     Chain(Code),
+    /// The Lightning wallet did not pay the invoice, and is certain that it did not.
+    #[error("the Lightning invoice was not paid: {0}")]
+    NotPaid(Refusal),
     /// The key did not sign.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -112,7 +114,7 @@ pub struct PayeeChanged {
     /// Who was named first.
     pub known: Box<str>,
     /// Who is named now.
-    pub asked: Address,
+    pub asked: Box<str>,
 }
 
 /// More than last time, and more than that may rise.
@@ -124,7 +126,9 @@ pub struct PriceRaised {
     pub origin: Box<str>,
     /// Where.
     pub path: Box<str>,
-    /// What was signed last, in dollars.
+    /// What the prices are in.
+    pub unit: Unit,
+    /// What was signed last.
     pub before: Worth,
     /// What is asked for now.
     pub asked: Worth,
@@ -136,7 +140,7 @@ pub struct PriceRaised {
 pub struct Refused {
     /// The payment.
     pub id: PaymentId,
-    /// The status of the answer, 402 or 412.
+    /// The status of the answer: 402, 412, or with L402 401.
     pub status: u16,
     /// The reason, if it is one we know; else [`Code::PaymentRefused`].
     pub code: Code,
@@ -170,6 +174,8 @@ pub enum Doubt {
     Http(HttpFault),
     /// The server does not know either, and says this.
     Server(Code),
+    /// The Lightning wallet does not know either, and says this.
+    Lightning(Code),
 }
 
 /// What kind of end an error is, for exit codes and metrics.
@@ -199,7 +205,7 @@ impl PayError {
         match self {
             Self::Request(fault) => fault.code(),
             Self::Http(fault) => fault.code(),
-            Self::Offer(refusal) => refusal.code,
+            Self::Offer(refusal) | Self::NotPaid(refusal) => refusal.code,
             Self::Chain(code) => *code,
             Self::NoUsableOffer(considered) => no_usable_offer(considered),
             Self::PayeeChanged(_) => Code::PayeeChanged,
@@ -243,7 +249,7 @@ impl PayError {
             Self::Http(_) | Self::Chain(_) => Kind::Http,
             Self::NoUsableOffer(_) if self.code() == Code::OverPaymentCap => Kind::OverBudget,
             Self::Offer(_) | Self::NoUsableOffer(_) => Kind::NoOffer,
-            Self::Store(_) | Self::Sign(_) | Self::Entropy(_) => Kind::Wallet,
+            Self::Store(_) | Self::Sign(_) | Self::Entropy(_) | Self::NotPaid(_) => Kind::Wallet,
             Self::Refused(_) => Kind::Refused,
             Self::Undecided(_) => Kind::Undecided,
         }
@@ -325,6 +331,12 @@ impl fmt::Display for Undecided {
         match self.why {
             Doubt::Http(fault) => write!(f, "the payment was sent, then {fault}")?,
             Doubt::Server(code) => write!(f, "the payment was sent, and the server says {code}")?,
+            Doubt::Lightning(code) => {
+                write!(
+                    f,
+                    "the payment was sent, and the Lightning wallet says {code}"
+                )?;
+            }
         }
         write!(
             f,

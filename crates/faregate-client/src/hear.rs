@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::limits::OFFER_BODY_BYTES_MAX;
 use crate::offer::{self, Offers};
+use crate::rail::l402;
 use crate::receipt::{Expected, Receipt};
 use crate::transport;
 
@@ -30,6 +31,8 @@ pub(crate) struct No {
     pub(crate) receipt: Receipt,
     /// What it asks for instead.
     pub(crate) offers: Option<Offers>,
+    /// What it asks for instead over L402.
+    pub(crate) challenge: Option<l402::Asked>,
 }
 
 /// An end that the server does not know.
@@ -39,10 +42,23 @@ pub(crate) struct NotYet {
     pub(crate) retry_after: Option<Duration>,
 }
 
+/// What was sent, so that the answer is understood.
+pub(crate) enum Sent {
+    /// A signed authorization.
+    X402(Expected),
+    /// A token and its preimage.
+    L402,
+}
+
 /// Reads an answer as far as it has to be read: that of the caller keeps its body.
-pub(crate) async fn hear(response: Response, expected: &Expected) -> Heard {
-    let receipt = Receipt::read(response.headers(), expected);
+pub(crate) async fn hear(response: Response, sent: &Sent) -> Heard {
+    let receipt = match sent {
+        Sent::X402(expected) => Receipt::read(response.headers(), expected),
+        Sent::L402 => Receipt::Missing,
+    };
     match response.status() {
+        // A token that the server does not take.
+        StatusCode::UNAUTHORIZED if matches!(sent, Sent::L402) => refusal(response, receipt).await,
         StatusCode::PAYMENT_REQUIRED | StatusCode::PRECONDITION_FAILED => {
             refusal(response, receipt).await
         }
@@ -85,6 +101,7 @@ async fn refusal(response: Response, receipt: Receipt) -> Heard {
         reason,
         receipt,
         offers: offers.ok(),
+        challenge: l402::read(&headers, &body).and_then(Result::ok),
     }))
 }
 

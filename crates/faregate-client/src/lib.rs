@@ -1,6 +1,6 @@
 //! An HTTP client that pays for what it fetches, within caps that hold.
 //!
-//! When a server answers 402 with x402 offers (version 1 or 2), the client pays one and repeats the request, by itself. It
+//! When a server answers 402 with x402 offers (version 1 or 2) or an L402 challenge, the client pays one and repeats the request, by itself. It
 //! trusts no server: prices are capped for each payment, for each origin and over time; assets, decimals and EIP-712 domains
 //! come from its own table; the payee is remembered; nothing is paid on a main network that was not named; and payments never
 //! follow a redirect. Everything signed is written into the wallet's books *before* it is sent, so caps hold across clients,
@@ -51,6 +51,8 @@
 //! |---|---|
 //! | ask, choose, sign, write down | `client` |
 //! | send the payment until its end is known | `deliver` |
+//! | pay a Lightning invoice, show its token | `invoice`, [`LightningWallet`]; tokens kept: `tokens` |
+//! | which rail | `choose` |
 //! | what an answer says about the payment | `hear`, `receipt` |
 //! | what a 402 answer says | `offer` |
 //! | which offer is taken, and why not the others | `select` |
@@ -73,15 +75,19 @@
 )]
 
 mod alarm;
+mod ask;
 mod budget;
 mod builder;
+mod choose;
 mod client;
 mod deliver;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod hear;
+mod invoice;
 mod kept;
+mod lightning;
 pub mod limits;
 mod offer;
 mod origin;
@@ -94,21 +100,25 @@ mod request;
 mod resume;
 mod select;
 mod text;
+mod tokens;
 mod transport;
 pub mod wallet;
 
-pub use faregate_ledger::{Caps, Period, SpendState, WalletStore, Worth};
+pub use faregate_ledger::{Caps, Period, SpendState, Unit, WalletStore, Worth};
 
 pub use alarm::{Alarm, PayeeChanges, PriceRises};
 pub use builder::{BuildError, ClientBuilder};
+pub use choose::Choice;
 pub use client::Client;
 pub use error::{
     Doubt, HttpFault, Kind, PayError, PayeeChanged, PriceRaised, Refused, RequestFault, Undecided,
 };
+pub use lightning::{FeeLimit, LightningWallet, MsatCaps, Prefer};
 pub use origin::PlainHttp;
-pub use payment::{Ends, Paid, Payment};
+pub use payment::{Ends, L402Payment, Paid, Payment, Rail, X402Payment};
 pub use pending::{Pending, Proof, Standing};
 pub use quote::{Priced, Quote};
+pub use rail::l402::InvoicePrice;
 pub use receipt::{FailedReceipt, Receipt, ReceiptFault, TypedReceipt};
 pub use request::RequestBuilder;
 pub use resume::Resume;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use alloy_primitives::U256;
 use faregate_ledger::Worth;
+use faregate_types::lightning::Msat;
 
 /// The cap for one payment that the command line uses unless told otherwise: 0.10 USD, as the first x402 clients did.
 /// The library has no default: whoever builds a [`Client`](crate::Client) names the cap.
@@ -79,3 +80,24 @@ pub const PENDING_MAX: u32 = 1000;
 /// How long before the newest block a payment has to have expired, in seconds, for "unused" to be believed: deeper than any
 /// reorganisation.
 pub const PROOF_MARGIN_SECS: u64 = 3600;
+
+/// What the way of a Lightning payment may cost unless told otherwise, in hundredths of its amount.
+pub const ROUTING_FEE_PERCENT: u8 = 1;
+
+/// What it may cost in any case: small payments cost a fixed fee.
+pub const ROUTING_FEE_MIN: Msat = Msat::new(5_000);
+
+/// The cap for one Lightning payment that the command line uses unless told otherwise: 200 satoshis. The library has no default.
+pub const MSAT_PER_PAYMENT_DEFAULT: Msat = Msat::new(200_000);
+
+/// Invoices that expire sooner than this, in seconds, are not paid any more: they might expire on the way.
+pub const INVOICE_MARGIN_SECS: u64 = 5;
+
+/// How often an invoice is handed to the wallet for one request: once more when the wallet says that it knows nothing of it.
+pub const INVOICE_TRIES: u32 = 2;
+
+/// Most L402 tokens that a client keeps to show them again.
+pub const TOKENS_MAX: usize = 1024;
+
+/// How long a token is kept, in seconds. Servers say when it ends earlier.
+pub const TOKEN_SECS: u64 = 24 * 60 * 60;

@@ -2,6 +2,7 @@
 
 use alloy_primitives::Address;
 use faregate_ledger::{SpendState, Worth};
+use faregate_types::lightning::{Msat, PaymentHash};
 use faregate_types::x402::Version;
 use faregate_types::{Amount, Asset, PaymentId, Timestamp};
 
@@ -37,26 +38,86 @@ pub enum Ends {
 pub struct Payment {
     /// Its natural key.
     pub id: PaymentId,
-    /// The protocol version it was sent in.
-    pub version: Version,
-    /// Who paid.
-    pub payer: Address,
-    /// Who was paid.
-    pub payee: Address,
+    /// Who was paid: an address, or the key of a Lightning node.
+    pub payee: Box<str>,
     /// How much.
     pub amount: Amount,
-    /// The asset, from our own table.
-    pub asset: Asset,
-    /// The same in dollars.
+    /// What it counts against the caps.
     pub worth: Worth,
-    /// Until when the authorization is valid.
+    /// Until when the authorization is valid, or the invoice could be paid.
     pub valid_until: Timestamp,
     /// Whether it had been signed for an earlier request whose end was not known.
     pub resumed: bool,
-    /// What the server says about it.
-    pub receipt: Receipt,
     /// What the answer means for the books, which say the same unless they wait for
     /// [`Client::acknowledge`](crate::Client::acknowledge). [`SpendState::Open`] when the server neither served nor refused,
     /// e.g. with a status of 500: the same request will send the same payment again.
     pub state: SpendState,
+    /// How it was paid.
+    pub rail: Rail,
+}
+
+/// How a payment was made, and what is only known of one that was made so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rail {
+    /// With a signed authorization.
+    X402(X402Payment),
+    /// With a Lightning invoice.
+    L402(L402Payment),
+}
+
+/// What is known of a payment over x402.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct X402Payment {
+    /// The protocol version it was sent in.
+    pub version: Version,
+    /// Who paid.
+    pub payer: Address,
+    /// The asset, from our own table.
+    pub asset: Asset,
+    /// What the server says about it.
+    pub receipt: Receipt,
+}
+
+/// What is known of a payment over L402. The wallet has the preimage, which proves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct L402Payment {
+    /// The invoice's.
+    pub payment_hash: PaymentHash,
+    /// What was paid, without the fee.
+    pub amount: Msat,
+    /// What the way cost, where the wallet says so.
+    pub fee: Option<Msat>,
+    /// Most that it was allowed to cost.
+    pub fee_max: Msat,
+}
+
+impl Payment {
+    /// What is known of it if it was made over x402.
+    #[must_use]
+    pub const fn x402(&self) -> Option<&X402Payment> {
+        match &self.rail {
+            Rail::X402(payment) => Some(payment),
+            Rail::L402(_) => None,
+        }
+    }
+
+    /// What is known of it if it was made over L402.
+    #[must_use]
+    pub const fn l402(&self) -> Option<&L402Payment> {
+        match &self.rail {
+            Rail::L402(payment) => Some(payment),
+            Rail::X402(_) => None,
+        }
+    }
+
+    /// What the books remember as its reference: a transaction that the server named, or the payment hash.
+    pub(crate) fn transaction(&self) -> Option<Box<str>> {
+        match &self.rail {
+            Rail::X402(payment) => payment.receipt.transaction().map(Into::into),
+            Rail::L402(payment) => Some(payment.payment_hash.to_string().into()),
+        }
+    }
 }

@@ -6,7 +6,7 @@ use faregate_ledger::{Spend, SpendEnd, SpendRecord, SpendState, StoreError, Wort
 use faregate_types::{Amount, Asset, Authorization, Erc20, PaymentId, Timestamp};
 use reqwest::Response;
 
-use crate::client::{Client, Inner};
+use crate::client::{Client, Inner, Prepared};
 use crate::error::{PayError, RequestFault};
 use crate::kept;
 use crate::limits::{PENDING_MAX, PROOF_MARGIN_SECS};
@@ -107,8 +107,10 @@ impl Client {
             .open
             .take_by_id(id)
             .unwrap_or_else(|| inner.open.flight(spend));
-        let ready = inner.ready_again(flight)?;
-        inner.pay(request, ready).await
+        match inner.again(flight)? {
+            Prepared::X402(ready) => inner.pay(request, *ready).await,
+            Prepared::L402(bill) => inner.pay_invoice(request, *bill).await,
+        }
     }
 
     /// Asks the chain about a payment, and closes it when it expired long ago and was never used. Nothing else closes a

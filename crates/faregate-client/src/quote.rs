@@ -1,9 +1,12 @@
 //! What a request would cost, without paying.
 
+use faregate_types::Refusal;
 use faregate_types::x402::Version;
 use url::Url;
 
+use crate::choose::Choice;
 use crate::error::PayError;
+use crate::rail::l402::InvoicePrice;
 use crate::select::{Considered, Price};
 
 /// What a request would cost.
@@ -23,25 +26,29 @@ pub enum Quote {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Priced {
-    /// The protocol version of the answer.
-    pub version: Version,
+    /// The x402 version of the answer, if it has offers of x402.
+    pub version: Option<Version>,
     /// Where the payment would be sent, after redirects.
     pub url: Url,
     /// What the server says it sells, shortened and made printable.
     pub description: Option<Box<str>>,
     /// Why the server says it asks for payment.
     pub error: Option<Box<str>>,
-    /// Every offer, in the server's order.
+    /// Every offer of x402, in the server's order.
     pub options: Vec<Considered>,
-    /// The place of the offer that would be paid now, or why nothing would be.
-    pub verdict: Result<usize, PayError>,
+    /// The Lightning invoice, or why it is not paid; `None` when there is none.
+    pub invoice: Option<Result<InvoicePrice, Refusal>>,
+    /// What would be paid now, or why nothing would be.
+    pub verdict: Result<Choice, PayError>,
 }
 
 impl Priced {
-    /// The price that would be paid.
+    /// The price that would be paid over x402.
     #[must_use]
     pub fn price(&self) -> Option<&Price> {
-        let index = self.verdict.as_ref().ok()?;
-        self.options.get(*index)?.verdict.as_ref().ok()
+        let Ok(Choice::Offer(place)) = self.verdict else {
+            return None;
+        };
+        self.options.get(place)?.verdict.as_ref().ok()
     }
 }

@@ -1,3 +1,4 @@
-//! One file per rail: how an offer becomes a signed credential.
+//! One file per rail: how an offer becomes a signed credential, or a challenge an invoice that is paid.
 
+pub(crate) mod l402;
 pub(crate) mod x402;

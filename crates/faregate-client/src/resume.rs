@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use faregate_ledger::{Spend, StoreError, WalletStore};
-use faregate_types::{Fingerprint, PaymentId, Timestamp};
+use faregate_types::{AssetId, Fingerprint, PaymentId, Timestamp};
 use reqwest::Request;
 use tokio::sync::OnceCell;
 
@@ -141,7 +141,11 @@ impl Drop for Flight<'_> {
 }
 
 /// Whether a payment is still asked about: it may have been used before it expired, and the server may still have the answer.
+/// What became of a Lightning payment the wallet will know one day, and until then no other is made in its place.
 const fn is_remembered(spend: &Spend, now: Timestamp) -> bool {
+    if matches!(spend.amount.asset(), AssetId::Msat(_)) {
+        return true;
+    }
     spend.valid_until.as_secs().saturating_add(STALE_SECS) > now.as_secs()
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use alloy_primitives::Address;
-use faregate_ledger::Worth;
+use faregate_ledger::{Terms, Worth};
 use faregate_types::limits::V1_VALUE_DIGITS_MAX;
 use faregate_types::x402::{SCHEME_EXACT, Version};
 use faregate_types::{
@@ -72,6 +72,17 @@ pub struct Price {
     pub payee: Address,
     /// How long the authorization will be valid, in seconds.
     pub validity_secs: u64,
+}
+
+impl Price {
+    /// What is remembered about the place where it was asked for.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms {
+            payee: self.payee.to_string().into(),
+            amount: self.amount,
+            worth: self.worth,
+        }
+    }
 }
 
 /// Judges every offer, in the server's order.

@@ -21,7 +21,8 @@ use faregate_client::{
     Caps, Client, Kind, PayError, PayeeChanges, Period, Quote, SpendState, WalletStore, Worth,
 };
 use faregate_ledger::{
-    CapRefusal, KnownTerms, Reserved, Spend, SpendEnd, SpendRecord, StoreError, TermsRule, Usage,
+    CapRefusal, KnownTerms, Reserved, Spend, SpendEnd, SpendRecord, StoreError, TermsRule, Unit,
+    Usage,
 };
 use faregate_store::sqlite::SqliteWallet;
 use faregate_types::{AssetId, Code, PaymentId, Timestamp};
@@ -258,9 +259,10 @@ impl WalletStore for Watched {
     fn usage(
         &self,
         origin: Box<str>,
+        unit: Unit,
         since: Timestamp,
     ) -> BoxFuture<'_, Result<Usage, StoreError>> {
-        self.inner.usage(origin, since)
+        self.inner.usage(origin, unit, since)
     }
 
     fn recent_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
@@ -389,9 +391,10 @@ async fn an_answer_is_not_thrown_away_when_its_end_cannot_be_written() {
         fn usage(
             &self,
             origin: Box<str>,
+            unit: Unit,
             since: Timestamp,
         ) -> BoxFuture<'_, Result<Usage, StoreError>> {
-            self.0.usage(origin, since)
+            self.0.usage(origin, unit, since)
         }
         fn recent_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
             self.0.recent_spends(limit)

@@ -474,7 +474,7 @@ async fn lying_receipts_are_not_believed() {
         })
         .await;
         let paid = client(&memory()).get(seller.url("/")).send().await.unwrap();
-        let receipt = paid.payment.unwrap().receipt;
+        let receipt = paid.payment.unwrap().x402().unwrap().receipt.clone();
         assert_eq!(receipt.transaction(), None, "{receipt:?}");
     }
 }

@@ -70,7 +70,8 @@ async fn lost_answers_are_asked_for_again_with_the_same_payment() {
     let seller = forgetful(2);
     let store = memory();
     let paid = client(&store).get(seller.url("/")).send().await.unwrap();
-    assert_eq!(paid.payment.unwrap().receipt.transaction(), Some(HASH));
+    let payment = paid.payment.unwrap();
+    assert_eq!(payment.x402().unwrap().receipt.transaction(), Some(HASH));
     let payments = seller.payments();
     assert_eq!((payments.len(), all_the_same(&payments)), (3, true));
     assert_eq!(store.recent_spends(9).await.unwrap().len(), 1);

@@ -49,12 +49,15 @@ async fn version_2_is_paid_as_the_sdks_pay_it() {
     let payment = paid.payment.unwrap();
     assert_eq!(paid.answer.text().await.unwrap(), "served");
     assert_eq!(
-        (payment.version, payment.state),
+        (payment.x402().unwrap().version, payment.state),
         (Version::V2, SpendState::Paid)
     );
-    assert_eq!(payment.receipt.transaction(), Some(HASH));
+    assert_eq!(payment.x402().unwrap().receipt.transaction(), Some(HASH));
     assert_eq!(
-        (payment.payer.to_string().as_str(), payment.resumed),
+        (
+            payment.x402().unwrap().payer.to_string().as_str(),
+            payment.resumed
+        ),
         (PAYER, false)
     );
     let seen = seller.seen();
@@ -85,8 +88,8 @@ async fn version_1_is_paid_as_the_sdks_pay_it() {
     .await;
     let paid = fixed().get(seller.url("/joke")).send().await.unwrap();
     let payment = paid.payment.unwrap();
-    assert_eq!(payment.version, Version::V1);
-    assert_eq!(payment.receipt.transaction(), Some(HASH));
+    assert_eq!(payment.x402().unwrap().version, Version::V1);
+    assert_eq!(payment.x402().unwrap().receipt.transaction(), Some(HASH));
     let seen = seller.seen();
     assert_eq!(seen[1].header("payment-signature"), None);
     let signature = "0x7dac66b80d66e318e97160a76770c9cf9bd31ea90245e7488f13defb730e3fbf1ad6a78234226cdc841d96e2c60523941d37ff0a5f688cd326ddf334c002ecee1b";
@@ -113,7 +116,8 @@ async fn with_both_versions_in_one_answer_the_header_wins() {
     })
     .await;
     let paid = client(&memory()).get(seller.url("/")).send().await.unwrap();
-    assert_eq!(paid.payment.unwrap().version, Version::V2);
+    let payment = paid.payment.unwrap();
+    assert_eq!(payment.x402().unwrap().version, Version::V2);
 }
 
 #[tokio::test]
@@ -218,7 +222,7 @@ async fn an_answer_without_receipt_is_reported_as_such() {
     let paid = client(&memory()).get(seller.url("/")).send().await.unwrap();
     let payment = paid.payment.unwrap();
     assert_eq!(
-        (payment.receipt, payment.state),
+        (payment.x402().unwrap().receipt.clone(), payment.state),
         (Receipt::Missing, SpendState::Paid)
     );
     assert_eq!(paid.answer.text().await.unwrap(), "served");

@@ -96,8 +96,8 @@ async fn a_pending_payment_is_listed_and_sent_again_as_it_was() {
     );
     assert_eq!(
         (
-            payment.payer.to_string().as_str(),
-            payment.receipt.transaction()
+            payment.x402().unwrap().payer.to_string().as_str(),
+            payment.x402().unwrap().receipt.transaction()
         ),
         (PAYER, Some(HASH))
     );
@@ -258,7 +258,11 @@ async fn only_the_chain_closes_what_has_expired() {
     let record = store.spend(id).await.unwrap().unwrap();
     assert_eq!(record.state, SpendState::Unused);
     let usage = store
-        .usage(record.spend.origin, record.spend.at)
+        .usage(
+            record.spend.origin,
+            faregate_ledger::Unit::Dollar,
+            record.spend.at,
+        )
         .await
         .unwrap();
     assert_eq!(usage.host, cents(1), "it still counts");

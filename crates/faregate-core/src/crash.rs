@@ -49,6 +49,8 @@ points! {
     Signed "signed"
     /// Client: it is in the books, durably, and not sent.
     Reserved "reserved"
+    /// Client: the Lightning wallet has paid the invoice, and that is not recorded.
+    InvoicePaid "invoice_paid"
     /// Client: it is sent and not answered.
     Sent "sent"
     /// Client: it is answered, and that is not recorded.

@@ -3,15 +3,62 @@
 //! Everything that was *signed* counts, also when the seller said no afterwards: a signed authorisation can be used by
 //! whoever holds it, so a cap that forgot refused payments could be drained by a lying server.
 
+use std::fmt;
+
 use alloy_primitives::U256;
-use faregate_types::{Amount, Code, PaymentId, Timestamp};
+use faregate_types::lightning::{BitcoinNetwork, Msat};
+use faregate_types::{Amount, AssetId, Code, PaymentId, Timestamp};
 
 use crate::store::checked_sum;
 
 /// Decimals of [`Worth`].
 pub const WORTH_DECIMALS: u8 = 18;
 
-/// A value in US dollars with 18 decimals, so that stablecoins of different decimals count against one cap.
+/// What spends are counted in. There are no exchange rates: what is spent in one unit never counts against a cap in another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Unit {
+    /// US dollars with 18 decimals: all tokens.
+    Dollar,
+    /// Millisatoshis on one network: Lightning.
+    Msat(BitcoinNetwork),
+}
+
+impl Unit {
+    /// What spends in this asset are counted in.
+    #[must_use]
+    pub const fn of(asset: AssetId) -> Self {
+        match asset {
+            AssetId::Msat(network) => Self::Msat(network),
+            _ => Self::Dollar,
+        }
+    }
+
+    /// Reads the stored text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "usd" => Some(Self::Dollar),
+            asset => match asset.parse() {
+                Ok(AssetId::Msat(network)) => Some(Self::Msat(network)),
+                _ => None,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    /// The stored text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dollar => f.write_str("usd"),
+            Self::Msat(network) => AssetId::Msat(*network).fmt(f),
+        }
+    }
+}
+
+/// What a spend counts against a cap, in its [`Unit`]: of tokens US dollars with 18 decimals, so that stablecoins of different
+/// decimals count against one cap; of Lightning millisatoshis. Only what has the same unit may be compared or added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Worth(U256);
 
@@ -19,7 +66,7 @@ impl Worth {
     /// Nothing.
     pub const ZERO: Self = Self(U256::ZERO);
 
-    /// From units of 10⁻¹⁸ dollars.
+    /// From units of 10⁻¹⁸ dollars, or millisatoshis.
     #[must_use]
     pub const fn new(units: U256) -> Self {
         Self(units)
@@ -33,7 +80,13 @@ impl Worth {
         value.checked_mul(scale).map(Self)
     }
 
-    /// Units of 10⁻¹⁸ dollars.
+    /// Millisatoshis, to be counted against caps in [`Unit::Msat`].
+    #[must_use]
+    pub const fn of_msat(value: Msat) -> Self {
+        Self(U256::from_limbs([value.get(), 0, 0, 0]))
+    }
+
+    /// Units of 10⁻¹⁸ dollars, or millisatoshis.
     #[must_use]
     pub const fn units(self) -> U256 {
         self.0
@@ -64,7 +117,7 @@ impl Period {
     }
 }
 
-/// What a payer allows. A missing cap is no cap, so the client refuses to run without a per-payment cap.
+/// What a payer allows in one unit. A missing cap is no cap, so the client refuses to run without a per-payment cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caps {
     /// Most for one payment.
@@ -75,7 +128,7 @@ pub struct Caps {
     pub per_period: Option<Period>,
 }
 
-/// What was signed before.
+/// What was signed before, in one unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// For this origin, ever.
@@ -150,7 +203,8 @@ pub struct Spend {
     pub payee: Box<str>,
     /// How much.
     pub amount: Amount,
-    /// The same in dollars.
+    /// What it counts against the caps, in the [`Unit`] of the amount's asset: a token's dollars; of Lightning the amount and
+    /// the most that the way may cost.
     pub worth: Worth,
     /// When it is signed.
     pub at: Timestamp,

@@ -30,7 +30,8 @@ pub mod window;
 
 pub use account::{AccountId, AccountIdError, Balance, BalanceError, Movement, Side, Transfer};
 pub use budget::{
-    CapRefusal, Caps, Period, Spend, SpendEnd, SpendNews, SpendRecord, SpendState, Usage, Worth,
+    CapRefusal, Caps, Period, Spend, SpendEnd, SpendNews, SpendRecord, SpendState, Unit, Usage,
+    Worth,
 };
 pub use payment::{
     Answer, Claim, Claimed, Effect, Idempotency, Payment, PaymentState, Step, StepError,

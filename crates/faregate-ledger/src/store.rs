@@ -5,7 +5,7 @@ use faregate_types::{AssetId, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use crate::account::{AccountId, Balance};
-use crate::budget::{Caps, Spend, SpendEnd, SpendRecord, Usage};
+use crate::budget::{Caps, Spend, SpendEnd, SpendRecord, Unit, Usage};
 use crate::payment::{Claim, Claimed, Payment, Step, StepError};
 use crate::terms::{KnownTerms, Reserved, TermsRule};
 
@@ -95,7 +95,7 @@ pub trait LedgerStore: Send + Sync + 'static {
 
 /// The books of a payer: what was signed, and what may still be.
 pub trait WalletStore: Send + Sync + 'static {
-    /// Compares `spend` with the [terms known](Self::known_terms) of its place, checks `caps` against everything signed so
+    /// Compares `spend` with the [terms known](Self::known_terms) of its place, checks `caps` against everything signed in the same unit so
     /// far, and records it, in one transaction that is shared by all processes. Terms come before caps; when either says no,
     /// nothing is recorded. The window of `caps.per_period` ends at `spend.at`.
     ///
@@ -135,9 +135,13 @@ pub trait WalletStore: Send + Sync + 'static {
         Box::pin(async { Ok(()) })
     }
 
-    /// What was signed for `origin` altogether, and for anybody since `since`.
-    fn usage(&self, origin: Box<str>, since: Timestamp)
-    -> BoxFuture<'_, Result<Usage, StoreError>>;
+    /// What was signed in `unit` for `origin` altogether, and for anybody since `since`.
+    fn usage(
+        &self,
+        origin: Box<str>,
+        unit: Unit,
+        since: Timestamp,
+    ) -> BoxFuture<'_, Result<Usage, StoreError>>;
 
     /// The newest spends, newest first, at most `limit`, without their requests.
     fn recent_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>>;

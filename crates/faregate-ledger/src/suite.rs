@@ -110,6 +110,7 @@ macro_rules! wallet_store_suite {
             the_window_rolls
             a_window_of_any_length_is_exact
             a_spend_counts_once
+            units_are_counted_apart
         }
         $crate::suite_cases! { wallet::records, $make,
             a_spend_is_kept_whole

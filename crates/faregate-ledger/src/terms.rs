@@ -6,7 +6,7 @@
 use alloy_primitives::U256;
 use faregate_types::{Amount, AssetId};
 
-use crate::budget::{CapRefusal, Caps, Spend, Usage, Worth};
+use crate::budget::{CapRefusal, Caps, Spend, Unit, Usage, Worth};
 
 /// Spends at one place that are looked through for the newest in an asset, so that what is known is found in bounded time.
 pub const PLACE_SPENDS_MAX: u16 = 64;
@@ -18,14 +18,14 @@ pub struct Terms {
     pub payee: Box<str>,
     /// How much, of what.
     pub amount: Amount,
-    /// The same in dollars.
+    /// What it counted against the caps.
     pub worth: Worth,
 }
 
 /// What is known about a place where a payment is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownTerms {
-    /// The newest terms at this origin and path, in any asset.
+    /// The newest terms at this origin and path, in any asset that is counted in the same unit.
     pub last: Option<Terms>,
     /// The payee that is expected for the asset: the newest one at this path; at a path that is new, whoever is asked for if
     /// the origin was paid that way before, else the first payee of the origin. `None` when the origin is new.
@@ -81,7 +81,10 @@ impl KnownTerms {
             if found.amount.asset() == asset {
                 payee = Some(found.payee.clone());
             }
-            last = last.or(Some(found));
+            // Dollars and bitcoins cannot be compared.
+            if Unit::of(found.amount.asset()) == Unit::of(asset) {
+                last = last.or(Some(found));
+            }
             if payee.is_some() {
                 break;
             }

@@ -336,7 +336,10 @@ async fn an_audit_of_a_wallet_finds_what_does_not_add_up() {
     for (sql, origin) in [
         ("UPDATE signed_for_origin SET worth = '1'", true),
         ("DELETE FROM signed_in_slot WHERE level = 2", false),
-        ("INSERT INTO signed_in_slot VALUES (0, 5, '0')", false),
+        (
+            "INSERT INTO signed_in_slot VALUES ('usd', 0, 5, '0')",
+            false,
+        ),
     ] {
         let folder = folder();
         let file = folder.path().join("wallet.db");

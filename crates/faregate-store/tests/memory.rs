@@ -6,7 +6,7 @@ mod common;
 use common::{at, claim, id, per_host, spend};
 use faregate_ledger::{
     Answer, Claimed, LedgerStore, PaymentState, Reserved, SpendEnd, Step, StoreError, TermsRule,
-    WalletStore,
+    Unit, WalletStore,
 };
 use faregate_store::memory::{LedgerLimits, MemoryLedger, MemoryWallet, WalletLimits};
 use faregate_types::{Timestamp, U256};
@@ -158,7 +158,9 @@ async fn a_full_wallet_refuses_and_forgets_nothing() {
         assert!(matches!(reserve(number).await, Ok(Reserved::Recorded(_))));
     }
     assert_eq!(reserve(3).await, Err(StoreError::Unavailable));
-    let usage = wallet.usage("https://seller.example".into(), at(0)).await;
+    let usage = wallet
+        .usage("https://seller.example".into(), Unit::Dollar, at(0))
+        .await;
     assert_eq!(usage.unwrap().host, spend(1, 20).worth, "it was not signed");
     assert!(matches!(reserve(1).await, Ok(Reserved::Recorded(_))));
     assert!(wallet.finish_spend_later(id(1), SpendEnd::Unused, at(9)));

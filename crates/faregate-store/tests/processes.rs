@@ -8,7 +8,7 @@ use std::path::Path;
 
 use common::{child, claim, per_host, spend};
 use faregate_ledger::{
-    Claimed, LedgerStore as _, Reserved, TermsRule, Usage, WalletStore as _, Worth,
+    Claimed, LedgerStore as _, Reserved, TermsRule, Unit, Usage, WalletStore as _, Worth,
 };
 use faregate_store::sqlite::{SqliteLedger, SqliteWallet};
 use faregate_types::U256;
@@ -53,7 +53,9 @@ async fn processes_share_one_cap() {
     );
     let wallet = SqliteWallet::open(&file).unwrap();
     let hundred = Worth::new(U256::from(100));
-    let usage = wallet.usage(spend(0, 0).origin, common::at(0)).await;
+    let usage = wallet
+        .usage(spend(0, 0).origin, Unit::Dollar, common::at(0))
+        .await;
     assert_eq!(
         usage,
         Ok(Usage {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use faregate_ledger::{
     AccountId, Balance, Caps, Claim, Claimed, KnownTerms, LedgerStore, Payment, Reserved, Spend,
-    SpendEnd, SpendRecord, Step, StoreError, TermsRule, Totals, Usage, WalletStore,
+    SpendEnd, SpendRecord, Step, StoreError, TermsRule, Totals, Unit, Usage, WalletStore,
 };
 use faregate_store::sqlite::{SqliteLedger, SqliteWallet};
 use faregate_types::{AssetId, PaymentId, Timestamp, U256};
@@ -107,9 +107,10 @@ impl WalletStore for InTurns<SqliteWallet> {
     fn usage(
         &self,
         origin: Box<str>,
+        unit: Unit,
         since: Timestamp,
     ) -> BoxFuture<'_, Result<Usage, StoreError>> {
-        self.next().usage(origin, since)
+        self.next().usage(origin, unit, since)
     }
     fn recent_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
         self.next().recent_spends(limit)

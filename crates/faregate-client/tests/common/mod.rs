@@ -9,6 +9,8 @@
     reason = "tests may, and each uses a part of this"
 )]
 
+pub mod lightning;
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};

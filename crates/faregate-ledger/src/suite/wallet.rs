@@ -5,8 +5,8 @@ use futures_util::future::BoxFuture;
 
 use super::kit::{no_caps, worth};
 use crate::{
-    CapRefusal, Caps, Period, Reserved, Spend, SpendEnd, SpendRecord, StoreError, TermsRule, Usage,
-    WalletStore,
+    CapRefusal, Caps, Period, Reserved, Spend, SpendEnd, SpendRecord, StoreError, TermsRule, Unit,
+    Usage, WalletStore,
 };
 
 pub mod caps;
@@ -71,7 +71,7 @@ async fn signed<S: WalletStore>(store: &S, spend: Spend) {
 
 async fn usage<S: WalletStore>(store: &S, since: Timestamp) -> Usage {
     store
-        .usage("https://seller.example".into(), since)
+        .usage("https://seller.example".into(), Unit::Dollar, since)
         .await
         .unwrap()
 }

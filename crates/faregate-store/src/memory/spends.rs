@@ -7,7 +7,7 @@ use alloy_primitives::U256;
 use faregate_ledger::terms::PLACE_SPENDS_MAX;
 use faregate_ledger::{
     Caps, KnownTerms, Reserved, Spend, SpendEnd, SpendRecord, SpendState, StoreError, Terms,
-    TermsRule, Usage, Worth, window,
+    TermsRule, Unit, Usage, Worth, window,
 };
 use faregate_types::{AssetId, PaymentId, Timestamp};
 
@@ -59,7 +59,7 @@ impl Row {
 #[derive(Debug, Default)]
 struct Origin {
     /// Altogether, in units of [`Worth`].
-    worth: U256,
+    worth: BTreeMap<Unit, U256>,
     /// The first spend in each asset.
     first: BTreeMap<AssetId, u32>,
     /// Who was paid in which asset.
@@ -77,8 +77,8 @@ pub(super) struct Spends {
     recent: BTreeSet<(Timestamp, u32)>,
     open: BTreeSet<u32>,
     origins: BTreeMap<Box<str>, Origin>,
-    /// Sums per slot of time: level and slot.
-    slots: BTreeMap<(u32, i64), U256>,
+    /// Sums per slot of time: unit, level and slot.
+    slots: BTreeMap<(Unit, u32, i64), U256>,
     bytes: u64,
     said_full: bool,
 }
@@ -100,11 +100,12 @@ impl Spends {
     ) -> Result<Reserved, StoreError> {
         let asset = spend.amount.asset();
         let known = self.known(&spend.origin, &spend.path, asset, &spend.payee)?;
+        let unit = Unit::of(asset);
         let before = Usage {
-            host: self.for_origin(&spend.origin),
+            host: self.for_origin(&spend.origin, unit),
             // Without a cap nothing is asked about a period.
             period: match &caps.per_period {
-                Some(period) => self.within(period.since(spend.at))?,
+                Some(period) => self.within(unit, period.since(spend.at))?,
                 None => Worth::ZERO,
             },
         };
@@ -145,10 +146,12 @@ impl Spends {
     fn insert(&mut self, mut spend: Spend) -> Result<(), StoreError> {
         let units = spend.worth.units();
         let plus = |sum: U256| sum.checked_add(units).ok_or(StoreError::Damaged);
-        let signed = plus(self.for_origin(&spend.origin).units())?;
+        let unit = Unit::of(spend.amount.asset());
+        let signed = plus(self.for_origin(&spend.origin, unit).units())?;
         let slots = window::slots(spend.at.as_secs()).ok_or(StoreError::Damaged)?;
-        let slots: Vec<((u32, i64), U256)> = slots
-            .map(|slot| {
+        let slots: Vec<((Unit, u32, i64), U256)> = slots
+            .map(|(level, slot)| {
+                let slot = (unit, level, slot);
                 let known = self.slots.get(&slot).copied().unwrap_or(U256::ZERO);
                 Ok((slot, plus(known)?))
             })
@@ -170,7 +173,7 @@ impl Spends {
         self.slots.extend(slots);
         let asset = spend.amount.asset();
         let origin = self.origins.entry(spend.origin.clone()).or_default();
-        origin.worth = signed;
+        origin.worth.insert(unit, signed);
         origin.first.entry(asset).or_insert(number);
         origin.payees.insert((asset, spend.payee.clone()));
         let place = origin.places.entry(spend.path.clone()).or_default();
@@ -200,25 +203,33 @@ impl Spends {
         Ok(())
     }
 
-    /// What was signed for `origin` altogether, and for anybody since `since`.
-    pub(super) fn usage(&self, origin: &str, since: Timestamp) -> Result<Usage, StoreError> {
+    /// What was signed in `unit` for `origin` altogether, and for anybody since `since`.
+    pub(super) fn usage(
+        &self,
+        origin: &str,
+        unit: Unit,
+        since: Timestamp,
+    ) -> Result<Usage, StoreError> {
         Ok(Usage {
-            host: self.for_origin(origin),
-            period: self.within(since)?,
+            host: self.for_origin(origin, unit),
+            period: self.within(unit, since)?,
         })
     }
 
-    fn for_origin(&self, origin: &str) -> Worth {
-        let origin = self.origins.get(origin);
-        origin.map_or(Worth::ZERO, |origin| Worth::new(origin.worth))
+    fn for_origin(&self, origin: &str, unit: Unit) -> Worth {
+        let sums = self.origins.get(origin).map(|origin| &origin.worth);
+        let sum = sums.and_then(|sums| sums.get(&unit));
+        sum.map_or(Worth::ZERO, |sum| Worth::new(*sum))
     }
 
-    fn within(&self, since: Timestamp) -> Result<Worth, StoreError> {
+    fn within(&self, unit: Unit, since: Timestamp) -> Result<Worth, StoreError> {
         let mut sums = window::ranges(since.as_secs())
             .into_iter()
             // The highest slot there is may be where a level begins and ends.
             .filter(|(_, from, until)| from < until)
-            .flat_map(|(level, from, until)| self.slots.range((level, from)..(level, until)));
+            .flat_map(|(level, from, until)| {
+                self.slots.range((unit, level, from)..(unit, level, until))
+            });
         let sum = sums.try_fold(U256::ZERO, |sum, (_, worth)| sum.checked_add(*worth));
         sum.map(Worth::new).ok_or(StoreError::Damaged)
     }

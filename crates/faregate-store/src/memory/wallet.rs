@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard};
 
 use faregate_ledger::{
-    Caps, KnownTerms, Reserved, Spend, SpendEnd, SpendRecord, StoreError, TermsRule, Usage,
+    Caps, KnownTerms, Reserved, Spend, SpendEnd, SpendRecord, StoreError, TermsRule, Unit, Usage,
     WalletStore,
 };
 use faregate_types::{AssetId, PaymentId, Timestamp};
@@ -110,9 +110,10 @@ impl WalletStore for MemoryWallet {
     fn usage(
         &self,
         origin: Box<str>,
+        unit: Unit,
         since: Timestamp,
     ) -> BoxFuture<'_, Result<Usage, StoreError>> {
-        Box::pin(async move { self.books()?.usage(&origin, since) })
+        Box::pin(async move { self.books()?.usage(&origin, unit, since) })
     }
 
     fn recent_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::U256;
-use faregate_ledger::{AccountId, Balance, window};
+use faregate_ledger::{AccountId, Balance, Unit, window};
 use faregate_types::AssetId;
 use rusqlite::Connection;
 
@@ -50,46 +50,56 @@ pub(super) fn ledger(conn: &Connection) -> Result<Audit, Fault> {
 pub(super) fn wallet(conn: &Connection) -> Result<Audit, Fault> {
     let mut audit = Audit::default();
     check_file(conn, &mut audit)?;
-    let mut origins = BTreeMap::<Box<str>, U256>::new();
-    let mut slots = BTreeMap::<(u32, i64), U256>::new();
-    each(conn, "SELECT origin, worth, signed_at FROM spend", |row| {
-        audit.row();
-        let worth = codec::money(&row.get::<_, String>(1)?)?;
-        let sum = origins.entry(row.get::<_, String>(0)?.into()).or_default();
-        *sum = plus(*sum, worth)?;
-        let at = codec::time(row.get(2)?).as_secs();
-        for slot in window::slots(at).ok_or(Fault::Damaged("a time at the end of time"))? {
-            let sum = slots.entry(slot).or_default();
+    let mut origins = BTreeMap::<(Box<str>, Unit), U256>::new();
+    let mut slots = BTreeMap::<(Unit, (u32, i64)), U256>::new();
+    each(
+        conn,
+        "SELECT origin, worth, signed_at, asset FROM spend",
+        |row| {
+            audit.row();
+            let unit = Unit::of(codec::asset(&row.get::<_, String>(3)?)?);
+            let worth = codec::money(&row.get::<_, String>(1)?)?;
+            let origin = row.get::<_, String>(0)?.into_boxed_str();
+            let sum = origins.entry((origin, unit)).or_default();
             *sum = plus(*sum, worth)?;
-        }
-        Ok(())
-    })?;
+            let at = codec::time(row.get(2)?).as_secs();
+            for slot in window::slots(at).ok_or(Fault::Damaged("a time at the end of time"))? {
+                let sum = slots.entry((unit, slot)).or_default();
+                *sum = plus(*sum, worth)?;
+            }
+            Ok(())
+        },
+    )?;
     let mut stored_origins = BTreeMap::new();
-    each(conn, "SELECT origin, worth FROM signed_for_origin", |row| {
+    let sums = "SELECT origin, unit, worth FROM signed_for_origin";
+    each(conn, sums, |row| {
         stored_origins.insert(
-            row.get::<_, String>(0)?.into_boxed_str(),
-            codec::money(&row.get::<_, String>(1)?)?,
+            (
+                row.get::<_, String>(0)?.into_boxed_str(),
+                codec::unit(&row.get::<_, String>(1)?)?,
+            ),
+            codec::money(&row.get::<_, String>(2)?)?,
         );
         Ok(())
     })?;
-    compare(&origins, &stored_origins, |origin| {
+    compare(&origins, &stored_origins, |(origin, _)| {
         audit.add(AuditFault::Origin {
             origin: origin.clone(),
         })
     });
     let mut stored_slots = BTreeMap::new();
-    each(
-        conn,
-        "SELECT level, slot, worth FROM signed_in_slot",
-        |row| {
-            stored_slots.insert(
-                (row.get(0)?, row.get(1)?),
-                codec::money(&row.get::<_, String>(2)?)?,
-            );
-            Ok(())
-        },
-    )?;
-    compare(&slots, &stored_slots, |(level, slot)| {
+    let sums = "SELECT unit, level, slot, worth FROM signed_in_slot";
+    each(conn, sums, |row| {
+        stored_slots.insert(
+            (
+                codec::unit(&row.get::<_, String>(0)?)?,
+                (row.get(1)?, row.get(2)?),
+            ),
+            codec::money(&row.get::<_, String>(3)?)?,
+        );
+        Ok(())
+    })?;
+    compare(&slots, &stored_slots, |(_, (level, slot))| {
         audit.add(AuditFault::Slot {
             level: *level,
             slot: *slot,

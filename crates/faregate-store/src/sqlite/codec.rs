@@ -3,7 +3,7 @@
 use alloy_primitives::U256;
 use faregate_ledger::{
     AccountId, Answer, Balance, Claim, Idempotency, Payment, PaymentState, Spend, SpendRecord,
-    SpendState, Transfer, Worth,
+    SpendState, Transfer, Unit, Worth,
 };
 use faregate_types::{
     Amount, AssetId, Code, Fingerprint, IdempotencyKey, PaymentId, RailName, Timestamp,
@@ -32,6 +32,11 @@ pub(super) fn money(text: &str) -> Result<U256, Fault> {
 /// A stored asset.
 pub(super) fn asset(text: &str) -> Result<AssetId, Fault> {
     text.parse().map_err(|_| Fault::Damaged("an asset"))
+}
+
+/// What a stored sum is counted in.
+pub(super) fn unit(text: &str) -> Result<Unit, Fault> {
+    Unit::parse(text).ok_or(Fault::Damaged("a unit"))
 }
 
 /// A stored account.

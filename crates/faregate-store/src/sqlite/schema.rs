@@ -35,6 +35,7 @@ pub(super) const WALLET: Schema = Schema {
     migrations: &[
         include_str!("migrations/wallet/0001_spends.sql"),
         include_str!("migrations/wallet/0002_terms_and_requests.sql"),
+        include_str!("migrations/wallet/0003_units.sql"),
     ],
 };
 
@@ -130,7 +131,18 @@ mod tests {
             )
             .unwrap();
         }
+        conn.execute_batch(
+            "INSERT INTO signed_for_origin VALUES ('https://a.example', '3'); INSERT INTO signed_in_slot VALUES (2, 7, '3');",
+        )
+        .unwrap();
         WALLET.migrate(&mut conn).unwrap();
+        for sums in [
+            "SELECT 1 FROM signed_for_origin WHERE origin = 'https://a.example' AND unit = 'usd' AND worth = '3'",
+            "SELECT 1 FROM signed_in_slot WHERE unit = 'usd' AND level = 2 AND slot = 7 AND worth = '3'",
+        ] {
+            let found: i64 = conn.query_row(sums, [], |row| row.get(0)).unwrap();
+            assert_eq!(found, 1);
+        }
         let mut query = conn
             .prepare("SELECT path, resource, transaction_ref, credential FROM spend ORDER BY seq")
             .unwrap();

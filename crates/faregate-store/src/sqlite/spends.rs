@@ -3,8 +3,8 @@
 
 use alloy_primitives::U256;
 use faregate_ledger::{
-    Caps, Reserved, Spend, SpendEnd, SpendRecord, SpendState, StoreError, TermsRule, Usage, Worth,
-    window,
+    Caps, Reserved, Spend, SpendEnd, SpendRecord, SpendState, StoreError, TermsRule, Unit, Usage,
+    Worth, window,
 };
 use faregate_types::{PaymentId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -22,11 +22,12 @@ pub(super) fn reserve(
 ) -> Result<Reserved, Fault> {
     let asset = spend.amount.asset();
     let known = terms::known(conn, &spend.origin, &spend.path, asset, &spend.payee)?;
+    let unit = Unit::of(asset);
     let before = Usage {
-        host: for_origin(conn, &spend.origin)?,
+        host: for_origin(conn, &spend.origin, unit)?,
         // Without a cap nothing is asked about a period.
         period: match &caps.per_period {
-            Some(period) => within(conn, period.since(spend.at))?,
+            Some(period) => within(conn, unit, period.since(spend.at))?,
             None => Worth::ZERO,
         },
     };
@@ -77,30 +78,37 @@ pub(super) fn finish(
     Ok(())
 }
 
-/// What was signed for `origin` altogether, and for anybody since `since`.
-pub(super) fn usage(conn: &Connection, origin: &str, since: Timestamp) -> Result<Usage, Fault> {
+/// What was signed in `unit` for `origin` altogether, and for anybody since `since`.
+pub(super) fn usage(
+    conn: &Connection,
+    origin: &str,
+    unit: Unit,
+    since: Timestamp,
+) -> Result<Usage, Fault> {
     Ok(Usage {
-        host: for_origin(conn, origin)?,
-        period: within(conn, since)?,
+        host: for_origin(conn, origin, unit)?,
+        period: within(conn, unit, since)?,
     })
 }
 
-fn for_origin(conn: &Connection, origin: &str) -> Result<Worth, Fault> {
+fn for_origin(conn: &Connection, origin: &str, unit: Unit) -> Result<Worth, Fault> {
     let host = conn
-        .prepare_cached("SELECT worth FROM signed_for_origin WHERE origin = ?1")?
-        .query_row([origin], |row| row.get::<_, String>(0))
+        .prepare_cached("SELECT worth FROM signed_for_origin WHERE origin = ?1 AND unit = ?2")?
+        .query_row([origin, &unit.to_string()], |row| row.get::<_, String>(0))
         .optional()?;
     let host = host.map_or(Ok(U256::ZERO), |text| codec::money(&text))?;
     Ok(Worth::new(host))
 }
 
-fn within(conn: &Connection, since: Timestamp) -> Result<Worth, Fault> {
+fn within(conn: &Connection, unit: Unit, since: Timestamp) -> Result<Worth, Fault> {
     let mut period = U256::ZERO;
+    let unit = unit.to_string();
     let mut statement = conn.prepare_cached(
-        "SELECT worth FROM signed_in_slot WHERE level = ?1 AND slot >= ?2 AND slot < ?3",
+        "SELECT worth FROM signed_in_slot WHERE unit = ?1 AND level = ?2 AND slot >= ?3 AND slot < ?4",
     )?;
     for range in window::ranges(since.as_secs()) {
-        let mut rows = statement.query(range)?;
+        let (level, from, until) = range;
+        let mut rows = statement.query(params![unit, level, from, until])?;
         while let Some(row) = rows.next()? {
             period = plus(period, codec::money(&row.get::<_, String>(0)?)?)?;
         }
@@ -175,28 +183,31 @@ fn insert(conn: &Connection, spend: &Spend) -> Result<bool, Fault> {
 /// Adds a spend to the sums of its origin and of its time.
 fn count(conn: &Connection, spend: &Spend, before: Worth) -> Result<(), Fault> {
     let worth = spend.worth.units();
+    let unit = Unit::of(spend.amount.asset()).to_string();
     conn.prepare_cached(
-        "INSERT INTO signed_for_origin (origin, worth) VALUES (?1, ?2) \
-         ON CONFLICT (origin) DO UPDATE SET worth = excluded.worth",
+        "INSERT INTO signed_for_origin (origin, unit, worth) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (origin, unit) DO UPDATE SET worth = excluded.worth",
     )?
     .execute(params![
         spend.origin,
+        unit,
         plus(before.units(), worth)?.to_string()
     ])?;
-    let mut known =
-        conn.prepare_cached("SELECT worth FROM signed_in_slot WHERE level = ?1 AND slot = ?2")?;
+    let mut known = conn.prepare_cached(
+        "SELECT worth FROM signed_in_slot WHERE unit = ?1 AND level = ?2 AND slot = ?3",
+    )?;
     let mut store = conn.prepare_cached(
-        "INSERT INTO signed_in_slot (level, slot, worth) VALUES (?1, ?2, ?3) \
-         ON CONFLICT (level, slot) DO UPDATE SET worth = excluded.worth",
+        "INSERT INTO signed_in_slot (unit, level, slot, worth) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (unit, level, slot) DO UPDATE SET worth = excluded.worth",
     )?;
     for slot in
         window::slots(spend.at.as_secs()).ok_or(Fault::Damaged("a time at the end of time"))?
     {
         let sum = known
-            .query_row(slot, |row| row.get::<_, String>(0))
+            .query_row(params![unit, slot.0, slot.1], |row| row.get::<_, String>(0))
             .optional()?;
         let sum = sum.map_or(Ok(U256::ZERO), |text| codec::money(&text))?;
-        store.execute(params![slot.0, slot.1, plus(sum, worth)?.to_string()])?;
+        store.execute(params![unit, slot.0, slot.1, plus(sum, worth)?.to_string()])?;
     }
     Ok(())
 }

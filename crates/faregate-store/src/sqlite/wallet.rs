@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use faregate_ledger::{
-    Caps, KnownTerms, Reserved, Spend, SpendEnd, SpendRecord, StoreError, TermsRule, Usage,
+    Caps, KnownTerms, Reserved, Spend, SpendEnd, SpendRecord, StoreError, TermsRule, Unit, Usage,
     WalletStore,
 };
 use faregate_types::{AssetId, PaymentId, Timestamp};
@@ -91,11 +91,12 @@ impl WalletStore for SqliteWallet {
     fn usage(
         &self,
         origin: Box<str>,
+        unit: Unit,
         since: Timestamp,
     ) -> BoxFuture<'_, Result<Usage, StoreError>> {
         Box::pin(
             self.engine
-                .read(move |conn| spends::usage(conn, &origin, since)),
+                .read(move |conn| spends::usage(conn, &origin, unit, since)),
         )
     }
 

@@ -1,8 +1,8 @@
 //! Wallets.
 
 use faregate_ledger::{
-    Caps, KnownTerms, Period, Reserved, Spend, SpendEnd, SpendRecord, StoreError, TermsRule, Usage,
-    WalletStore, Worth,
+    Caps, KnownTerms, Period, Reserved, Spend, SpendEnd, SpendRecord, StoreError, TermsRule, Unit,
+    Usage, WalletStore, Worth,
 };
 use faregate_store::memory::MemoryWallet;
 use faregate_store::sqlite::SqliteWallet;
@@ -18,7 +18,7 @@ enum Ask {
     Reserve(Box<Spend>, Caps, TermsRule),
     Finish(PaymentId, SpendEnd, Timestamp),
     FinishLater(PaymentId, SpendEnd, Timestamp),
-    Usage(Box<str>, Timestamp),
+    Usage(Box<str>, Unit, Timestamp),
     Recent(u32),
     Open(u32),
     Spend(PaymentId),
@@ -44,7 +44,7 @@ async fn ask(store: &dyn WalletStore, ask: Ask) -> Said {
         }
         Ask::Finish(id, end, at) => Said::Finished(store.finish_spend(id, end, at).await),
         Ask::FinishLater(id, end, at) => Said::Queued(store.finish_spend_later(id, end, at)),
-        Ask::Usage(origin, since) => Said::Usage(store.usage(origin, since).await),
+        Ask::Usage(origin, unit, since) => Said::Usage(store.usage(origin, unit, since).await),
         Ask::Recent(limit) => Said::List(store.recent_spends(limit).await),
         Ask::Open(limit) => Said::List(store.open_spends(limit).await),
         Ask::Spend(id) => Said::Spend(store.spend(id).await),
@@ -142,17 +142,18 @@ fn end() -> impl Strategy<Value = SpendEnd> {
 
 fn asks() -> impl Strategy<Value = Ask> {
     let some = || (0..SPENDS).prop_map(id);
-    let some_asset = (0_u8..2).prop_map(asset);
+    let some_asset = || (0_u8..2).prop_map(asset);
     prop_oneof![
         14 => (spend(), caps(), terms())
             .prop_map(|(spend, caps, terms)| Ask::Reserve(Box::new(spend), caps, terms)),
         4 => (some(), end(), moment()).prop_map(|(id, end, at)| Ask::Finish(id, end, at)),
         2 => (some(), end(), moment()).prop_map(|(id, end, at)| Ask::FinishLater(id, end, at)),
-        3 => (origin(), moment()).prop_map(|(origin, since)| Ask::Usage(origin, since)),
+        3 => (origin(), some_asset(), moment())
+            .prop_map(|(origin, asset, since)| Ask::Usage(origin, Unit::of(asset), since)),
         2 => limit().prop_map(Ask::Recent),
         2 => limit().prop_map(Ask::Open),
         2 => some().prop_map(Ask::Spend),
-        3 => (origin(), path(), some_asset, payee())
+        3 => (origin(), path(), some_asset(), payee())
             .prop_map(|(origin, path, asset, payee)| Ask::Known(origin, path, asset, payee)),
     ]
 }

@@ -225,6 +225,7 @@ codes! {
         "the Lightning payment went through, but its preimage is not known";
     InvoiceExpired "invoice_expired" [] Payer Retry::Never, 402, "the Lightning invoice has expired";
     InvoiceUnusable "invoice_unusable" [] Seller Retry::Never, 402, "the Lightning invoice cannot be paid";
+    InvoicePriceMismatch "invoice_price_mismatch" [] Seller Retry::Never, 402, "the Lightning invoice is over another amount than the price that is named";
 
     // HTTP
     BadRequest "bad_request" [] Payer Retry::Never, 400, "the request cannot be understood";

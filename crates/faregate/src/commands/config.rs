@@ -8,7 +8,7 @@ use faregate_types::Code;
 use serde_json::json;
 
 use crate::cli::ConfigCommand;
-use crate::commands::curl::money;
+use crate::commands::paid::money;
 use crate::exit::Failed;
 use crate::printer::Printer;
 

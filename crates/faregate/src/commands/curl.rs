@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use faregate_client::{
     Caps, Client, Ends, Kind, Paid, PayError, PayeeChanges, Payment, Period, PriceRises, Quote,
-    Receipt, SpendState, Wallet, Worth,
+    SpendState, Wallet, Worth,
 };
 use faregate_evm::OsEntropy;
 use faregate_ledger::budget::WORTH_DECIMALS;
 use faregate_server::config::Env;
 use faregate_store::sqlite::SqliteWallet;
-use faregate_types::{Asset, ChainId, Code, MoneyText, U256, network, to_decimal_text};
+use faregate_types::{ChainId, Code, MoneyText};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Request, Response, StatusCode, Url};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cli::{CurlArgs, WalletArgs};
+use crate::commands::paid::{asked, asked_report, report, spent};
 use crate::commands::wallet;
 use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
@@ -206,41 +207,13 @@ async fn dry_run(client: &Client, request: Request, printer: Printer) -> Result<
         .map_err(|error| failed(&error))?
     {
         Quote::Priced(priced) => {
-            printer.line(&format!(
-                "{} asks for payment (x402 v{})",
-                priced.url,
-                priced.version.number()
-            ));
-            for option in &priced.options {
-                printer.line(&match &option.verdict {
-                    Ok(price) => format!(
-                        "  {} to {} on {}",
-                        money(price.amount.value(), &price.asset),
-                        price.payee,
-                        option.network
-                    ),
-                    Err(refusal) => format!(
-                        "  {} on {}: not payable, {refusal}",
-                        option.scheme, option.network
-                    ),
-                });
+            for line in asked(&priced) {
+                printer.line(&line);
             }
-            let options: Vec<Value> = priced
-                .options
-                .iter()
-                .map(|option| {
-                    json!({
-                        "scheme": &*option.scheme, "network": &*option.network, "amount": &*option.amount,
-                        "asset": &*option.asset, "payTo": &*option.pay_to,
-                        "price": option.verdict.as_ref().ok().map(|price| money(price.amount.value(), &price.asset)),
-                        "refusal": option.verdict.as_ref().err().map(|refusal| refusal.code.as_str()),
-                    })
-                })
-                .collect();
             match &priced.verdict {
                 Ok(_) => {
                     printer.line("nothing was signed");
-                    printer.data(&json!({"url": priced.url.as_str(), "version": priced.version.number(), "options": options, "dryRun": true}));
+                    printer.data(&asked_report(&priced));
                     Ok(())
                 }
                 Err(error) => Err(failed(error)),
@@ -342,75 +315,6 @@ pub(crate) async fn read(mut answer: Response) -> Result<Vec<u8>, Failed> {
         body.extend_from_slice(&chunk);
     }
     Ok(body)
-}
-
-/// One line about what was paid.
-pub(crate) fn spent(payment: &Payment) -> String {
-    let price = money(payment.amount.value(), &payment.asset);
-    let title = network(payment.asset.id.chain()).map_or("an unnamed network", |known| known.title);
-    let again = if payment.resumed {
-        " (signed earlier)"
-    } else {
-        ""
-    };
-    let receipt = match payment.receipt.transaction() {
-        Some(transaction) => format!("transaction {transaction}"),
-        None => "the server gave no receipt".to_owned(),
-    };
-    format!(
-        "paid {price} to {} on {title}{again}, {receipt}",
-        payment.payee
-    )
-}
-
-pub(crate) fn report(
-    status: u16,
-    headers: &HeaderMap,
-    body: &[u8],
-    payment: Option<&Payment>,
-) -> Value {
-    let headers: serde_json::Map<String, Value> = headers
-        .iter()
-        .map(|(name, value)| {
-            (
-                name.as_str().to_owned(),
-                String::from_utf8_lossy(value.as_bytes()).into(),
-            )
-        })
-        .collect();
-    let body = std::str::from_utf8(body).map_or_else(
-        |_| json!({"hex": hex::encode(body)}),
-        |text| serde_json::from_str(text).unwrap_or_else(|_| text.into()),
-    );
-    json!({
-        "status": status,
-        "headers": headers,
-        "body": body,
-        "payment": payment.map(|payment| json!({
-            "id": payment.id.to_string(),
-            "rail": "x402",
-            "version": payment.version.number(),
-            "payer": payment.payer.to_string(),
-            "payee": payment.payee.to_string(),
-            "asset": payment.asset.id.to_string(),
-            "amount": payment.amount.value().to_string(),
-            "price": money(payment.amount.value(), &payment.asset),
-            "validUntil": payment.valid_until.as_secs(),
-            "resumed": payment.resumed,
-            "state": payment.state.as_str(),
-            "receipt": matches!(payment.receipt, Receipt::Settled(_)),
-            "transaction": payment.receipt.transaction(),
-        })),
-    })
-}
-
-/// An amount by our own decimals.
-pub(crate) fn money(value: U256, asset: &Asset) -> String {
-    format!(
-        "{} {}",
-        to_decimal_text(value, asset.decimals),
-        asset.symbol
-    )
 }
 
 /// What the client says, as an exit code and advice.

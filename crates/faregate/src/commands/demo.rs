@@ -11,7 +11,7 @@ use faregate_types::network;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::commands::curl::money;
+use crate::commands::paid::money;
 use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
 use crate::stack::{self, Stack, StackConfig};
@@ -85,14 +85,17 @@ async fn buy(stack: &Stack, steps: Steps) -> Result<Vec<Row>, Failed> {
         .map_err(|error| broken(&format!("x402: {error}")))?;
     let took = asked.elapsed();
     let (payment, body) = served(paid).await?;
-    let price = money(payment.amount.value(), &payment.asset);
+    let x402 = payment
+        .x402()
+        .ok_or_else(|| broken("it was not paid over x402"))?;
+    let price = money(payment.amount.value(), &x402.asset);
     steps.say("asked", "GET /joke: 402 Payment Required");
     steps.say(
         "paid",
-        &format!("{price} to {}, signed by {}", payment.payee, payment.payer),
+        &format!("{price} to {}, signed by {}", payment.payee, x402.payer),
     );
     steps.say("served", &body);
-    let transaction = payment
+    let transaction = x402
         .receipt
         .transaction()
         .ok_or_else(|| broken("there is no receipt"))?

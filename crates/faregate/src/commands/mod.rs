@@ -9,5 +9,6 @@ pub(crate) mod dev;
 pub(crate) mod facilitator;
 pub(crate) mod gate;
 pub(crate) mod l402;
+pub(crate) mod paid;
 pub(crate) mod pending;
 pub(crate) mod wallet;

@@ -14,7 +14,8 @@ use reqwest::{Response, Url};
 use serde_json::{Value, json};
 
 use crate::cli::PendingArgs;
-use crate::commands::curl::{Received, books, failed, money, read, receive};
+use crate::commands::curl::{Received, books, failed, read, receive};
+use crate::commands::paid::money;
 use crate::commands::wallet::data_folder;
 use crate::exit::{Exit, Failed};
 use crate::printer::Printer;

@@ -10,7 +10,8 @@ use faregate_types::{AssetRegistry, Secret};
 use serde_json::json;
 
 use crate::cli::{WalletArgs, WalletCommand};
-use crate::commands::curl::{books, money};
+use crate::commands::curl::books;
+use crate::commands::paid::money;
 use crate::commands::pending;
 use crate::exit::{Exit, Failed};
 use crate::printer::Printer;

@@ -1,11 +1,13 @@
 //! Caps: everything that was signed counts, once, for everybody who shares the books.
 
-use faregate_types::Timestamp;
+use alloy_primitives::U256;
+use faregate_types::lightning::BitcoinNetwork;
+use faregate_types::{Amount, AssetId, Timestamp};
 
 use super::{CROWD, PAID, at_host, per_host, per_period, records, refused, reserve, signed, usage};
 use crate::suite::kit::{Bench, Chance, asset, at, id, no_caps, payee, spend, worth};
 use crate::{
-    CapRefusal, Caps, KnownTerms, Spend, SpendState, StoreError, Usage, WalletStore, Worth,
+    CapRefusal, Caps, KnownTerms, Spend, SpendState, StoreError, Unit, Usage, WalletStore, Worth,
 };
 
 /// The cap for one payment is checked, to the unit.
@@ -96,7 +98,10 @@ pub async fn hosts_are_counted_apart<S: WalletStore>(bench: &Bench<S>) {
             Ok(Ok(())),
             "{origin}"
         );
-        let usage = store.usage(origin.into(), at(0)).await.unwrap();
+        let usage = store
+            .usage(origin.into(), Unit::Dollar, at(0))
+            .await
+            .unwrap();
         assert_eq!(
             usage,
             Usage {
@@ -106,7 +111,7 @@ pub async fn hosts_are_counted_apart<S: WalletStore>(bench: &Bench<S>) {
         );
     }
     let unknown = store
-        .usage("https://c.example".into(), at(0))
+        .usage("https://c.example".into(), Unit::Dollar, at(0))
         .await
         .unwrap();
     assert_eq!(
@@ -271,4 +276,52 @@ pub async fn a_spend_counts_once<S: WalletStore>(bench: &Bench<S>) {
     );
     assert_eq!(records(store).await.len(), 1);
     assert_eq!(records(store).await[0].state, SpendState::Paid);
+}
+
+/// What is spent over Lightning counts against no cap in dollars, nor on another network, nor the other way round.
+pub async fn units_are_counted_apart<S: WalletStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    let units = [
+        asset(1),
+        BitcoinNetwork::Regtest.into(),
+        BitcoinNetwork::Mainnet.into(),
+    ];
+    let in_unit = |number: u64, amount: u64, asset: AssetId| Spend {
+        amount: Amount::new(U256::from(amount), asset),
+        ..spend(number, amount, 0)
+    };
+    for (number, asset) in (1..).zip(units) {
+        let full = per_host(10 * number);
+        assert_eq!(
+            reserve(store, in_unit(number, 10 * number, asset), full).await,
+            Ok(Ok(())),
+            "{asset}"
+        );
+        assert_eq!(
+            reserve(store, in_unit(10 + number, 1, asset), full).await,
+            Ok(Err(CapRefusal::Host)),
+            "{asset}"
+        );
+        assert_eq!(
+            reserve(
+                store,
+                in_unit(10 + number, 1, asset),
+                per_period(60, 10 * number)
+            )
+            .await,
+            Ok(Err(CapRefusal::Period)),
+            "{asset}"
+        );
+    }
+    for (number, asset) in (1..).zip(units) {
+        let usage = store.usage("https://seller.example".into(), Unit::of(asset), at(0));
+        assert_eq!(
+            usage.await,
+            Ok(Usage {
+                host: worth(10 * number),
+                period: worth(10 * number)
+            }),
+            "{asset}"
+        );
+    }
 }

@@ -1,0 +1,139 @@
+//! Sending a request without a payment, and reading what an answer asks for.
+
+use faregate_types::{Code, Refusal};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, TRANSFER_ENCODING,
+};
+use reqwest::{Method, Request, Response, StatusCode};
+
+use crate::client::Inner;
+use crate::error::{PayError, RequestFault};
+use crate::limits::OFFER_BODY_BYTES_MAX;
+use crate::offer::{self, Offers};
+use crate::origin;
+use crate::rail::l402;
+use crate::transport;
+
+/// What an answer asks for, on every rail. At least one of them can be read.
+pub(crate) struct Demands {
+    pub(crate) offers: Option<Offers>,
+    pub(crate) challenge: Option<Result<l402::Asked, Refusal>>,
+}
+
+impl Inner {
+    /// Sends the request without a new payment. Gives it back as it was sent last, after redirects.
+    pub(crate) async fn ask(&self, mut request: Request) -> Result<(Request, Response), PayError> {
+        origin::name(request.url())?;
+        for hops in 0..=self.redirects_max {
+            let response = self.ask_once(&request).await?;
+            let followed = hops < self.redirects_max && follow(&mut request, &response);
+            if !followed {
+                return Ok((request, response));
+            }
+        }
+        // The last round always returns.
+        Err(PayError::Request(RequestFault::Malformed))
+    }
+
+    /// Sends the request once, with the token that was bought for the same place, if there is one. If the server does not take
+    /// that any more it is forgotten; what the server says is then the answer to a request without it.
+    async fn ask_once(&self, request: &Request) -> Result<Response, PayError> {
+        let mut copy = replay(request)?;
+        let token = self.tokens.find(request, self.now());
+        let payment = token.map(|(payment, header)| {
+            copy.headers_mut().insert(AUTHORIZATION, header);
+            payment
+        });
+        let response = self.send_once(copy).await?;
+        let Some(payment) = payment else {
+            return Ok(response);
+        };
+        match response.status() {
+            // It says itself what is to be paid now.
+            StatusCode::PAYMENT_REQUIRED => {
+                self.tokens.forget(payment);
+                Ok(response)
+            }
+            StatusCode::UNAUTHORIZED => {
+                self.tokens.forget(payment);
+                self.send_once(replay(request)?).await
+            }
+            _ => Ok(response),
+        }
+    }
+
+    async fn send_once(&self, request: Request) -> Result<Response, PayError> {
+        let sent = transport::send(&self.http, request).await;
+        sent.map_err(PayError::Http)
+    }
+}
+
+impl Demands {
+    /// Reads an answer that asks for payment.
+    pub(crate) async fn read(response: Response) -> Result<Self, PayError> {
+        let headers = response.headers().clone();
+        let has_offers = offer::in_headers(&headers);
+        let has_challenge = l402::in_headers(&headers).is_some();
+        if has_offers && !has_challenge {
+            return Ok(Self {
+                offers: Some(offer::from_headers(&headers).map_err(PayError::Offer)?),
+                challenge: None,
+            });
+        }
+        let body = match transport::read(response, OFFER_BODY_BYTES_MAX).await {
+            Ok(Some(body)) => body,
+            // What matters is in the headers.
+            Ok(None) | Err(_) if has_challenge => Vec::new(),
+            Ok(None) => {
+                let detail =
+                    format!("expected a 402 answer of at most {OFFER_BODY_BYTES_MAX} bytes");
+                let refusal = Refusal::new(Code::BodyTooLarge).detail(detail);
+                return Err(PayError::Offer(refusal));
+            }
+            Err(fault) => return Err(PayError::Http(fault)),
+        };
+        let challenge = l402::read(&headers, &body);
+        let read = if has_offers {
+            offer::from_headers(&headers)
+        } else {
+            offer::from_body(&body)
+        };
+        let offers = match read {
+            Err(refusal) if challenge.is_none() => return Err(PayError::Offer(refusal)),
+            read => read.ok(),
+        };
+        Ok(Self { offers, challenge })
+    }
+}
+
+/// A copy of the request. Bodies that are streams have none.
+pub(crate) fn replay(request: &Request) -> Result<Request, PayError> {
+    let copy = request.try_clone();
+    copy.ok_or(PayError::Request(RequestFault::BodyNotReplayable))
+}
+
+/// Turns the request into the next one after a redirect; `false` when there is none or it leaves the origin.
+fn follow(request: &mut Request, response: &Response) -> bool {
+    let location = response.headers().get(LOCATION);
+    let Some(location) = location.and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let hop = origin::hop(response.status(), location, request.url(), request.method());
+    let Some(hop) = hop else {
+        return false;
+    };
+    *request.url_mut() = hop.url;
+    if hop.becomes_get {
+        *request.method_mut() = Method::GET;
+        *request.body_mut() = None;
+        for name in [
+            CONTENT_TYPE,
+            CONTENT_LENGTH,
+            CONTENT_ENCODING,
+            TRANSFER_ENCODING,
+        ] {
+            request.headers_mut().remove(name);
+        }
+    }
+    true
+}
