@@ -19,7 +19,7 @@ use http::HeaderMap;
 
 use crate::books::Books;
 use crate::live::Live;
-use crate::offer::{Identifier, Offer};
+use crate::offer::{Ask, Identifier, Offer};
 use crate::order::{Asked, Order};
 use crate::port::{Away, Clock, Settlement, Unknown};
 use crate::rail::{Challenge, Credential, Headers, Rail, Reading, Uses};
@@ -159,6 +159,12 @@ impl Till {
     #[must_use]
     pub fn serves(&self, offer: &Offer) -> bool {
         self.rails.iter().any(|rail| rail.serves(offer))
+    }
+
+    /// True when the rail of an ask of the offer is here and can be paid for the offer.
+    #[must_use]
+    pub fn takes(&self, offer: &Offer, ask: &Ask) -> bool {
+        self.rail(ask.rail()).is_some_and(|rail| rail.serves(offer))
     }
 
     /// The first credential in the headers. Pure, no IO, cheap: the unpaid path is this and a cached challenge.

@@ -3,7 +3,7 @@
 //! | path | 200 `{"status":"ok"}` when |
 //! |---|---|
 //! | `/livez`, `/health` | the process answers; restarting it would not help otherwise |
-//! | `/readyz` | the ledger and the facilitator answer too; else 503 with the code of who does not |
+//! | `/readyz` | the ledger and the facilitator, if there is one, answer too; else 503 with the code of who does not |
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub struct Readiness(Arc<Parts>);
 
 struct Parts {
     store: Arc<dyn LedgerStore>,
-    facilitator: Arc<dyn Facilitator>,
+    facilitator: Option<Arc<dyn Facilitator>>,
     last: Mutex<Option<(Instant, Result<(), Away>)>>,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Debug for Readiness {
 impl Readiness {
     /// Readiness of a server with these parts.
     #[must_use]
-    pub fn new(store: Arc<dyn LedgerStore>, facilitator: Arc<dyn Facilitator>) -> Self {
+    pub fn new(store: Arc<dyn LedgerStore>, facilitator: Option<Arc<dyn Facilitator>>) -> Self {
         Self(Arc::new(Parts {
             store,
             facilitator,
@@ -74,7 +74,10 @@ impl Parts {
             Ok(Ok(_)) => {}
             Ok(Err(_)) | Err(_) => return Err(away(Code::StoreUnavailable)),
         }
-        match timeout(limits::READY_TIMEOUT, self.facilitator.supported()).await {
+        let Some(facilitator) = &self.facilitator else {
+            return Ok(());
+        };
+        match timeout(limits::READY_TIMEOUT, facilitator.supported()).await {
             Ok(Ok(supported)) if supported.kinds.is_empty() => Err(away(Code::NotReady)),
             Ok(Ok(_)) => Ok(()),
             Ok(Err(away)) => Err(away),

@@ -42,7 +42,7 @@ async fn start() -> World {
     let fake = Arc::new(Fake::default());
     let facilitator: Arc<dyn Facilitator> = fake.clone();
     let store: Arc<dyn LedgerStore> = Arc::new(MemoryLedger::new());
-    let readiness = Readiness::new(Arc::clone(&store), Arc::clone(&facilitator));
+    let readiness = Readiness::new(Arc::clone(&store), Some(Arc::clone(&facilitator)));
     let service = FacilitatorServer::start(
         SocketAddr::from(ANYWHERE),
         facilitator,

@@ -86,7 +86,7 @@ fn a_file_means_what_it_says() {
         .unwrap()
         .gate
         .unwrap();
-    let FacilitatorSource::Embedded(embedded) = &gate.facilitator else {
+    let Some(FacilitatorSource::Embedded(embedded)) = &gate.facilitator else {
         panic!()
     };
     assert_eq!(embedded.networks[0].chain, ChainId::BASE_SEPOLIA);
@@ -552,7 +552,10 @@ fn the_environment_names_a_facilitator_the_way_other_gates_read_it() {
     };
     for url in ["https://facilitator.example/base", "http://127.0.0.1:4022"] {
         assert!(
-            matches!(with(url), Ok(FacilitatorSource::Remote { token: None, .. })),
+            matches!(
+                with(url),
+                Ok(Some(FacilitatorSource::Remote { token: None, .. }))
+            ),
             "{url}"
         );
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ORIGIN,
-    VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    CONTENT_TYPE, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue};
 
@@ -44,12 +44,13 @@ impl Cors {
         matches!(self, Self::Origins(_))
     }
 
-    /// Of a request's headers, those that [`apply`](Self::apply) looks at: to keep when the request is gone.
+    /// Of a request's headers, those that decide how it is answered: to keep when the request is gone. Its origin for
+    /// [`apply`](Self::apply), and its type, because gRPC has answers of its own.
     pub(crate) fn asked(&self, request: &HeaderMap) -> HeaderMap {
         let origin = request.get(ORIGIN).filter(|_| self.depends_on_request());
-        origin
-            .map(|origin| (ORIGIN, origin.clone()))
-            .into_iter()
+        let kind = request.get(CONTENT_TYPE);
+        let kept = [(ORIGIN, origin), (CONTENT_TYPE, kind)].into_iter();
+        kept.filter_map(|(name, value)| Some((name, value?.clone())))
             .collect()
     }
 

@@ -11,7 +11,9 @@
 //! | the credential was used for another request | 409 `payment_conflict` |
 //! | the payer's key names another request | 409 `idempotency_conflict` |
 //! | served before it is paid | the service's answer with a receipt that says `settlement_pending` |
-//! | ledger, chain or facilitator away | 503 |
+//! | ledger, chain, wallet or facilitator away | 503 |
+//!
+//! A request by gRPC gets what is no sale as gRPC says it: 200, a status in the headers, no body (L402 wire facts §1.9).
 
 use axum::body::Body;
 use axum::response::Response;
@@ -19,6 +21,7 @@ use bytes::Bytes;
 use faregate_core::port::{Away, Unknown};
 use faregate_core::rail::{Challenge, Headers};
 use faregate_ledger::Answer;
+use faregate_types::l402::grpc;
 use faregate_types::{Code, Problem};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
@@ -113,8 +116,48 @@ impl Prepared {
         if self.cors.depends_on_request() {
             self.cors.apply(request, response.headers_mut());
         }
+        if is_grpc(request) {
+            trailers_only(&mut response);
+        }
         response
     }
+}
+
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+
+/// `grpc-status` of an answer that is none of a service, by its HTTP status (gRPC's status codes).
+fn grpc_status(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::PAYMENT_REQUIRED => grpc::STATUS,
+        StatusCode::UNAUTHORIZED => "16",
+        StatusCode::TOO_MANY_REQUESTS => grpc::STATUS_RATE_LIMITED,
+        StatusCode::CONFLICT => "10",
+        StatusCode::GATEWAY_TIMEOUT => "4",
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => "14",
+        status if status.is_client_error() => "9",
+        _ => "13",
+    }
+}
+
+fn is_grpc(request: &HeaderMap) -> bool {
+    request
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| grpc::is_grpc(value.as_bytes()))
+}
+
+/// Turns an answer of ours into one that a gRPC client reads: everything is in the headers.
+fn trailers_only(response: &mut Response) {
+    let status = response.status();
+    let message = match status {
+        StatusCode::PAYMENT_REQUIRED => grpc::MESSAGE,
+        other => other.canonical_reason().unwrap_or("refused"),
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, GRPC);
+    headers.insert("grpc-status", HeaderValue::from_static(grpc_status(status)));
+    headers.insert("grpc-message", HeaderValue::from_static(message));
+    *response.status_mut() = StatusCode::OK;
+    *response.body_mut() = Body::empty();
 }
 
 /// An error answer as problem details, never stored by a cache.
@@ -194,6 +237,9 @@ pub(crate) fn away(away: Away, cors: &Cors, request: &HeaderMap) -> Response {
 pub(crate) fn error(about: &Problem, cors: &Cors, request: &HeaderMap) -> Response {
     let mut response = problem(about);
     cors.apply(request, response.headers_mut());
+    if is_grpc(request) {
+        trailers_only(&mut response);
+    }
     response
 }
 
@@ -352,6 +398,68 @@ mod tests {
                 "{own:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_grpc_client_hears_everything_in_the_headers() {
+        let challenge = Challenge {
+            headers: vec![(WWW_AUTHENTICATE, HeaderValue::from_static("L402 macaroon"))],
+            bytes: Bytes::from_static(b"{}"),
+            ..Challenge::default()
+        };
+        let refused = Challenge {
+            status: 401,
+            ..challenge.clone()
+        };
+        let mut request = HeaderMap::new();
+        request.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/grpc+proto"),
+        );
+        // What is kept of a request while it is served has to be enough.
+        let request = Cors::Off.asked(&request);
+        let answers = [
+            (
+                Prepared::new(&challenge, &Cors::Any).response(&request),
+                "13",
+                "payment required",
+            ),
+            (
+                Prepared::new(&refused, &Cors::Any).response(&request),
+                "16",
+                "Unauthorized",
+            ),
+            (
+                error(&Problem::new(Code::RateLimited), &Cors::Any, &request),
+                "8",
+                "Too Many Requests",
+            ),
+            (
+                error(
+                    &Problem::new(Code::LightningUnavailable),
+                    &Cors::Any,
+                    &request,
+                ),
+                "14",
+                "Service Unavailable",
+            ),
+        ];
+        for (answer, status, message) in answers {
+            let said = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok());
+            assert_eq!(answer.status(), StatusCode::OK);
+            assert_eq!(said("content-type"), Some("application/grpc"));
+            assert_eq!(
+                (said("grpc-status"), said("grpc-message")),
+                (Some(status), Some(message))
+            );
+            assert_eq!(http_body::Body::size_hint(answer.body()).exact(), Some(0));
+            if matches!(status, "13" | "16") {
+                assert_eq!(said("www-authenticate"), Some("L402 macaroon"));
+            }
+        }
+        let plain = Prepared::new(&challenge, &Cors::Any).response(&HeaderMap::new());
+        assert_eq!(plain.status(), StatusCode::PAYMENT_REQUIRED);
+        assert!(!plain.headers().contains_key("grpc-status"));
     }
 
     #[test]

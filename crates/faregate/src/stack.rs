@@ -11,7 +11,7 @@ use faregate_devnet::{
     ChainConfig, DevAccount, DevLightning, Devchain, LightningConfig, WalletName,
 };
 use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
-use faregate_server::config::{Config, Env};
+use faregate_server::config::{Config, Env, GatewayConfig};
 use faregate_server::facilitator::FacilitatorServer;
 use faregate_server::gateway::{Deps, Gateway};
 use faregate_server::http::{self, Running};
@@ -119,9 +119,15 @@ impl Stack {
         let listener = http::listen(SocketAddr::new(config.bind, config.gate_port))
             .await
             .map_err(start_failed)?;
-        let settings = gate_config(&config, listener.local_addr()?, seller.addr())?;
+        let places = (listener.local_addr()?, seller.addr());
+        let (settings, env) = gate_config(&config, places, &lightning)?;
+        let l402 = match &settings.lightning {
+            Some(config) => Some(wire::l402(config, &env).await?),
+            None => None,
+        };
         let deps = Deps {
-            facilitator: settling,
+            facilitator: Some(settling),
+            l402,
             store: Arc::clone(&ledger) as _,
             clock: wire::clock(),
         };
@@ -276,9 +282,9 @@ async fn settling(
 /// The gate of the sample API, as a seller would configure it.
 fn gate_config(
     config: &StackConfig,
-    gate: SocketAddr,
-    seller: SocketAddr,
-) -> Result<faregate_server::config::GatewayConfig, Failed> {
+    (gate, seller): (SocketAddr, SocketAddr),
+    lightning: &DevLightning,
+) -> Result<(GatewayConfig, Env), Failed> {
     let payee = payee().ok_or_else(|| Failed::new(Exit::Failure, "the dev chain has no payee"))?;
     // A main network's id is fine on a chain of our own; on somebody's node it is real money.
     let mainnet = config.rpc_url.is_none();
@@ -297,9 +303,17 @@ store = ":memory:"
 rpc_url = "http://127.0.0.1"
 signer_key = "env:UNUSED"
 
+[gate.lightning]
+backend = "lnd"
+url = "{lnd}"
+key = "env:LND_MACAROON"
+network = "regtest"
+root_key = "env:ROOT_KEY"
+invoices_per_minute = 100000
+
 [[route]]
 match = "GET /joke"
-price = "$0.001"
+price = ["$0.001", "10 sat"]
 description = "one joke"
 mime_type = "application/json"
 
@@ -309,12 +323,29 @@ price = "free"
 "#,
         chain = config.chain,
         payee = payee.address,
+        lnd = lightning.rest_url(),
     );
-    let env = Env::from([("UNUSED".to_owned(), payee.private_key.to_owned())]);
-    Config::parse(&text, &env)
+    let env = Env::from([
+        ("UNUSED".to_owned(), payee.private_key.to_owned()),
+        (
+            "LND_MACAROON".to_owned(),
+            lightning.macaroon(WalletName::Seller),
+        ),
+        ("ROOT_KEY".to_owned(), root_key()?),
+    ]);
+    let gate = Config::parse(&text, &env)
         .map_err(|errors| Failed::usage(errors.to_string()))?
         .gate
-        .ok_or_else(|| Failed::new(Exit::Failure, "the sample gate is not configured"))
+        .ok_or_else(|| Failed::new(Exit::Failure, "the sample gate is not configured"))?;
+    Ok((gate, env))
+}
+
+/// What the tokens of this run are signed with.
+fn root_key() -> Result<String, Failed> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key)
+        .map_err(|_| Failed::new(Exit::Failure, "the system gives no random numbers"))?;
+    Ok(hex::encode(key))
 }
 
 fn url(text: &str) -> Result<Url, Failed> {

@@ -16,6 +16,10 @@ use faregate_types::{Code, Timestamp};
 
 use crate::exit::{Exit, Failed};
 
+mod lightning;
+
+pub(crate) use lightning::l402;
+
 /// The system's clock.
 #[must_use]
 pub(crate) fn clock() -> Arc<dyn Clock> {

@@ -79,6 +79,8 @@ codes! {
     NoUsableRail "no_usable_rail";
     /// A key as plain text, or in another form than `env:NAME` and `file:/path`.
     Secret "invalid_secret";
+    /// A word that cannot stand in a token.
+    Token "invalid_token_word";
     /// Two settings that do not go together.
     Contradiction "contradiction";
 }

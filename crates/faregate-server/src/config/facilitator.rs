@@ -168,7 +168,7 @@ pub(super) fn from_environment(section: &Section<'_, '_>) -> Option<FacilitatorS
     }
 }
 
-fn is_this_machine(url: &url::Url) -> bool {
+pub(super) fn is_this_machine(url: &url::Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),

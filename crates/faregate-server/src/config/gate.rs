@@ -1,17 +1,19 @@
 //! `[gate]`: where it listens, what payers call it, who settles for it.
 
+use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use faregate_core::Ask;
 use faregate_tower::Cors;
-use faregate_types::ChainId;
 use http::HeaderValue;
 use url::Url;
 
 use super::error::ConfigCode;
 use super::facilitator::{FacilitatorSource, Surroundings, URL_VARIABLE, from_environment, source};
+use super::l402::Issuer;
+use super::lightning::{self, LightningConfig};
 use super::parts::{self, UrlKind};
 use super::reader::{Inherited, Section};
 use super::route::{self, Defaults, RouteConfig, RoutePrice};
@@ -26,8 +28,10 @@ pub struct GatewayConfig {
     pub public_url: Url,
     /// The file of its ledger.
     pub store: PathBuf,
-    /// Who verifies and settles.
-    pub facilitator: FacilitatorSource,
+    /// Who verifies and settles tokens; there has to be one when a route asks for them.
+    pub facilitator: Option<FacilitatorSource>,
+    /// Who makes Lightning invoices; there has to be one when a route asks for satoshis.
+    pub lightning: Option<LightningConfig>,
     /// The routes, first match wins.
     pub routes: Vec<RouteConfig>,
     /// What happens to other requests.
@@ -68,7 +72,23 @@ pub(super) fn read(
     let store = section
         .text("store")
         .map_or_else(|| "faregate.db".into(), |text| text.value);
+    let lightning = section.section("lightning").map(|table| {
+        let found = lightning::read(&table, about);
+        table.finish();
+        found
+    });
+    let issuer = match (&lightning, section.has("lightning")) {
+        (Some(Some(lightning)), _) => Inherited::Is(Issuer {
+            network: lightning.network,
+            invoice_expiry_secs: lightning.invoice_expiry_secs,
+            public_url: public_url.as_ref(),
+        }),
+        (_, true) => Inherited::Faulty,
+        (_, false) => Inherited::Absent,
+    };
     let defaults = Defaults {
+        issuer,
+        asks_for_tokens: Cell::new(false),
         chain: Inherited::read(section, "network", |text| {
             parts::chain(section, text, about.mainnet)
         }),
@@ -78,21 +98,32 @@ pub(super) fn read(
         }),
         max_timeout_secs: route::max_timeout_secs(section).unwrap_or(limits::PAYMENT_TIMEOUT_SECS),
     };
-    let facilitator = facilitator(section, about, &defaults.chain);
     let unmatched = unmatched(section, &defaults.upstream);
     let cors = cors(section);
     let upstream_ca = section.text("upstream_ca").map(|text| text.value.into());
     let start_without_facilitator = section.flag("start_without_facilitator").unwrap_or(false);
     let limits = gateway_limits(section);
     let routes = route::read_all(section, routes, about, &defaults);
+    let facilitator = facilitator(section, about, &defaults);
+    let lightning = match lightning {
+        None => Inherited::Absent,
+        Some(None) => Inherited::Faulty,
+        Some(Some(lightning)) => Inherited::Is(lightning),
+    };
     if let Some(routes) = &routes {
-        together(section, routes, unmatched.as_ref(), facilitator.as_ref());
+        together(
+            section,
+            routes,
+            unmatched.as_ref(),
+            facilitator.get().as_ref(),
+        );
     }
     Some(GatewayConfig {
         bind,
         public_url: public_url?,
         store: store.into(),
-        facilitator: facilitator?,
+        facilitator: facilitator.optional()?,
+        lightning: lightning.optional()?,
         routes: routes?,
         unmatched: unmatched?,
         upstream_ca,
@@ -146,21 +177,26 @@ fn asks(route: &RouteConfig) -> &[Ask] {
 fn facilitator(
     section: &Section<'_, '_>,
     about: Surroundings<'_>,
-    chain: &Inherited<ChainId>,
-) -> Option<FacilitatorSource> {
-    if !section.has("facilitator") && section.reader().env().contains_key(URL_VARIABLE) {
-        return from_environment(section);
-    }
-    if !section.has("facilitator") {
+    defaults: &Defaults<'_>,
+) -> Inherited<FacilitatorSource> {
+    let found = if section.has("facilitator") {
+        section.section("facilitator").and_then(|table| {
+            let found = source(&table, about, &defaults.chain);
+            table.finish();
+            found
+        })
+    } else if !defaults.asks_for_tokens.get() {
+        return Inherited::Absent;
+    } else if section.reader().env().contains_key(URL_VARIABLE) {
+        from_environment(section)
+    } else {
         section.missing(
             "facilitator",
             "expected [gate.facilitator] with a url, or with rpc_url and signer_key (or FACILITATOR_URL in the environment)",
         );
-    }
-    let table = section.section("facilitator")?;
-    let found = source(&table, about, chain);
-    table.finish();
-    found
+        None
+    };
+    found.map_or(Inherited::Faulty, Inherited::Is)
 }
 
 fn unmatched(section: &Section<'_, '_>, upstream: &Inherited<Url>) -> Option<Unmatched> {

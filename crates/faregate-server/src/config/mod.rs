@@ -32,6 +32,8 @@ mod caller;
 mod error;
 mod facilitator;
 mod gate;
+mod l402;
+mod lightning;
 mod parts;
 mod price;
 mod reader;
@@ -49,6 +51,7 @@ pub use caller::{AccessConfig, CallerConfig, Duplicates};
 pub use error::{ConfigCode, ConfigError, ConfigErrors};
 pub use facilitator::{EmbeddedConfig, EmbeddedNetwork, FacilitatorConfig, FacilitatorSource};
 pub use gate::{GatewayConfig, Unmatched};
+pub use lightning::{LightningBackend, LightningConfig, LightningKind};
 pub use parts::PrivateUrl;
 pub use reader::Env;
 pub use route::{RouteConfig, RouteOffer, RoutePrice};
@@ -193,6 +196,14 @@ fn asset(section: &Section<'_, '_>, mainnet: bool) -> Option<Asset> {
             None
         }
     };
+    // A price in sat is one over Lightning.
+    if let Some(symbol) = &symbol
+        && lightning::is_unit(&symbol.value)
+    {
+        let message =
+            "expected another symbol: prices in sat, msat and BTC are paid over Lightning";
+        section.fault(ConfigCode::Contradiction, "symbol", message);
+    }
     let id = id?;
     let Ok(asset) = id.value.trim().parse::<Erc20>() else {
         section.fault(

@@ -77,6 +77,16 @@ impl<T: Clone> Inherited<T> {
         }
     }
 
+    /// What a part that may be absent comes to; `None` when it is faulty.
+    #[expect(clippy::option_option, reason = "the outer one is the fault")]
+    pub(super) fn optional(self) -> Option<Option<T>> {
+        match self {
+            Self::Absent => Some(None),
+            Self::Faulty => None,
+            Self::Is(value) => Some(Some(value)),
+        }
+    }
+
     /// The value; its absence is a fault of `key`.
     pub(super) fn expected(
         &self,
@@ -275,7 +285,8 @@ impl<'r, 'a> Section<'r, 'a> {
         }
     }
 
-    fn text_of(&self, value: &Spanned<DeValue<'a>>, key: String) -> Option<Text> {
+    /// A text that stands anywhere in the file. `key` is its full name.
+    pub(super) fn text_of(&self, value: &Spanned<DeValue<'a>>, key: String) -> Option<Text> {
         let span = value.span();
         let Some(text) = value.get_ref().as_str() else {
             let message = format!("expected a text, found {}", article(value.get_ref()));
@@ -357,7 +368,8 @@ impl<'r, 'a> Section<'r, 'a> {
         sections.collect()
     }
 
-    fn section_of(&self, value: &'r Spanned<DeValue<'a>>, name: String) -> Option<Self> {
+    /// A table that stands anywhere in the file. `name` is its full name.
+    pub(super) fn section_of(&self, value: &'r Spanned<DeValue<'a>>, name: String) -> Option<Self> {
         let Some(table) = value.get_ref().as_table() else {
             let message = format!("expected a table, found {}", article(value.get_ref()));
             self.reader
@@ -397,7 +409,7 @@ impl<'r, 'a> Section<'r, 'a> {
     }
 }
 
-const fn article(value: &DeValue<'_>) -> &'static str {
+pub(super) const fn article(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) => "a whole number",

@@ -1,16 +1,19 @@
 //! `[[route]]`: what is sold, for what, and where it comes from.
 
+use std::cell::Cell;
+
 use faregate_core::route::{RoutePattern, RouteTable, Shadow};
 use faregate_core::{Ask, Identifier, SettlePolicy};
 use faregate_tower::upgrade;
-use faregate_types::{Address, Amount, Asset, ChainId, U256};
+use faregate_types::{Address, Amount, ChainId};
 use http::Method;
 use url::Url;
 
 use super::error::ConfigCode;
 use super::facilitator::Surroundings;
+use super::l402::{self, Issuer};
 use super::parts::{self, UrlKind};
-use super::price::{self, PriceText};
+use super::price::{self, PriceText, Prices};
 use super::reader::{Inherited, Section};
 use crate::gateway::limits;
 
@@ -56,14 +59,19 @@ pub struct RouteOffer {
 }
 
 /// What routes inherit.
-pub(super) struct Defaults {
+pub(super) struct Defaults<'d> {
+    /// Who makes invoices.
+    pub(super) issuer: Inherited<Issuer<'d>>,
+    /// Set by the first route that asks for tokens.
+    pub(super) asks_for_tokens: Cell<bool>,
     pub(super) chain: Inherited<ChainId>,
     pub(super) pay_to: Inherited<Address>,
     pub(super) upstream: Inherited<Url>,
     pub(super) max_timeout_secs: u64,
 }
 
-const KEYS_OF_PAID_ROUTES: [&str; 8] = [
+const KEYS_OF_PAID_ROUTES: [&str; 9] = [
+    l402::KEY,
     "settle",
     "exposure_max",
     "payment_identifier",
@@ -74,6 +82,9 @@ const KEYS_OF_PAID_ROUTES: [&str; 8] = [
     "max_timeout_secs",
 ];
 
+/// Those that say something about tokens only.
+const KEYS_OF_TOKENS: [&str; 3] = ["network", "pay_to", "exposure_max"];
+
 pub(super) fn max_timeout_secs(section: &Section<'_, '_>) -> Option<u64> {
     section.number("max_timeout_secs", 10..=3_600)
 }
@@ -83,7 +94,7 @@ pub(super) fn read_all(
     gate: &Section<'_, '_>,
     sections: Vec<Section<'_, '_>>,
     about: Surroundings<'_>,
-    defaults: &Defaults,
+    defaults: &Defaults<'_>,
 ) -> Option<Vec<RouteConfig>> {
     if sections.is_empty() {
         gate.fault(
@@ -180,7 +191,7 @@ fn route(
     section: &Section<'_, '_>,
     pattern: Option<&RoutePattern>,
     about: Surroundings<'_>,
-    defaults: &Defaults,
+    defaults: &Defaults<'_>,
 ) -> Option<RouteConfig> {
     let upstream = Inherited::read(section, "upstream", |text| {
         parts::url(section, text, UrlKind::Upstream)
@@ -217,22 +228,12 @@ fn route(
             }
             Some(RoutePrice::Free)
         }
-        Some(PriceText::Of(asset, value)) => {
-            let pay_to = Inherited::read(section, "pay_to", |text| parts::address(section, text))
-                .or(&defaults.pay_to)
-                .expected(
-                    section,
-                    "pay_to",
-                    "expected the address that is paid, here or as gate.pay_to",
-                );
+        Some(PriceText::Of(prices)) => {
             let terms = terms(section, pattern, websocket, defaults);
-            let exposure_max = exposure_max(section, terms.as_ref(), &asset, value);
-            let ask = price::ask(section, asset, value, pay_to?);
-            Some(RoutePrice::Paid(RouteOffer {
-                asks: vec![ask?],
-                exposure_max: exposure_max?,
-                ..terms?
-            }))
+            let exposure_max = exposure_max(section, terms.as_ref(), &prices);
+            let tokens = tokens(section, &prices, defaults);
+            let lightning = lightning(section, pattern, &prices, defaults);
+            offer(terms, exposure_max, tokens, lightning)
         }
     };
     Some(RouteConfig {
@@ -243,12 +244,85 @@ fn route(
     })
 }
 
+fn offer(
+    terms: Option<RouteOffer>,
+    exposure_max: Option<Option<Amount>>,
+    tokens: Option<Vec<Ask>>,
+    lightning: Option<Option<Ask>>,
+) -> Option<RoutePrice> {
+    let mut asks = tokens?;
+    asks.extend(lightning?);
+    Some(RoutePrice::Paid(RouteOffer {
+        asks,
+        exposure_max: exposure_max?,
+        ..terms?
+    }))
+}
+
+/// What is asked for in tokens.
+fn tokens(section: &Section<'_, '_>, prices: &Prices, defaults: &Defaults<'_>) -> Option<Vec<Ask>> {
+    if prices.tokens.is_empty() {
+        for key in KEYS_OF_TOKENS.into_iter().filter(|key| section.has(key)) {
+            let message = "a route that is paid over Lightning only has nothing to do with tokens";
+            section.fault(ConfigCode::Contradiction, key, message);
+        }
+        return Some(Vec::new());
+    }
+    defaults.asks_for_tokens.set(true);
+    let pay_to = Inherited::read(section, "pay_to", |text| parts::address(section, text))
+        .or(&defaults.pay_to)
+        .expected(
+            section,
+            "pay_to",
+            "expected the address that is paid, here or as gate.pay_to",
+        )?;
+    let asks: Vec<Option<Ask>> = prices
+        .tokens
+        .iter()
+        .map(|(asset, value)| price::ask(section, asset.clone(), *value, pay_to))
+        .collect();
+    asks.into_iter().collect()
+}
+
+/// What is asked for over Lightning, if anything is.
+fn lightning(
+    section: &Section<'_, '_>,
+    pattern: Option<&RoutePattern>,
+    prices: &Prices,
+    defaults: &Defaults<'_>,
+) -> Option<Option<Ask>> {
+    let Some(price) = prices.lightning else {
+        if section.has(l402::KEY) {
+            let message = "only a price in sat or msat is paid with tokens of L402";
+            section.fault(ConfigCode::Contradiction, l402::KEY, message);
+            return None;
+        }
+        return Some(None);
+    };
+    match defaults.issuer {
+        Inherited::Is(issuer) => {
+            let ask = l402::ask(section, pattern, price, issuer)?;
+            Some(Some(ask.into()))
+        }
+        Inherited::Faulty => {
+            section.has(l402::KEY);
+            None
+        }
+        Inherited::Absent => {
+            section.has(l402::KEY);
+            let message = "a price in sat or msat needs [gate.lightning], which makes the invoices";
+            section.fault(ConfigCode::NoUsableRail, "price", message);
+            None
+        }
+    }
+}
+
 /// Everything of a paid route but what is asked for.
 fn terms(
     section: &Section<'_, '_>,
     pattern: Option<&RoutePattern>,
     websocket: Option<bool>,
-    defaults: &Defaults,
+    defaults: &Defaults<'_>,
 ) -> Option<RouteOffer> {
     let settle = settle(section, pattern, websocket);
     let identifier = one_of(
@@ -346,11 +420,26 @@ fn one_of<T: Copy, const N: usize>(
 fn exposure_max(
     section: &Section<'_, '_>,
     terms: Option<&RouteOffer>,
-    asset: &Asset,
-    price: U256,
+    prices: &Prices,
 ) -> Option<Option<Amount>> {
     const KEY: &str = "exposure_max";
     let background = terms.map(|terms| terms.settle == SettlePolicy::Background);
+    let (asset, price) = match &*prices.tokens {
+        [(asset, price)] => (asset, *price),
+        [] if background == Some(true) => {
+            let message = "a Lightning payment is made before it is served: nobody owes anything";
+            section.fault(ConfigCode::Contradiction, "settle", message);
+            return None;
+        }
+        // What stands here is a fault that is named elsewhere.
+        [] => return Some(None),
+        _ if section.has(KEY) || background == Some(true) => {
+            let message = "settle = \"background\" with its exposure_max takes one price in tokens";
+            section.fault(ConfigCode::Contradiction, "price", message);
+            return None;
+        }
+        _ => return Some(None),
+    };
     match (section.has(KEY), background) {
         (false, Some(true)) => {
             let message = "expected how much one payer may owe, such as \"$1\"";

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use faregate_types::l402::RootKey;
 use faregate_types::{Secret, SecretKey};
 
 use super::error::ConfigCode;
@@ -53,6 +54,12 @@ pub enum SecretError {
         /// Where it is.
         at: SecretSource,
     },
+    /// It is there, and no root key of tokens.
+    #[error("{at} does not hold 32 bytes in hexadecimal digits")]
+    NotARootKey {
+        /// Where it is.
+        at: SecretSource,
+    },
     /// It is there, and no private key.
     #[error("{at} does not hold a private key of 32 bytes in hexadecimal digits")]
     NotAKey {
@@ -72,9 +79,18 @@ impl SecretSource {
     /// # Errors
     /// [`SecretError`] when it is not there.
     pub fn load(&self, env: &Env) -> Result<Secret, SecretError> {
+        let whole = self.load_bytes(env)?;
+        Ok(Secret::new(whole.expose().trim_ascii().to_vec()))
+    }
+
+    /// Fetches a secret that may be binary: nothing is taken off its ends.
+    ///
+    /// # Errors
+    /// [`SecretError`] when it is not there.
+    pub fn load_bytes(&self, env: &Env) -> Result<Secret, SecretError> {
         match self {
             Self::Env(name) => match env.get(&**name) {
-                Some(value) => Ok(Secret::new(value.trim().as_bytes().to_vec())),
+                Some(value) => Ok(Secret::new(value.as_bytes().to_vec())),
                 None => Err(SecretError::NoVariable { name: name.clone() }),
             },
             Self::File(path) => {
@@ -85,10 +101,23 @@ impl SecretSource {
                 if std::fs::metadata(path).map_err(unreadable)?.len() > SECRET_BYTES_MAX {
                     return Err(SecretError::TooLarge { at: self.clone() });
                 }
-                let whole = Secret::new(std::fs::read(path).map_err(unreadable)?);
-                Ok(Secret::new(whole.expose().trim_ascii().to_vec()))
+                Ok(Secret::new(std::fs::read(path).map_err(unreadable)?))
             }
         }
+    }
+
+    /// Fetches a key that tokens are signed with.
+    ///
+    /// # Errors
+    /// [`SecretError`] when it is not there or is none.
+    pub fn load_root_key(&self, env: &Env) -> Result<RootKey, SecretError> {
+        let secret = self.load(env)?;
+        let text = secret.expose();
+        let digits = text.strip_prefix(b"0x").unwrap_or(text);
+        let no_key = || SecretError::NotARootKey { at: self.clone() };
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(digits, &mut bytes).map_err(|_| no_key())?;
+        Ok(RootKey::from_bytes(bytes))
     }
 
     /// Fetches a private key.
@@ -132,6 +161,13 @@ pub(super) fn key_source(section: &Section<'_, '_>, text: &Text) -> Option<Secre
 /// A source of any other secret.
 pub(super) fn secret_source(section: &Section<'_, '_>, text: &Text) -> Option<SecretSource> {
     source(section, text, |source, env| source.load(env).map(drop))
+}
+
+/// A source of a key that tokens are signed with.
+pub(super) fn root_key_source(section: &Section<'_, '_>, text: &Text) -> Option<SecretSource> {
+    source(section, text, |source, env| {
+        source.load_root_key(env).map(drop)
+    })
 }
 
 /// What the environment should hold is looked at right away; a file when it is needed. What stands in the wrong form may

@@ -138,7 +138,7 @@ pub fn router(
 }
 
 fn routes(desk: Desk) -> Router {
-    let health = health::router(Readiness::new(desk.store(), desk.facilitator()));
+    let health = health::router(Readiness::new(desk.store(), Some(desk.facilitator())));
     Router::new()
         .route("/supported", get(desk::supported))
         .route("/verify", post(desk::verify))

@@ -20,6 +20,33 @@ pub const CONFIG_ERRORS_MAX: usize = 100;
 /// Most routes of a gate.
 pub const ROUTES_MAX: usize = 1_000;
 
+/// Most prices of a route, each another way to pay.
+pub const PRICES_MAX: usize = 8;
+
+/// How long a token of L402 works unless a route says otherwise, in seconds.
+pub const TOKEN_VALID_SECS: u64 = 3_600;
+
+/// Longest that a token works, in seconds: a year.
+pub const TOKEN_VALID_SECS_MAX: u64 = 365 * 24 * 60 * 60;
+
+/// How much longer a token works than its invoice can be paid, at least, in seconds.
+pub const TOKEN_SLACK_SECS: u64 = 60;
+
+/// Most requests that a token opens, unless it opens any number.
+pub const TOKEN_USES_MAX: u64 = 1_000_000;
+
+/// How long an invoice can be paid, in seconds.
+pub const INVOICE_EXPIRY_SECS: std::ops::RangeInclusive<u64> = 60..=86_400;
+
+/// Most invoices for a client in a minute, and most that are made at once.
+pub const INVOICES_MAX: u64 = 1_000_000;
+
+/// Most keys of earlier tokens. Each is tried with each token that the first does not fit.
+pub const OLD_ROOT_KEYS_MAX: usize = 8;
+
+/// Longest file with a certificate of a wallet, in bytes.
+pub const CERTIFICATE_BYTES_MAX: u64 = 64 * 1024;
+
 /// Longest description of a route, in characters: it travels in a header, and other facilitators refuse longer ones.
 pub const DESCRIPTION_CHARS_MAX: usize = 500;
 

@@ -23,6 +23,8 @@ mod tunnel;
 use std::sync::Arc;
 
 use faregate_core::port::Away;
+use faregate_core::rail::Rail;
+use faregate_core::rail::l402::L402;
 use faregate_core::rail::x402::X402;
 use faregate_core::{Ask, Clock, Facilitator, OfferError, Recovery, Till};
 use faregate_ledger::LedgerStore;
@@ -55,8 +57,11 @@ pub fn describe_metrics() {
     reason = "made by literal in the program that wires"
 )]
 pub struct Deps {
-    /// Who verifies and settles.
-    pub facilitator: Arc<dyn Facilitator>,
+    /// Who verifies and settles; needed by routes that ask for tokens.
+    pub facilitator: Option<Arc<dyn Facilitator>>,
+    /// Who makes Lightning invoices ([`LightningConfig::rail`](crate::config::LightningConfig::rail)); needed by routes that
+    /// ask for satoshis.
+    pub l402: Option<Arc<L402>>,
     /// The books.
     pub store: Arc<dyn LedgerStore>,
     /// The time.
@@ -89,6 +94,14 @@ pub enum StartError {
     NoRail {
         /// The route.
         route: Box<str>,
+    },
+    /// A route asks for a payment that no rail here takes.
+    #[error("{route}: nothing here can be paid {what}")]
+    NotTaken {
+        /// The route.
+        route: Box<str>,
+        /// The payment.
+        what: Box<str>,
     },
     /// The facilitator does not settle what a route asks for.
     #[error("{route}: the facilitator does not settle scheme exact on {network}")]
@@ -127,6 +140,7 @@ impl StartError {
             Self::Http(_) => Code::Internal,
             Self::Offer { .. }
             | Self::NoRail { .. }
+            | Self::NotTaken { .. }
             | Self::NotSupported { .. }
             | Self::Tls { .. }
             | Self::Upstream { .. } => Code::ConfigInvalid,
@@ -161,7 +175,9 @@ impl Gateway {
         config: GatewayConfig,
         deps: Deps,
     ) -> Result<Running, StartError> {
-        check_support(&config, deps.facilitator.as_ref()).await?;
+        if let Some(facilitator) = &deps.facilitator {
+            check_support(&config, facilitator.as_ref()).await?;
+        }
         let clock = Arc::clone(&deps.clock);
         let Built {
             gate,
@@ -194,11 +210,14 @@ struct Built {
 fn build(config: &GatewayConfig, deps: Deps) -> Result<Built, StartError> {
     let Deps {
         facilitator,
+        l402,
         store,
         clock,
     } = deps;
-    let readiness = Readiness::new(Arc::clone(&store), Arc::clone(&facilitator));
-    let till = Till::new(store, clock, vec![Arc::new(X402::new(facilitator))]);
+    let readiness = Readiness::new(Arc::clone(&store), facilitator.clone());
+    let x402 = facilitator.map(|facilitator| Arc::new(X402::new(facilitator)) as Arc<dyn Rail>);
+    let l402 = l402.map(|rail| rail as Arc<dyn Rail>);
+    let till = Till::new(store, clock, x402.into_iter().chain(l402).collect());
     let purchases = Purchases::default();
     let table = Table::new(config, &till, &purchases)?;
     let tunnels = Gauge::new(config.limits.tunnels_max);
@@ -228,11 +247,11 @@ async fn check_support(
     config: &GatewayConfig,
     facilitator: &dyn Facilitator,
 ) -> Result<(), StartError> {
-    if config
-        .routes
-        .iter()
-        .all(|route| matches!(route.price, RoutePrice::Free))
-    {
+    let asks_for_tokens = |route: &RouteConfig| match &route.price {
+        RoutePrice::Free => false,
+        RoutePrice::Paid(offer) => offer.asks.iter().any(|ask| ask.as_token().is_some()),
+    };
+    if !config.routes.iter().any(asks_for_tokens) {
         return Ok(());
     }
     let late = Away {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use faregate_core::route::{Lookup, NormalisedPath, RouteTable};
-use faregate_core::{Offer, Resource, Till};
+use faregate_core::{Ask, Offer, Resource, Till};
 use faregate_tower::limits::SERVE_TIMEOUT;
 use faregate_tower::{Paywall, PaywallLayer, Priced, Purchases};
 use http::{HeaderMap, Method};
@@ -162,6 +162,21 @@ impl Maker<'_> {
         Ok(Proxy::new(self.client.clone(), upstream))
     }
 
+    /// An offer is taken whole: a way to pay that silently is not there is a sale that silently is not made.
+    fn check_taken(&self, route: &str, offer: &Offer) -> Result<(), StartError> {
+        let missing = offer.asks().iter().find(|ask| !self.till.takes(offer, ask));
+        missing.map_or(Ok(()), |ask| {
+            let what = match ask {
+                Ask::Lightning(ask) => format!("{} over Lightning", ask.price),
+                _ => format!("in {}", ask.amount().asset()),
+            };
+            Err(StartError::NotTaken {
+                route: route.into(),
+                what: what.into(),
+            })
+        })
+    }
+
     fn fare(&self, route: &RouteConfig) -> Result<Fare, StartError> {
         let name = route.pattern.text();
         let proxy = self.proxy(name, &route.upstream)?;
@@ -171,6 +186,9 @@ impl Maker<'_> {
         let fixed = route.pattern.fixed_path();
         let url = format!("{}{}", self.public_url, fixed.as_deref().unwrap_or("/"));
         let offer = offer(name, url, terms)?;
+        if self.till.serves(&offer) {
+            self.check_taken(name, &offer)?;
+        }
         let many = fixed.is_none().then(|| offer.at(""));
         let limits = &self.config.limits;
         let layer = PaywallLayer::new(self.till.clone(), offer)

@@ -139,7 +139,8 @@ pub(crate) fn config(gate: &str, routes: &str) -> GatewayConfig {
 
 pub(crate) fn deps(world: &World) -> Deps {
     Deps {
-        facilitator: Arc::clone(&world.facilitator) as Arc<dyn Facilitator>,
+        facilitator: Some(Arc::clone(&world.facilitator) as Arc<dyn Facilitator>),
+        l402: None,
         store: Arc::clone(&world.store) as Arc<dyn LedgerStore>,
         clock: Arc::new(|| NOW),
     }

@@ -40,7 +40,7 @@ impl Prepared {
     pub(crate) async fn start(
         self,
         store: Arc<dyn LedgerStore>,
-        facilitator: Arc<dyn Facilitator>,
+        facilitator: Option<Arc<dyn Facilitator>>,
     ) -> Result<Option<Admin>, Failed> {
         let Some((bind, collected)) = self.0 else {
             return Ok(None);

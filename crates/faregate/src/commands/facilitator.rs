@@ -41,7 +41,9 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     )
     .await
     .map_err(|error| Failed::new(Exit::Failure, error.to_string()))?;
-    let admin = admin.start(Arc::clone(&ledger.store), facilitator).await?;
+    let admin = admin
+        .start(Arc::clone(&ledger.store), Some(facilitator))
+        .await?;
     let url = format!("http://{}", running.addr());
     let admin_url = admin
         .as_ref()

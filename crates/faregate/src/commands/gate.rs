@@ -23,7 +23,14 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         .ok_or_else(|| Failed::usage(format!("{} has no [gate]", args.config.display())))?;
     let admin = admin::prepare(file.admin)?;
     let ledger = wire::ledger(&settings.store).await?;
-    let facilitator = wire::facilitator(&settings.facilitator, env).await?;
+    let facilitator = match &settings.facilitator {
+        Some(source) => Some(wire::facilitator(source, env).await?),
+        None => None,
+    };
+    let l402 = match &settings.lightning {
+        Some(config) => Some(wire::l402(config, env).await?),
+        None => None,
+    };
     let priced = settings
         .routes
         .iter()
@@ -31,7 +38,8 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         .count();
     let (all, public) = (settings.routes.len(), settings.public_url.clone());
     let deps = Deps {
-        facilitator: Arc::clone(&facilitator),
+        facilitator: facilitator.clone(),
+        l402,
         store: Arc::clone(&ledger.store),
         clock: wire::clock(),
     };

@@ -9,6 +9,7 @@
 
 mod cli;
 mod l402;
+mod l402_gate;
 mod lightning;
 mod metrics;
 mod problems;

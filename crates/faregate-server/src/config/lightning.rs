@@ -1,0 +1,309 @@
+//! `[gate.lightning]`: who makes the invoices, and what tokens are signed with.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use faregate_core::Clock;
+use faregate_core::port::lightning::{ReceiveBackend, Receiver};
+use faregate_core::rail::l402::{INVOICE_EXPIRY_SECS, InvoiceRate, L402, MasterKeys};
+use faregate_types::MoneyText;
+use faregate_types::l402::challenge::Lines;
+use faregate_types::lightning::{BitcoinNetwork, Msat, MsatError};
+use url::Url;
+
+use super::error::ConfigCode;
+use super::facilitator::{Surroundings, is_this_machine};
+use super::parts::{self, UrlKind};
+use super::reader::{Env, Section};
+use super::secret::{SecretError, SecretSource, root_key_source, secret_source};
+use crate::gateway::limits;
+
+/// Lightning for the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LightningConfig {
+    /// The wallet or node that is paid.
+    pub backend: LightningBackend,
+    /// The network that its invoices are for.
+    pub network: BitcoinNetwork,
+    /// What tokens are signed with.
+    pub root_key: SecretSource,
+    /// What tokens were signed with before, and are still good with.
+    pub old_root_keys: Vec<SecretSource>,
+    /// How long an invoice can be paid, in seconds.
+    pub invoice_expiry_secs: u32,
+    /// How many invoices are made.
+    pub rate: InvoiceRate,
+    /// Which lines a challenge is written in.
+    pub lines: Lines,
+    /// A token that was used up is answered with 401 and no invoice.
+    pub replay_is_401: bool,
+}
+
+/// A wallet or node, and how to reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LightningBackend {
+    /// Whose API it speaks.
+    pub kind: LightningKind,
+    /// What the API's paths are appended to. `None` for a Lightning address, which says it itself.
+    pub url: Option<Url>,
+    /// LND's macaroon, Core Lightning's rune, phoenixd's password, the others' key. `None` for a Lightning address.
+    pub key: Option<SecretSource>,
+    /// The one certificate that is believed, in PEM; without it, those that the machine trusts.
+    pub certificate: Option<PathBuf>,
+    /// Plain HTTP to another machine is meant: whoever sits on the way reads the key.
+    pub plain_http: bool,
+}
+
+/// Whose API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "whoever wires has to know how each is made"
+)]
+pub enum LightningKind {
+    /// LND's REST API.
+    Lnd {
+        /// Invoices name private channels.
+        private_hints: bool,
+    },
+    /// Core Lightning's REST API.
+    Cln,
+    /// LNbits.
+    Lnbits,
+    /// phoenixd.
+    Phoenixd,
+    /// Blink.
+    Blink {
+        /// The wallet that is paid.
+        wallet_id: Box<str>,
+    },
+    /// Alby Hub.
+    AlbyHub,
+    /// Alby's older API.
+    Alby,
+    /// Strike.
+    Strike,
+    /// OpenNode.
+    OpenNode,
+    /// A Lightning address.
+    Address {
+        /// Such as `shop@wallet.example`.
+        address: Box<str>,
+    },
+}
+
+const BACKENDS: &str =
+    "expected one of lnd, cln, lnbits, phoenixd, blink, alby-hub, alby, strike, opennode, address";
+
+impl LightningConfig {
+    /// Fetches the keys that tokens are signed with.
+    ///
+    /// # Errors
+    /// [`SecretError`] when one is not there or is none.
+    pub fn keys(&self, env: &Env) -> Result<MasterKeys, SecretError> {
+        let mut keys = MasterKeys::new(self.root_key.load_root_key(env)?);
+        for old in &self.old_root_keys {
+            keys = keys.and_older(old.load_root_key(env)?);
+        }
+        Ok(keys)
+    }
+
+    /// The rail as it is configured here.
+    #[must_use]
+    pub fn rail(
+        &self,
+        backend: Arc<dyn ReceiveBackend>,
+        keys: MasterKeys,
+        clock: Arc<dyn Clock>,
+    ) -> L402 {
+        let receiver = Receiver::new(backend, self.network, Arc::clone(&clock));
+        L402::new(receiver, keys, clock)
+            .lines(self.lines)
+            .rate(self.rate)
+            .invoice_expiry_secs(self.invoice_expiry_secs)
+            .replay_is_401(self.replay_is_401)
+    }
+}
+
+/// Whether a price in this unit is one over Lightning.
+pub(super) fn is_unit(symbol: &str) -> bool {
+    let one = MoneyText::parse(&format!("1 {symbol}"));
+    one.is_ok_and(|one| Msat::from_money(&one) != Err(MsatError::Unit))
+}
+
+/// Reads `[gate.lightning]`.
+pub(super) fn read(section: &Section<'_, '_>, about: Surroundings<'_>) -> Option<LightningConfig> {
+    let backend = backend(section);
+    let network = network(section, about.mainnet);
+    let root_key = section
+        .required(
+            "root_key",
+            "expected what tokens are signed with, as env:NAME or file:/path: 64 hexadecimal digits, from openssl rand -hex 32",
+        )
+        .and_then(|text| root_key_source(section, &text));
+    let old_root_keys = old_root_keys(section);
+    let invoice_expiry_secs = section
+        .number("invoice_expiry_secs", limits::INVOICE_EXPIRY_SECS)
+        .and_then(|secs| u32::try_from(secs).ok())
+        .unwrap_or(INVOICE_EXPIRY_SECS);
+    let usual = InvoiceRate::default();
+    let count = |key, usual| {
+        let number = section.number(key, 1..=limits::INVOICES_MAX);
+        let number = number.and_then(|number| u32::try_from(number).ok());
+        number.and_then(NonZeroU32::new).unwrap_or(usual)
+    };
+    let rate = InvoiceRate {
+        per_minute: count("invoices_per_minute", usual.per_minute),
+        at_once: count("invoices_at_once", usual.at_once),
+    };
+    let usual = Lines::default();
+    let lines = Lines {
+        lsat: section.flag("lsat_line").unwrap_or(usual.lsat),
+        ordered: section.flag("ordered_line").unwrap_or(usual.ordered),
+    };
+    let replay_is_401 = section.number("replay_status", 401..=402) == Some(401);
+    Some(LightningConfig {
+        backend: backend?,
+        network: network?,
+        root_key: root_key?,
+        old_root_keys: old_root_keys?,
+        invoice_expiry_secs,
+        rate,
+        lines,
+        replay_is_401,
+    })
+}
+
+fn network(section: &Section<'_, '_>, mainnet: bool) -> Option<BitcoinNetwork> {
+    let text = section.required(
+        "network",
+        "expected the network of the invoices: mainnet, testnet, signet or regtest",
+    )?;
+    let Some(network) = BitcoinNetwork::from_word(text.value.trim()) else {
+        let message = "expected mainnet, testnet, signet or regtest";
+        section.fault(ConfigCode::UnknownNetwork, "network", message);
+        return None;
+    };
+    if !network.is_testnet() && !mainnet {
+        let message =
+            "this moves real money: say mainnet = true at the top of the file if you mean it";
+        section.fault(ConfigCode::MainnetNotEnabled, "network", message);
+        return None;
+    }
+    Some(network)
+}
+
+fn old_root_keys(section: &Section<'_, '_>) -> Option<Vec<SecretSource>> {
+    const KEY: &str = "old_root_keys";
+    let texts = section.texts(KEY).unwrap_or_default();
+    if texts.len() > limits::OLD_ROOT_KEYS_MAX {
+        let message = format!("expected at most {} keys", limits::OLD_ROOT_KEYS_MAX);
+        section.fault(ConfigCode::TooMany, KEY, message);
+        return None;
+    }
+    texts
+        .iter()
+        .map(|text| root_key_source(section, text))
+        .collect()
+}
+
+fn backend(section: &Section<'_, '_>) -> Option<LightningBackend> {
+    let certificate = section.text("certificate").map(|text| text.value.into());
+    let plain_http = section.flag("plain_http").unwrap_or(false);
+    let name = section.required("backend", BACKENDS);
+    let name = name.as_ref().map(|text| text.value.trim());
+    // The keys of all backends are known, whichever it is.
+    let private_hints = section.has("private_hints");
+    let wallet_id = section.has("wallet_id");
+    let address = section.has("address");
+    let (has_url, has_key) = (section.has("url"), section.has("key"));
+    let kind = kind(section, name?)?;
+    let takes = |key: &'static str, is_there: bool, fits: bool| {
+        if is_there && !fits {
+            let message = "this backend has no such setting";
+            section.fault(ConfigCode::Contradiction, key, message);
+        }
+    };
+    let is_address = matches!(kind, LightningKind::Address { .. });
+    takes(
+        "private_hints",
+        private_hints,
+        matches!(kind, LightningKind::Lnd { .. }),
+    );
+    takes(
+        "wallet_id",
+        wallet_id,
+        matches!(kind, LightningKind::Blink { .. }),
+    );
+    takes("address", address, is_address);
+    takes("url", has_url, !is_address);
+    takes("key", has_key, !is_address);
+    let (url, key) = if is_address {
+        (None, None)
+    } else {
+        let (url, key) = (url(section, plain_http), key(section));
+        (Some(url?), Some(key?))
+    };
+    Some(LightningBackend {
+        kind,
+        url,
+        key,
+        certificate,
+        plain_http,
+    })
+}
+
+fn kind(section: &Section<'_, '_>, name: &str) -> Option<LightningKind> {
+    Some(match name {
+        "lnd" => LightningKind::Lnd {
+            private_hints: section.flag("private_hints").unwrap_or(false),
+        },
+        "cln" => LightningKind::Cln,
+        "lnbits" => LightningKind::Lnbits,
+        "phoenixd" => LightningKind::Phoenixd,
+        "blink" => LightningKind::Blink {
+            wallet_id: section
+                .required("wallet_id", "expected the id of the Blink wallet")?
+                .value
+                .into(),
+        },
+        "alby-hub" => LightningKind::AlbyHub,
+        "alby" => LightningKind::Alby,
+        "strike" => LightningKind::Strike,
+        "opennode" => LightningKind::OpenNode,
+        "address" => LightningKind::Address {
+            address: section
+                .required(
+                    "address",
+                    "expected a Lightning address such as shop@wallet.example",
+                )?
+                .value
+                .into(),
+        },
+        _ => {
+            section.fault(ConfigCode::Value, "backend", BACKENDS);
+            return None;
+        }
+    })
+}
+
+fn url(section: &Section<'_, '_>, plain_http: bool) -> Option<Url> {
+    let text = section.required("url", "expected the URL of the wallet's or node's API")?;
+    let url = parts::url(section, &text, UrlKind::Upstream)?;
+    if url.scheme() == "http" && !plain_http && !is_this_machine(&url) {
+        let message = "expected https for a wallet on another machine: whoever sits on the way could read its key \
+                       (plain_http = true if you mean it)";
+        section.fault(ConfigCode::Url, "url", message);
+    }
+    Some(url)
+}
+
+fn key(section: &Section<'_, '_>) -> Option<SecretSource> {
+    let text = section.required(
+        "key",
+        "expected the key of the wallet's API (LND's macaroon, Core Lightning's rune, phoenixd's password) as env:NAME or file:/path",
+    )?;
+    secret_source(section, &text)
+}
