@@ -39,31 +39,37 @@ impl Tallies {
         payment: PaymentId,
         max: NonZeroU32,
     ) -> Result<Option<Taken>, Away> {
-        if let Some(known) = self.known(payment, max) {
-            return Ok(Some(known));
-        }
-        if !self.all().contains_key(&payment) {
-            let next = first_untried(books, payment, max).await?;
-            let tally = Tally {
-                next,
-                ..Tally::default()
-            };
-            self.all().entry(payment).or_insert(tally);
-            if let Some(known) = self.known(payment, max) {
-                return Ok(Some(known));
+        let known = match self.look(payment, max) {
+            Look::New => {
+                let next = first_untried(books, payment, max).await?;
+                self.learn(payment, max, |tally| tally.next = tally.next.max(next))
             }
-        }
-        if self.with(payment, |tally| tally.searched).unwrap_or(false) {
-            return Ok(None);
-        }
-        let unanswered = unanswered(books, payment, max).await?;
-        self.with(payment, |tally| {
-            if !tally.searched {
-                tally.searched = true;
-                tally.free.extend(unanswered);
+            known => known,
+        };
+        let number = match known {
+            Look::Use(number) => number,
+            Look::UsedUp => return Ok(None),
+            Look::New | Look::Unsearched => {
+                let unanswered = unanswered(books, payment, max).await?;
+                let found = self.learn(payment, max, |tally| {
+                    tally.next = max.get();
+                    if !tally.searched {
+                        tally.searched = true;
+                        tally.free.extend(unanswered);
+                    }
+                });
+                match found {
+                    Look::Use(number) => number,
+                    Look::New | Look::Unsearched | Look::UsedUp => return Ok(None),
+                }
             }
-        });
-        Ok(self.known(payment, max))
+        };
+        Ok(Some(Taken {
+            tallies: self.clone(),
+            payment,
+            number,
+            kept: false,
+        }))
     }
 
     /// Some use of some payment was given back: to be looked for when it is needed.
@@ -73,31 +79,50 @@ impl Tallies {
         }
     }
 
-    fn known(&self, payment: PaymentId, max: NonZeroU32) -> Option<Taken> {
-        let number = self.with(payment, |tally| tally.pop(max)).flatten()?;
-        Some(Taken {
-            tallies: self.clone(),
-            payment,
-            number,
-            kept: false,
-        })
+    fn look(&self, payment: PaymentId, max: NonZeroU32) -> Look {
+        self.all()
+            .get_mut(&payment)
+            .map_or(Look::New, |tally| tally.look(max))
     }
 
-    fn with<T>(&self, payment: PaymentId, look: impl FnOnce(&mut Tally) -> T) -> Option<T> {
-        self.all().get_mut(&payment).map(look)
-    }
-
-    fn all(&self) -> MutexGuard<'_, BTreeMap<PaymentId, Tally>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() > REMEMBERED_MAX {
+    /// Notes what the ledger said and looks at once: what is noted may be forgotten as soon as the lock is.
+    fn learn(&self, payment: PaymentId, max: NonZeroU32, note: impl FnOnce(&mut Tally)) -> Look {
+        let mut all = self.all();
+        if all.len() >= REMEMBERED_MAX && !all.contains_key(&payment) {
             // Ids are hashes, so the first one is any one.
             all.pop_first();
         }
-        all
+        let tally = all.entry(payment).or_default();
+        note(tally);
+        tally.look(max)
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<PaymentId, Tally>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// What is remembered of one payment, when a use is wanted.
+enum Look {
+    /// Nothing.
+    New,
+    /// This one may still be there.
+    Use(u32),
+    /// None, unless one was given back where nobody here saw it.
+    Unsearched,
+    /// None.
+    UsedUp,
+}
+
 impl Tally {
+    fn look(&mut self, max: NonZeroU32) -> Look {
+        match self.pop(max) {
+            Some(number) => Look::Use(number),
+            None if self.searched => Look::UsedUp,
+            None => Look::Unsearched,
+        }
+    }
+
     fn pop(&mut self, max: NonZeroU32) -> Option<u32> {
         if let Some(free) = self.free.pop_first() {
             return Some(free);
@@ -132,8 +157,11 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         if !self.kept {
-            self.tallies
-                .with(self.payment, |tally| tally.free.insert(self.number));
+            let mut all = self.tallies.all();
+            // A payment that was forgotten is looked up in the ledger when it comes again.
+            if let Some(tally) = all.get_mut(&self.payment) {
+                tally.free.insert(self.number);
+            }
         }
     }
 }
@@ -181,4 +209,29 @@ async fn unanswered(books: &Books, payment: PaymentId, max: NonZeroU32) -> Resul
         }
     }
     Ok(unanswered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u32) -> PaymentId {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        PaymentId::from_bytes(bytes)
+    }
+
+    /// The one that is looked at may be the first that would be forgotten.
+    #[test]
+    fn a_new_payment_is_not_forgotten_before_it_is_looked_at() {
+        let (tallies, max) = (Tallies::default(), NonZeroU32::MIN);
+        for number in (0..=u32::try_from(REMEMBERED_MAX).unwrap() + 10).rev() {
+            assert!(matches!(tallies.look(id(number), max), Look::New));
+            let looked = tallies.learn(id(number), max, |tally| tally.next = 0);
+            assert!(matches!(looked, Look::Use(0)), "{number}");
+        }
+        assert_eq!(tallies.all().len(), REMEMBERED_MAX);
+        let looked = tallies.look(id(1), max);
+        assert!(matches!(looked, Look::Unsearched | Look::New));
+    }
 }
