@@ -16,6 +16,8 @@ use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
 use crate::stack::{self, Stack, StackConfig};
 
+mod lightning;
+
 /// Longer than this means something hangs.
 const DEMO_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -50,6 +52,10 @@ async fn whole(printer: Printer) -> Result<(), Failed> {
             stack.rpc_url(),
             stack.asset.id.token()
         ),
+    );
+    steps.say(
+        "lightning",
+        &format!("regtest at {}", stack.lightning().rest_url()),
     );
     steps.say("facilitator", &stack.facilitator_url());
     steps.say(
@@ -111,7 +117,7 @@ async fn buy(stack: &Stack, steps: Steps) -> Result<Vec<Row>, Failed> {
         "books",
         "every account adds up, and the ledger and the chain agree",
     );
-    Ok(vec![Row {
+    let first = Row {
         rail: "x402",
         network: network(stack.chain).map_or_else(
             || stack.chain.to_string(),
@@ -120,7 +126,8 @@ async fn buy(stack: &Stack, steps: Steps) -> Result<Vec<Row>, Failed> {
         price,
         transaction,
         took,
-    }])
+    };
+    Ok(vec![first, lightning::buy(stack, steps).await?])
 }
 
 /// A payer with a cap and books of its own.

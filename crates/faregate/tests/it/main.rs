@@ -10,6 +10,7 @@
 mod cli;
 mod l402;
 mod l402_gate;
+mod l402_process;
 mod lightning;
 mod metrics;
 mod problems;
