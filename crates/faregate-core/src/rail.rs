@@ -75,6 +75,27 @@ pub trait Rail: Send + Sync + 'static {
         false
     }
 
+    /// A credential that was presented and [remembered](Self::remember) before, for the same offer, in exactly these bytes, and
+    /// that is still good. Pure but for that memory.
+    fn known(
+        &self,
+        _headers: &HeaderMap,
+        _offer: &Offer,
+        _asked: &Asked,
+    ) -> Option<Arc<Presented>> {
+        None
+    }
+
+    /// Remembers what was presented with these headers, for payments that buy any number of requests.
+    fn remember(
+        &self,
+        _headers: &HeaderMap,
+        _offer: &Offer,
+        _asked: &Asked,
+        _presented: Presented,
+    ) {
+    }
+
     /// True when the money had moved before the credential was shown, e.g. for an invoice that was paid: to settle moves
     /// nothing then. A claim that sold nothing is given back, and the settlement is written together with the answer.
     fn is_prepaid(&self) -> bool {
@@ -210,6 +231,8 @@ pub struct Presented {
     pub evidence: Evidence,
     /// How often it may be used.
     pub uses: Uses,
+    /// From when on it is no good any more, where that has to be remembered with it.
+    pub good_until: Option<Timestamp>,
     /// What verifies and settles it.
     pub instrument: Arc<dyn Instrument>,
 }
@@ -258,6 +281,7 @@ impl Presented {
             rail: payment.claim.rail,
             transfer: payment.claim.transfer.clone(),
             uses: Uses::One,
+            good_until: None,
             instrument: rail.recall(&evidence)?,
             evidence,
         })

@@ -522,6 +522,89 @@ async fn hole_h14_a_preimage_without_the_token_opens_nothing() {
     world.opens(&offer, &asked, &theirs).await;
 }
 
+/// What is remembered of a pass opens nothing that the pass itself does not.
+#[tokio::test]
+async fn a_pass_that_is_remembered_is_as_narrow_as_ever() {
+    let world = world();
+    let asked = get("/joke");
+    let terms = |change: &dyn Fn(&mut LightningAsk)| {
+        let mut terms = LightningAsk {
+            uses: None,
+            valid_secs: 300,
+            ..ask()
+        };
+        change(&mut terms);
+        offer("any", terms)
+    };
+    let any = terms(&|_| ());
+    let bought = world.buy(&any, &asked).await;
+    let line = credential::write(&bought.token, &bought.preimage);
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, HeaderValue::from_str(&line).unwrap());
+    let read = |headers: &HeaderMap| match world.till.read(headers) {
+        Reading::Found(credential) => credential,
+        other => panic!("{other:?}"),
+    };
+    let credential = read(&headers);
+    let new =
+        |offer: &Offer, asked: &Asked| world.till.new_pass(&headers, offer, asked, &credential);
+    let pass = |offer: &Offer, asked: &Asked| world.till.pass(&headers, offer, asked);
+    assert!(
+        new(&any, &asked).is_none(),
+        "the ledger does not know it yet"
+    );
+    world.opens(&any, &asked, &bought).await;
+    assert!(pass(&any, &asked).is_none(), "nothing was remembered yet");
+    assert!(new(&any, &asked).is_some());
+    let paid = pass(&any, &get("/joke?again")).unwrap();
+    assert!(paid.settlement.is_some());
+    assert!(pass(&terms(&|ask| ask.price = Msat::new(10_001)), &asked).is_none());
+    assert!(pass(&terms(&|ask| ask.service = "songs".into()), &asked).is_none());
+    assert!(pass(&terms(&|ask| ask.route = "/song".into()), &asked).is_none());
+    let post = Asked {
+        method: Method::POST,
+        ..asked.clone()
+    };
+    assert!(pass(&any, &post).is_none() && new(&any, &post).is_none());
+    let mut spelt = HeaderMap::new();
+    let other = line.replacen("L402", "LSAT", 1);
+    spelt.insert(AUTHORIZATION, HeaderValue::from_str(&other).unwrap());
+    assert!(
+        world.till.pass(&spelt, &any, &asked).is_none(),
+        "other bytes are looked at anew"
+    );
+    world.clock.store(NOW + 299, Ordering::SeqCst);
+    assert!(pass(&any, &asked).is_some());
+    world.clock.store(NOW + 300, Ordering::SeqCst);
+    assert!(pass(&any, &asked).is_none() && new(&any, &asked).is_none());
+}
+
+/// A token of one path or one client is checked each time.
+#[tokio::test]
+async fn what_depends_on_more_than_the_route_is_not_remembered() {
+    for bound in [false, true] {
+        let world = world();
+        let terms = LightningAsk {
+            uses: None,
+            scope: if bound { Scope::Route } else { Scope::Path },
+            is_bound_to_client: bound,
+            ..ask()
+        };
+        let (offer, asked) = (offer("any", terms), from("192.0.2.1"));
+        let bought = world.buy(&offer, &asked).await;
+        world.opens(&offer, &asked, &bought).await;
+        let line = credential::write(&bought.token, &bought.preimage);
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_str(&line).unwrap());
+        let Reading::Found(credential) = world.till.read(&headers) else {
+            panic!("no credential");
+        };
+        let new = world.till.new_pass(&headers, &offer, &asked, &credential);
+        assert!(new.is_some());
+        assert!(world.till.pass(&headers, &offer, &asked).is_none());
+    }
+}
+
 #[tokio::test]
 async fn a_token_for_one_path_opens_no_other() {
     let world = world();

@@ -129,6 +129,9 @@ where
         if let Some(refused) = self.shared.no_upgrade(&priced, &head.headers) {
             return PaywallFuture::ready(refused);
         }
+        if let Some(paid) = self.shared.pass(&priced, &head) {
+            return self.passed(&priced, Request::from_parts(head, Body::new(body)), paid);
+        }
         match self.shared.till.read(&head.headers) {
             Reading::Nothing => match self.shared.prepared(&priced, &head.headers) {
                 Some(response) => PaywallFuture::ready(response),
@@ -142,8 +145,8 @@ where
                 self.challenge(priced, head, refusal)
             }
             Reading::Found(credential) => {
-                let asked = peer::asked(&head);
-                let paid = self.shared.till.pass(priced.offer(), &asked, &credential);
+                let (till, asked) = (&self.shared.till, peer::asked(&head));
+                let paid = till.new_pass(&head.headers, priced.offer(), &asked, &credential);
                 if let Some(paid) = paid {
                     return self.passed(&priced, Request::from_parts(head, Body::new(body)), paid);
                 }
@@ -234,6 +237,13 @@ impl<P> Shared<P> {
         let about = Problem::new(Code::UpgradeNotSupported)
             .detail("this route is paid for after it was served, and a WebSocket cannot be held back that long; nothing was charged");
         Some(respond::error(&about, &self.settings.cors, request))
+    }
+
+    /// What was bought and goes straight through. `Authorization` is where such credentials come.
+    fn pass(&self, priced: &Priced, head: &Parts) -> Option<CorePaid> {
+        let maybe = head.headers.contains_key(AUTHORIZATION);
+        let asked = maybe.then(|| peer::asked(head))?;
+        self.till.pass(&head.headers, priced.offer(), &asked)
     }
 
     /// The 402, if it was made already.

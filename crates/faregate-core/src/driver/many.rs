@@ -6,23 +6,46 @@ use std::num::NonZeroU32;
 use faregate_ledger::Claimed;
 use faregate_types::{Code, Refusal};
 use futures_util::future::BoxFuture;
+use http::HeaderMap;
 
 use super::run::{Begun, Run, bug};
 use super::{Outcome, Paid, Served, Till};
 use crate::offer::Offer;
 use crate::order::Asked;
 use crate::port::SettleOutcome;
-use crate::rail::{Credential, Uses};
+use crate::rail::{Credential, Presented, Uses};
 
 impl Till {
-    /// What a credential bought, if that is whatever is asked until it expires, and the ledger is known to say so: then
-    /// there is nothing to claim and nothing to keep. Pure but for what this process remembers.
+    /// What the headers' credential bought, if that is whatever is asked until it expires, and the ledger is known to say so:
+    /// then there is nothing to claim and nothing to keep. Pure but for what this process remembers.
     #[must_use]
-    pub fn pass(&self, offer: &Offer, asked: &Asked, credential: &Credential) -> Option<Paid> {
+    pub fn pass(&self, headers: &HeaderMap, offer: &Offer, asked: &Asked) -> Option<Paid> {
+        let mut known = self
+            .rails
+            .iter()
+            .filter_map(|rail| rail.known(headers, offer, asked));
+        known.next().and_then(|presented| self.as_pass(&presented))
+    }
+
+    /// The same for a credential that was read. It is remembered.
+    #[must_use]
+    pub fn new_pass(
+        &self,
+        headers: &HeaderMap,
+        offer: &Offer,
+        asked: &Asked,
+        credential: &Credential,
+    ) -> Option<Paid> {
         let rail = self
             .rail(credential.rail())
             .filter(|rail| rail.is_prepaid())?;
         let presented = rail.present(credential.clone(), offer, asked).ok()?;
+        let paid = self.as_pass(&presented)?;
+        rail.remember(headers, offer, asked, presented);
+        Some(paid)
+    }
+
+    fn as_pass(&self, presented: &Presented) -> Option<Paid> {
         if presented.uses != Uses::Unlimited || !self.passes.has(presented.id) {
             return None;
         }
@@ -30,7 +53,7 @@ impl Till {
             id: presented.id,
             rail: presented.rail,
             settlement: Some(presented.instrument.prepaid()?),
-            transfer: presented.transfer,
+            transfer: presented.transfer.clone(),
         })
     }
 

@@ -7,6 +7,7 @@
 mod keys;
 mod limit;
 mod mint;
+mod seen;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -37,6 +38,7 @@ use crate::rail::{
 pub use keys::MasterKeys;
 pub use limit::InvoiceRate;
 use limit::Limit;
+use seen::Seen;
 
 /// Where the money of all Lightning payments goes.
 const PAYEE: &str = "payee/lightning";
@@ -50,6 +52,7 @@ pub struct L402 {
     keys: MasterKeys,
     clock: Arc<dyn Clock>,
     limit: Limit,
+    seen: Seen,
     lines: challenge::Lines,
     used_up_status: u16,
     invoice_expiry_secs: u32,
@@ -73,6 +76,7 @@ impl L402 {
             keys,
             clock,
             limit: Limit::new(InvoiceRate::default()),
+            seen: Seen::default(),
             lines: challenge::Lines::default(),
             used_up_status: 402,
             invoice_expiry_secs: INVOICE_EXPIRY_SECS,
@@ -355,8 +359,21 @@ impl Rail for L402 {
             },
             evidence: Evidence(hash.as_bytes().to_vec()),
             uses,
+            good_until: grant.valid_until,
             instrument: Self::instrument(hash),
         })
+    }
+
+    fn known(&self, headers: &HeaderMap, offer: &Offer, asked: &Asked) -> Option<Arc<Presented>> {
+        let line = seen::line(headers)?;
+        let ask = self.ask(offer)?;
+        self.seen.find(line, ask, &asked.method, self.clock.now())
+    }
+
+    fn remember(&self, headers: &HeaderMap, offer: &Offer, asked: &Asked, presented: Presented) {
+        if let (Some(line), Some(ask)) = (seen::line(headers), self.ask(offer)) {
+            self.seen.keep(line, ask, &asked.method, presented);
+        }
     }
 
     fn recall(&self, evidence: &Evidence) -> Result<Arc<dyn Instrument>, Refusal> {

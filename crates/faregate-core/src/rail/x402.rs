@@ -119,6 +119,7 @@ impl Rail for X402 {
             id: PaymentId::eip3009(asset.chain(), asset.token(), signed.from, signed.nonce),
             rail: RailName::X402,
             uses: Uses::One,
+            good_until: None,
             instrument: Arc::new(Exact {
                 facilitator: Arc::clone(&self.facilitator),
                 request,

@@ -294,6 +294,7 @@ impl Rail for Scripted {
             },
             evidence: Evidence(signature.as_bytes().to_vec()),
             uses: self.uses.unwrap_or(Uses::One),
+            good_until: None,
             instrument: self.instrument(),
         })
     }
