@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub mod l402;
+pub mod lightning;
 
 /// One gate, every fare: put a price on any HTTP API, pay any priced API.
 #[derive(Debug, Parser)]
@@ -180,6 +181,12 @@ pub struct CurlArgs {
     /// Wait this many seconds for a payment whose end the server does not know yet.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub wait: u64,
+    /// The Lightning wallet.
+    #[command(flatten)]
+    pub lightning: lightning::LightningArgs,
+    /// What it may spend.
+    #[command(flatten)]
+    pub sats: lightning::SatArgs,
     /// Where the keys and the books are.
     #[command(flatten)]
     pub wallet: WalletArgs,
@@ -238,6 +245,9 @@ pub struct PendingArgs {
     /// Wait this many seconds for a payment whose end the server does not know yet.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub wait: u64,
+    /// The Lightning wallet that knows what became of invoices.
+    #[command(flatten)]
+    pub lightning: lightning::LightningArgs,
     /// Which wallet. No key is needed.
     #[command(flatten)]
     pub wallet: WalletArgs,

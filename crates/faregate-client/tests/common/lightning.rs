@@ -9,13 +9,20 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use bitcoin::hashes::{Hash as _, sha256};
+use bitcoin::secp256k1::{Secp256k1, SecretKey};
 use faregate_client::{Client, ClientBuilder, LightningWallet, MsatCaps, WalletStore};
 use faregate_core::port::Clock;
-use faregate_core::port::lightning::{InvoiceAsk, Receiver, Sender};
+use faregate_core::port::lightning::{
+    InvoiceAsk, PayOrder, PayReport, Receiver, SendAbilities, SendBackend, Sender,
+};
+use faregate_devnet::lightning::DevWallet;
 use faregate_devnet::{DevLightning, LightningConfig, WalletName};
 use faregate_types::Timestamp;
 use faregate_types::l402::{Identifier, Macaroon, Presented, RootKey, challenge};
-use faregate_types::lightning::{BitcoinNetwork, Bolt11, Msat};
+use faregate_types::lightning::{BitcoinNetwork, Bolt11, Msat, PaymentHash};
+use futures_util::future::BoxFuture;
+use lightning_invoice::{Currency, InvoiceBuilder, PaymentSecret};
 
 use super::{Seen, Seller};
 
@@ -93,16 +100,52 @@ impl Net {
     }
 
     pub fn client(&self, store: &Arc<dyn WalletStore>) -> ClientBuilder {
-        let caps = MsatCaps {
-            per_payment: Msat::new(1_000 * SAT),
-            per_host: None,
-            per_period: None,
-        };
+        self.client_with(self.sender(), msat_caps(1_000 * SAT), store)
+    }
+
+    pub fn client_with(
+        &self,
+        sender: Sender,
+        caps: MsatCaps,
+        store: &Arc<dyn WalletStore>,
+    ) -> ClientBuilder {
         Client::builder()
-            .lightning(LightningWallet::new(self.sender(), caps))
+            .lightning(LightningWallet::new(sender, caps))
             .store(Arc::clone(store))
             .wait(Duration::from_secs(2))
     }
+}
+
+pub fn msat_caps(per_payment: u64) -> MsatCaps {
+    MsatCaps {
+        per_payment: Msat::new(per_payment),
+        per_host: None,
+        per_period: None,
+    }
+}
+
+/// An invoice of a node that nobody knows, over any amount or none.
+pub fn invoice_of(node: u8, msat: Option<u64>) -> String {
+    let key = SecretKey::from_slice(&[node; 32]).unwrap();
+    let hash = sha256::Hash::hash(&[node]);
+    let invoice = InvoiceBuilder::new(Currency::Regtest)
+        .description("a joke".to_owned())
+        .payment_hash(hash)
+        .payment_secret(PaymentSecret([node; 32]))
+        .duration_since_epoch(Duration::from_secs(now().as_secs()))
+        .min_final_cltv_expiry_delta(80);
+    let sign = |hash: &_| Secp256k1::signing_only().sign_ecdsa_recoverable(hash, &key);
+    match msat {
+        Some(msat) => invoice.amount_milli_satoshis(msat).build_signed(sign),
+        None => invoice.build_signed(sign),
+    }
+    .unwrap()
+    .to_string()
+}
+
+/// The system's time.
+pub fn now() -> Timestamp {
+    Now.now()
 }
 
 pub fn ask_with(token: &str, invoice: &str) -> Response {
@@ -175,4 +218,37 @@ pub async fn honest_l402(net: &Arc<Net>, uses: u32) -> Seller {
         }
     })
     .await
+}
+
+/// A wallet whose process ends while it pays: before anything is sent, or right after.
+pub struct Cut {
+    wallet: DevWallet,
+    sends: bool,
+}
+
+impl Cut {
+    pub fn sender(net: &Net, sends: bool) -> Sender {
+        let wallet = net.dev.wallet(WalletName::Payer);
+        let cut = Arc::new(Self { wallet, sends });
+        Sender::new(cut, BitcoinNetwork::Regtest, Arc::new(Now)).unwrap()
+    }
+}
+
+impl SendBackend for Cut {
+    fn abilities(&self) -> SendAbilities {
+        SendBackend::abilities(&self.wallet)
+    }
+
+    fn pay<'a>(&'a self, order: &'a PayOrder) -> BoxFuture<'a, PayReport> {
+        Box::pin(async move {
+            if self.sends {
+                self.wallet.pay(order).await;
+            }
+            std::future::pending().await
+        })
+    }
+
+    fn track<'a>(&'a self, payment_hash: &'a PaymentHash) -> BoxFuture<'a, PayReport> {
+        self.wallet.track(payment_hash)
+    }
 }

@@ -19,6 +19,7 @@ use reqwest::{Method, Request, Response, StatusCode, Url};
 use serde_json::json;
 
 use crate::cli::{CurlArgs, WalletArgs};
+use crate::commands::lightning;
 use crate::commands::paid::{asked, asked_report, report, spent};
 use crate::commands::wallet;
 use crate::exit::{Exit, Failed};
@@ -38,7 +39,7 @@ pub(crate) async fn run(args: &CurlArgs, env: &Env, printer: Printer) -> Result<
     let printer = printer.quiet(args.silent);
     let request = request(args)?;
     let wallet = wallet::find(&args.wallet, env).await?;
-    let has_key = wallet.is_some();
+    let has_key = wallet.is_some() || args.lightning.lnd_rest.is_some();
     let client = client(args, wallet, env, printer).await?;
     if args.dry_run {
         return dry_run(&client, request, printer).await;
@@ -60,25 +61,35 @@ async fn client(
     printer: Printer,
 ) -> Result<Client, Failed> {
     let mut caps = caps(args)?;
-    let wallet = match wallet {
-        Some(wallet) => wallet,
-        None => {
+    let sats = lightning::caps(&args.sats)?;
+    let lightning = lightning::find(&args.lightning, sats, env).await?;
+    let wallet = match (wallet, &lightning) {
+        (Some(wallet), _) => Some(wallet),
+        // Invoices need no key.
+        (None, Some(_)) => None,
+        (None, None) => {
             if !args.dry_run {
                 caps.per_payment = Worth::ZERO;
             }
             let (nobody, _key) = Wallet::generate(&mut OsEntropy)
                 .map_err(|error| Failed::new(Exit::Failure, error.to_string()))?;
-            nobody
+            Some(nobody)
         }
     };
     let store = books(&args.wallet, env).await?;
     let mut builder = Client::builder()
-        .wallet(wallet)
         .caps(caps)
         .store(store)
+        .prefer(lightning::prefer(&args.sats))
         .timeout(Duration::from_secs(args.max_time))
         .wait(Duration::from_secs(args.wait))
         .ends(Ends::WhenAcknowledged);
+    if let Some(wallet) = wallet {
+        builder = builder.wallet(wallet);
+    }
+    if let Some(lightning) = lightning {
+        builder = builder.lightning(lightning);
+    }
     if !args.location {
         builder = builder.redirects_max(0);
     }

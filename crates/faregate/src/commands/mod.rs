@@ -9,6 +9,7 @@ pub(crate) mod dev;
 pub(crate) mod facilitator;
 pub(crate) mod gate;
 pub(crate) mod l402;
+pub(crate) mod lightning;
 pub(crate) mod paid;
 pub(crate) mod pending;
 pub(crate) mod wallet;

@@ -10,12 +10,14 @@ use faregate_client::{
 use faregate_evm::{AuthorizationReader, OsEntropy};
 use faregate_server::config::Env;
 use faregate_types::PaymentId;
+use faregate_types::lightning::Msat;
 use reqwest::{Response, Url};
 use serde_json::{Value, json};
 
 use crate::cli::PendingArgs;
 use crate::commands::curl::{Received, books, failed, read, receive};
-use crate::commands::paid::money;
+use crate::commands::lightning;
+use crate::commands::paid::{money, sats};
 use crate::commands::wallet::data_folder;
 use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
@@ -41,7 +43,11 @@ async fn client(args: &PendingArgs, env: &Env) -> Result<Client, Failed> {
     let trouble = |text: String| Failed::new(Exit::Failure, text);
     let (nobody, _key) =
         Wallet::generate(&mut OsEntropy).map_err(|error| trouble(error.to_string()))?;
-    Client::builder()
+    let mut builder = Client::builder();
+    if let Some(wallet) = lightning::find(&args.lightning, lightning::NO_CAPS, env).await? {
+        builder = builder.lightning(wallet);
+    }
+    builder
         .wallet(nobody)
         .caps(Caps {
             per_payment: Worth::ZERO,
@@ -143,6 +149,9 @@ fn method(pending: &Pending) -> &str {
 }
 
 fn price(pending: &Pending) -> String {
+    if let Some(amount) = Msat::of(&pending.amount) {
+        return sats(amount);
+    }
     pending.asset.as_ref().map_or_else(
         || pending.amount.to_string(),
         |asset| money(pending.amount.value(), asset),

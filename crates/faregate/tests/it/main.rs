@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod curl_l402;
 mod l402;
 mod l402_gate;
 mod l402_process;

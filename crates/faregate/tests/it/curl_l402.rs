@@ -1,0 +1,162 @@
+//! `faregate curl` and `faregate wallet pending` over Lightning, against a seller of one thing for ten satoshis.
+
+use std::path::Path;
+use std::process::Output;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::IntoResponse as _;
+use faregate_core::port::lightning::{InvoiceAsk, Receiver};
+use faregate_devnet::lightning::Fate;
+use faregate_devnet::{DevLightning, LightningConfig, WalletName};
+use faregate_types::Timestamp;
+use faregate_types::lightning::{BitcoinNetwork, Msat, Preimage};
+use serde_json::Value;
+use tokio::process::Command;
+
+/// Ten satoshis, and what the way costs.
+const PRICE_AND_FEE: u64 = 11_001;
+
+async fn seller(dev: &DevLightning) -> String {
+    let wallet = Arc::new(dev.wallet(WalletName::Seller));
+    let clock = Arc::new(|| Timestamp::from(SystemTime::now()));
+    let receiver = Receiver::new(wallet, BitcoinNetwork::Regtest, clock);
+    let joke = move |headers: HeaderMap| {
+        let receiver = receiver.clone();
+        async move {
+            // The token is the payment hash.
+            let shown = headers.get("authorization").and_then(|value| {
+                let credential = value.to_str().ok()?.strip_prefix("L402 ")?;
+                let (token, preimage) = credential.split_once(':')?;
+                let hash = Preimage::parse(preimage).ok()?.hash().to_string();
+                (hash == token).then_some(())
+            });
+            if shown.is_some() {
+                return "a joke".into_response();
+            }
+            let ask = InvoiceAsk {
+                amount: Msat::new(10_000),
+                description: "a joke".into(),
+                expiry_secs: 600,
+            };
+            let invoice = receiver.create(&ask).await.unwrap();
+            let invoice = invoice.bolt11();
+            let challenge = format!(
+                "L402 macaroon=\"{}\", invoice=\"{invoice}\"",
+                invoice.payment_hash()
+            );
+            let mut response = StatusCode::PAYMENT_REQUIRED.into_response();
+            let challenge = HeaderValue::from_str(&challenge).unwrap();
+            response.headers_mut().insert("www-authenticate", challenge);
+            response
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/joke", listener.local_addr().unwrap());
+    let app = Router::new().route("/joke", axum::routing::any(joke));
+    tokio::spawn(async { axum::serve(listener, app).await });
+    url
+}
+
+/// Runs the program without a key, with the node in its environment.
+async fn faregate(folder: &Path, dev: &DevLightning, arguments: &[&str]) -> Output {
+    let macaroon = dev.macaroon(WalletName::Payer);
+    let run = Command::new(env!("CARGO_BIN_EXE_faregate"))
+        .args(arguments)
+        .env_clear()
+        .env("FAREGATE_HOME", folder)
+        .env("FAREGATE_LND_REST", dev.rest_url())
+        .env("FAREGATE_LND_MACAROON_PAYER", &macaroon)
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(Duration::from_secs(60), run);
+    let output = output.await.unwrap().unwrap();
+    let said = [output.stdout.clone(), output.stderr.clone()].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(!said.contains(&macaroon), "the macaroon was printed");
+    output
+}
+
+fn json(output: &Output) -> Value {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn spent(dev: &DevLightning) -> u64 {
+    LightningConfig::default().balance.get() - dev.balance(WalletName::Payer).get()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_pays_an_invoice_within_caps_and_says_what_it_cost() {
+    let dev = DevLightning::start(LightningConfig::default())
+        .await
+        .unwrap();
+    let (url, home) = (seller(&dev).await, tempfile::tempdir().unwrap());
+    let run = |arguments: Vec<String>| {
+        let (dev, home) = (&dev, home.path());
+        async move {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            faregate(home, dev, &arguments).await
+        }
+    };
+    let curl = |more: &str| {
+        let words = format!("curl {url} {more}");
+        run(words.split_whitespace().map(str::to_owned).collect())
+    };
+    let quote = json(&curl("--dry-run --json").await);
+    assert_eq!(quote["invoice"]["amountMsat"], 10_000);
+    // What the way may cost counts: fifteen satoshis altogether.
+    let macaroon = dev.macaroon(WalletName::Payer);
+    for (more, exit) in [
+        ("--max-sats 14", 3),
+        ("--max-sats 15 --max-sats-per-day 14", 3),
+        ("--lnd-network mainnet", 4),
+        ("--lnd-network nowhere", 2),
+        ("--lnd-macaroon env:NOTHING", 2),
+        (&format!("--lnd-macaroon {macaroon}"), 2),
+    ] {
+        let output = curl(more).await;
+        assert_eq!(output.status.code(), Some(exit), "{more}: {output:?}");
+    }
+    assert_eq!(spent(&dev), 0);
+    let paid = json(&curl("--max-sats 15 --json").await);
+    assert_eq!(
+        (&paid["body"], &paid["payment"]["rail"]),
+        (&"a joke".into(), &"l402".into())
+    );
+    assert_eq!(paid["payment"]["amountMsat"], 10_000);
+    assert_eq!(paid["payment"]["feeMsat"], 1_001);
+    assert_eq!(spent(&dev), PRICE_AND_FEE);
+    let output = curl("").await;
+    assert_eq!(output.stdout, b"a joke");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("paid 10 sat to "), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_on_its_way_is_pending_until_the_node_knows() {
+    let dev = DevLightning::start(LightningConfig::default())
+        .await
+        .unwrap();
+    let (url, home) = (seller(&dev).await, tempfile::tempdir().unwrap());
+    dev.next_payments([Fate::Hold]);
+    let first = faregate(home.path(), &dev, &["curl", &url, "--wait", "1"]).await;
+    assert_eq!(first.status.code(), Some(6), "{first:?}");
+    let pending = ["wallet", "pending", "--json"];
+    let listed = json(&faregate(home.path(), &dev, &pending).await);
+    let rows = listed["pending"].as_array().unwrap();
+    assert_eq!((rows.len(), &rows[0]["price"]), (1, &"10 sat".into()));
+    let id = rows[0]["id"].as_str().unwrap();
+    let resume = ["wallet", "pending", "--resume", id, "--wait", "1"];
+    let again = faregate(home.path(), &dev, &resume).await;
+    assert_eq!(again.status.code(), Some(6), "{again:?}");
+    dev.settle_held();
+    let done = faregate(home.path(), &dev, &resume).await;
+    assert_eq!(done.stdout, b"a joke", "{done:?}");
+    let listed = json(&faregate(home.path(), &dev, &pending).await);
+    assert_eq!(listed["pending"], Value::Array(vec![]));
+    assert_eq!(spent(&dev), PRICE_AND_FEE);
+}
