@@ -6,6 +6,7 @@
 mod common;
 mod hostile;
 mod kit;
+mod lightning;
 mod proxying;
 mod recovery;
 mod selling;
