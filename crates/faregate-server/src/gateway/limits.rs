@@ -20,6 +20,9 @@ pub const CONFIG_ERRORS_MAX: usize = 100;
 /// Most routes of a gate.
 pub const ROUTES_MAX: usize = 1_000;
 
+/// How long others may keep the list of what is sold over Lightning, in seconds.
+pub const MANIFEST_MAX_AGE_SECS: u32 = 300;
+
 /// Most prices of a route, each another way to pay.
 pub const PRICES_MAX: usize = 8;
 

@@ -8,10 +8,12 @@
 //! | to a free route | the upstream's |
 //! | for a WebSocket on a priced route | as above, then the connection; 400 when the route settles after it served |
 //! | to no route | 404, or 405 when another method has one; or the upstream's with `unmatched = "free"` |
+//! | `GET /.well-known/l402.json`, `…/l402-services` | what is sold over Lightning, if anything is |
 //! | a path that can be read in two ways | 400 |
 //! | `GET /livez`, `GET /readyz` | health of the gate itself, whatever the routes say |
 //! | the upstream is away, slow, broken | 502, 504, 502; nothing was charged unless the route settles first |
 
+mod discovery;
 mod forward;
 pub mod limits;
 mod proxy;
@@ -38,6 +40,7 @@ use crate::config::{GatewayConfig, RouteConfig, RoutePrice};
 use crate::health::Readiness;
 use crate::http::{self, Gauge, Limits, Running};
 use crate::recovery::Worker;
+use discovery::Manifest;
 use table::Table;
 
 pub use stack::{Gate, GateFuture};
@@ -222,7 +225,7 @@ fn build(config: &GatewayConfig, deps: Deps) -> Result<Built, StartError> {
     let table = Table::new(config, &till, &purchases)?;
     let tunnels = Gauge::new(config.limits.tunnels_max);
     Ok(Built {
-        gate: Gate::new(table, readiness, tunnels),
+        gate: Gate::new(table, readiness, tunnels, Manifest::new(config)),
         purchases,
         recovery: till.recovery().keeping(
             config.limits.replay_window.as_secs(),

@@ -18,6 +18,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use tower::{Service, ServiceExt};
 
+use super::discovery::Manifest;
 use super::proxy::Proxy;
 use super::table::{Destination, Fare, Table, asked_method};
 use super::tunnel::Handshake;
@@ -30,11 +31,18 @@ pub struct Gate {
     table: Arc<Table>,
     tunnels: Gauge,
     health: axum::Router,
+    manifest: Option<Manifest>,
 }
 
 impl Gate {
-    pub(super) fn new(table: Table, readiness: Readiness, tunnels: Gauge) -> Self {
+    pub(super) fn new(
+        table: Table,
+        readiness: Readiness,
+        tunnels: Gauge,
+        manifest: Option<Manifest>,
+    ) -> Self {
         Self {
+            manifest,
             tunnels,
             table: Arc::new(table),
             health: health::router(readiness),
@@ -108,9 +116,14 @@ impl Service<Request<Body>> for Gate {
                 );
             }
         };
-        // 3 The gate's own health, whatever the routes say.
+        // 3 The gate's own health and what it says about itself, whatever the routes say.
         if matches!(path.key(), "/livez" | "/readyz") {
             return self.health(request);
+        }
+        if let Some(manifest) = &self.manifest
+            && let Some(response) = manifest.answer(request.method(), path.key())
+        {
+            return GateFuture(Way::Ready(Some(response)));
         }
         // 4 The host the payer asked for, to choose between routes and for nothing else.
         let Ok(host) = asked_host(request.headers(), &uri) else {
