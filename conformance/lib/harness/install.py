@@ -72,16 +72,16 @@ class _Lock:
 
 
 @functools.cache
-def python() -> Path:
-    """The interpreter of a venv that holds requirements.txt."""
-    wanted = PEERS / "python" / "requirements.txt"
+def python(name: str = "python") -> Path:
+    """The interpreter of a venv that holds requirements.txt of peers/<name>."""
+    wanted = PEERS / name / "requirements.txt"
     with _Lock():
-        folder = _fresh_folder("python", [wanted], sys.version)
+        folder = _fresh_folder(f"{name}-venv", [wanted], sys.version)
         interpreter = folder / "bin" / "python"
         if not (folder / _STAMP).exists():
-            _install("python (venv)", folder, [sys.executable, "-m", "venv", str(folder)])
+            _install(f"{name} (venv)", folder, [sys.executable, "-m", "venv", str(folder)])
             pip = [str(interpreter), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
-            _install("python", folder, [*pip, "-r", str(wanted)])
+            _install(name, folder, [*pip, "-r", str(wanted)])
             (folder / _STAMP).touch()
     return interpreter
 

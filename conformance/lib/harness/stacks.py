@@ -14,7 +14,8 @@ from .world import CHAIN_ID, USDC, Account
 
 _ENV_NAMES = (
     "FAREGATE_RPC_URL FAREGATE_CHAIN_ID FAREGATE_USDC FAREGATE_GATE_URL FAREGATE_FACILITATOR_URL "
-    "FAREGATE_PAYER_KEY FAREGATE_PAYER_ADDRESS FAREGATE_PAYEE_KEY FAREGATE_PAYEE_ADDRESS"
+    "FAREGATE_PAYER_KEY FAREGATE_PAYER_ADDRESS FAREGATE_PAYEE_KEY FAREGATE_PAYEE_ADDRESS "
+    "FAREGATE_LND_REST FAREGATE_LND_MACAROON_PAYER FAREGATE_LND_MACAROON_SELLER"
 ).split()
 
 
@@ -27,6 +28,9 @@ class Dev(NamedTuple):
     facilitator: str
     payer: Account
     payee: Account
+    lnd: str
+    lnd_payer: str
+    lnd_seller: str
 
 
 class PeerWorld(NamedTuple):
@@ -71,6 +75,9 @@ def _start_dev(name: str, *flags: str) -> Dev:
         values["FAREGATE_FACILITATOR_URL"].rstrip("/"),
         Account(values["FAREGATE_PAYER_ADDRESS"], values["FAREGATE_PAYER_KEY"]),
         Account(values["FAREGATE_PAYEE_ADDRESS"], values["FAREGATE_PAYEE_KEY"]),
+        values["FAREGATE_LND_REST"].rstrip("/"),
+        values["FAREGATE_LND_MACAROON_PAYER"],
+        values["FAREGATE_LND_MACAROON_SELLER"],
     )
 
 

@@ -1,0 +1,26 @@
+"""What the programs here share: the Lightning node that pays, and the one JSON line they print.
+
+URL is what is bought, COUNT how often; LND_REST and LND_MACAROON are the payer's node.
+"""
+
+import json
+import os
+
+import httpx
+
+URL = os.environ["URL"]
+COUNT = int(os.environ["COUNT"])
+HOST = os.environ["LND_REST"]
+MACAROON = os.environ["LND_MACAROON"]
+
+
+def pay(invoice: str) -> str:
+    """Pays over LND's REST API; the preimage in hexadecimal digits."""
+    order = {"payment_request": invoice, "timeout_seconds": 30, "fee_limit_msat": "5000", "no_inflight_updates": True}
+    headers = {"Grpc-Metadata-macaroon": MACAROON}
+    answer = httpx.post(f"{HOST}/v2/router/send", headers=headers, json=order, timeout=60)
+    return json.loads(answer.text.strip().splitlines()[-1])["result"]["payment_preimage"]
+
+
+def report(answers: list[httpx.Response]) -> None:
+    print(json.dumps({"statuses": [one.status_code for one in answers], "bodies": [one.text for one in answers]}))
