@@ -91,6 +91,9 @@ pub const CLIENT: [Point; 5] = [
     Point::Recorded,
 ];
 
+/// The places of a client that pays a Lightning invoice, before the server hears of it.
+pub const L402_CLIENT: [Point; 2] = [Point::Reserved, Point::InvoicePaid];
+
 /// Where this process is to end.
 #[cfg(feature = "crash-points")]
 static ARMED: std::sync::OnceLock<Point> = std::sync::OnceLock::new();
@@ -138,8 +141,10 @@ mod tests {
     #[test]
     fn every_place_is_on_the_list_of_a_process() {
         for point in Point::ALL {
-            let listed =
-                GATE.contains(point) || FACILITATOR.contains(point) || CLIENT.contains(point);
+            let listed = GATE.contains(point)
+                || FACILITATOR.contains(point)
+                || CLIENT.contains(point)
+                || L402_CLIENT.contains(point);
             assert!(listed, "{}", point.name());
         }
     }

@@ -20,6 +20,8 @@ mod client;
 mod facilitator;
 #[path = "crash/gate.rs"]
 mod gate;
+#[path = "crash/l402.rs"]
+mod l402;
 #[path = "it/support.rs"]
 mod support;
 

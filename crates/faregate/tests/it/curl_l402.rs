@@ -16,6 +16,8 @@ use faregate_types::lightning::{BitcoinNetwork, Msat, Preimage};
 use serde_json::Value;
 use tokio::process::Command;
 
+use crate::support::{payer_key, stack};
+
 /// Ten satoshis, and what the way costs.
 const PRICE_AND_FEE: u64 = 11_001;
 
@@ -159,4 +161,29 @@ async fn a_payment_on_its_way_is_pending_until_the_node_knows() {
     let listed = json(&faregate(home.path(), &dev, &pending).await);
     assert_eq!(listed["pending"], Value::Array(vec![]));
     assert_eq!(spent(&dev), PRICE_AND_FEE);
+}
+
+/// The joke of `faregate dev` costs a tenth of a cent or ten satoshis, in one answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_buys_the_joke_of_dev_over_either_rail() {
+    let (stack, home) = (stack().await, tempfile::tempdir().unwrap());
+    let joke = format!("{}/joke", stack.gate_url());
+    for (prefer, rail) in [("l402", "l402"), ("x402", "x402")] {
+        let run = Command::new(env!("CARGO_BIN_EXE_faregate"))
+            .args(["curl", "--json", &joke, "--prefer", prefer])
+            .env_clear()
+            .envs(stack.env())
+            .env("FAREGATE_HOME", home.path())
+            .env("FAREGATE_PRIVATE_KEY", payer_key())
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(Duration::from_secs(60), run);
+        let paid = json(&output.await.unwrap().unwrap());
+        assert_eq!(
+            (&paid["status"], &paid["payment"]["rail"]),
+            (&200.into(), &rail.into())
+        );
+        assert_eq!(paid["payment"]["state"], "paid");
+    }
+    assert_eq!(spent(stack.lightning()), PRICE_AND_FEE);
 }
