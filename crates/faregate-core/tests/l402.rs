@@ -12,6 +12,8 @@
 
 #[allow(dead_code, reason = "every test file uses its own part")]
 mod support;
+#[path = "support/wallet.rs"]
+mod wallet;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -32,7 +34,7 @@ use futures_util::future::{BoxFuture, ready};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method};
 use support::Memory;
-use support::wallet::{NOW, Wallet};
+use wallet::{NOW, Wallet};
 
 const MASTER: [u8; 32] = [1; 32];
 

@@ -1,7 +1,5 @@
 //! A ledger in memory and a rail that does what it is told, both writing down the order of effects.
 
-pub mod wallet;
-
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock, Mutex};
 
