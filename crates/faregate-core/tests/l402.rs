@@ -33,7 +33,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method};
-use support::Memory;
+use support::{Memory, base64};
 use wallet::{NOW, Wallet};
 
 const MASTER: [u8; 32] = [1; 32];
@@ -789,24 +789,4 @@ fn nothing_secret_is_shown() {
     let shown = format!("{:?} {:?}", world.rail, keys());
     assert!(!shown.contains("01, 1"), "{shown}");
     assert!(!shown.contains("[1, 1"), "{shown}");
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let mut group = [0; 3];
-        group[..chunk.len()].copy_from_slice(chunk);
-        let number = u32::from_be_bytes([0, group[0], group[1], group[2]]);
-        for place in 0..4 {
-            let sextet = (number >> (18 - 6 * place)) & 63;
-            let letter = ALPHABET[usize::try_from(sextet).unwrap()];
-            text.push(if place <= chunk.len() {
-                char::from(letter)
-            } else {
-                '='
-            });
-        }
-    }
-    text
 }

@@ -79,7 +79,8 @@ where
     T: SignableTransaction<Signature> + Send + 'static,
     alloy_consensus::Signed<T>: Into<TxEnvelope>,
 {
-    let (digest, tx) = off_thread(move || (tx.signature_hash(), tx)).await?;
+    let bytes = tx.input().len();
+    let (digest, tx) = off_thread(bytes, move || (tx.signature_hash(), tx)).await?;
     let Signature65 { r, s, v, .. } = signer.sign_digest(digest).await?;
     let seal = move || {
         let nonce = tx.nonce();
@@ -91,13 +92,20 @@ where
             raw,
         }
     };
-    off_thread(seal).await
+    off_thread(bytes, seal).await
 }
+
+/// Input up to this is encoded and hashed where it is, in less time than it takes to go to another thread and back.
+const INPUT_BYTES_HERE_MAX: usize = 8 * 1024;
 
 /// Encoding and hashing a hundred kilobytes takes a while.
 async fn off_thread<R: Send + 'static>(
+    bytes: usize,
     work: impl FnOnce() -> R + Send + 'static,
 ) -> Result<R, SignError> {
+    if bytes <= INPUT_BYTES_HERE_MAX {
+        return Ok(work());
+    }
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| SignError::Away)
