@@ -1,5 +1,5 @@
 //! The conditions in our tokens: how they are written (specs/l402.md §1.6). How they are read is in
-//! [`verify`](super::verify).
+//! [`verify`](mod@super::verify).
 //!
 //! | condition | value | what it says |
 //! |---|---|---|
