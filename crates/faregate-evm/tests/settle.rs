@@ -260,9 +260,16 @@ async fn several_signers_share_the_work() {
             .iter()
             .all(|outcome| matches!(outcome, SettleOutcome::Settled(_)))
     );
+    // The shortest queue is next, so a lane that is quicker takes a little more.
+    let mut sent = Vec::new();
     for signer in signers {
-        assert_eq!(world.sent_by(signer.address()).await, 10);
+        sent.push(world.sent_by(signer.address()).await);
     }
+    assert_eq!(sent.iter().sum::<u64>(), 30);
+    assert!(
+        sent.iter().all(|count| (5..=15).contains(count)),
+        "{sent:?}"
+    );
 }
 
 #[tokio::test]
