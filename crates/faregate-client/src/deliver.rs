@@ -195,21 +195,13 @@ impl Inner {
             }
             Outcome::Open | Outcome::Refused => SpendState::Open,
         };
-        let payment = Payment {
-            id: spend.id,
-            payee: spend.payee,
-            amount: spend.amount,
-            worth: spend.worth,
-            valid_until: spend.valid_until,
-            resumed: ready.resumed,
-            state,
-            rail: Rail::X402(X402Payment {
-                version: expected.version,
-                payer: expected.payer,
-                asset: ready.price.asset,
-                receipt,
-            }),
-        };
+        let rail = Rail::X402(X402Payment {
+            version: expected.version,
+            payer: expected.payer,
+            asset: ready.price.asset,
+            receipt,
+        });
+        let payment = Payment::of(spend, ready.resumed, state, rail);
         tracing::debug!(payment = %payment.id, state = state.as_str(), "payment sent");
         Paid {
             answer: response,
@@ -229,11 +221,7 @@ impl Inner {
             })
         });
         ready.flight.decided();
-        let code = no.code.unwrap_or(if other_terms {
-            Code::TermsChanged
-        } else {
-            Code::PaymentRefused
-        });
+        let code = refusal_code(&no, other_terms);
         let end = match no.receipt.transaction() {
             Some(transaction) => SpendEnd::Paid {
                 transaction: Some(transaction.into()),
@@ -242,6 +230,18 @@ impl Inner {
             None if again && hear::is_spent(no.code) => SpendEnd::Paid { transaction: None },
             None => SpendEnd::Refused { code },
         };
+        self.close_refused(no, spend, end, other_terms).await
+    }
+
+    /// Writes down how a payment ended that was refused, and says so when something else is asked for.
+    pub(crate) async fn close_refused(
+        &self,
+        no: No,
+        spend: Spend,
+        end: SpendEnd,
+        other_terms: bool,
+    ) -> PayError {
+        let code = refusal_code(&no, other_terms);
         self.books.finish(spend.id, end, self.now()).await;
         crash::point(Point::Recorded);
         if other_terms {
@@ -286,6 +286,15 @@ impl Delivery<'_> {
         sleep(pause).await;
         Ok(())
     }
+}
+
+/// What a refusal is called: the server's own code, where it says one.
+fn refusal_code(no: &No, other_terms: bool) -> Code {
+    no.code.unwrap_or(if other_terms {
+        Code::TermsChanged
+    } else {
+        Code::PaymentRefused
+    })
 }
 
 pub(crate) fn undecided(spend: &Spend, why: Doubt, transaction: Option<Box<str>>) -> PayError {

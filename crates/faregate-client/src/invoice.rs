@@ -14,18 +14,16 @@ use reqwest::{Request, Response};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-use crate::alarm::Alarm;
 use crate::ask::replay;
 use crate::client::{Inner, internal};
 use crate::deliver::undecided;
-use crate::error::{Doubt, PayError, Refused};
+use crate::error::{Doubt, PayError};
 use crate::hear::{Heard, No, Sent};
 use crate::kept;
 use crate::lightning::LightningWallet;
 use crate::limits::{INVOICE_TRIES, WAIT_PAUSE, WAIT_PAUSE_MIN};
 use crate::payment::{Ends, L402Payment, Paid, Payment, Rail};
 use crate::rail::l402::{InvoicePrice, Invoiced};
-use crate::receipt::Receipt;
 use crate::resume::Flight;
 
 /// An invoice that is in the books and may be paid.
@@ -234,21 +232,13 @@ impl Inner {
             SpendState::Open
         };
         tracing::debug!(payment = %spend.id, state = state.as_str(), "token shown");
-        let payment = Payment {
-            id: spend.id,
-            payee: spend.payee,
-            amount: spend.amount,
-            worth: spend.worth,
-            valid_until: spend.valid_until,
-            resumed: bill.resumed,
-            state,
-            rail: Rail::L402(L402Payment {
-                payment_hash: hash,
-                amount: Msat::of(&spend.amount).unwrap_or(Msat::ZERO),
-                fee: paid.fee,
-                fee_max,
-            }),
-        };
+        let rail = Rail::L402(L402Payment {
+            payment_hash: hash,
+            amount: Msat::of(&spend.amount).unwrap_or(Msat::ZERO),
+            fee: paid.fee,
+            fee_max,
+        });
+        let payment = Payment::of(spend, bill.resumed, state, rail);
         Paid {
             answer: response,
             payment: Some(payment),
@@ -260,31 +250,9 @@ impl Inner {
         let other_terms = self.asks_other_terms(&no, &spend);
         let hash = bill.bought.invoice.payment_hash();
         bill.flight.decided();
-        let code = no.code.unwrap_or(if other_terms {
-            Code::TermsChanged
-        } else {
-            Code::PaymentRefused
-        });
         let transaction = Some(hash.to_string().into());
         let end = SpendEnd::Paid { transaction };
-        self.books.finish(spend.id, end, self.now()).await;
-        crash::point(Point::Recorded);
-        if other_terms {
-            self.bell.ring(&Alarm::AskedAgain {
-                id: spend.id,
-                origin: spend.origin,
-                path: spend.path,
-                paid: spend.amount,
-            });
-        }
-        PayError::Refused(Box::new(Refused {
-            id: spend.id,
-            status: no.status,
-            code,
-            reason: no.reason,
-            receipt: Receipt::Missing,
-            asks_again: other_terms,
-        }))
+        self.close_refused(no, spend, end, other_terms).await
     }
 
     /// Whether a refusal asks for another amount, or for a payment to somebody else. The invoice itself is always another.

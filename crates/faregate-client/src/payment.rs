@@ -1,7 +1,7 @@
 //! What the caller gets: an answer, and what was paid for it.
 
 use alloy_primitives::Address;
-use faregate_ledger::{SpendState, Worth};
+use faregate_ledger::{Spend, SpendState, Worth};
 use faregate_types::lightning::{Msat, PaymentHash};
 use faregate_types::x402::Version;
 use faregate_types::{Amount, Asset, PaymentId, Timestamp};
@@ -95,6 +95,19 @@ pub struct L402Payment {
 }
 
 impl Payment {
+    pub(crate) fn of(spend: Spend, resumed: bool, state: SpendState, rail: Rail) -> Self {
+        Self {
+            id: spend.id,
+            payee: spend.payee,
+            amount: spend.amount,
+            worth: spend.worth,
+            valid_until: spend.valid_until,
+            resumed,
+            state,
+            rail,
+        }
+    }
+
     /// What is known of it if it was made over x402.
     #[must_use]
     pub const fn x402(&self) -> Option<&X402Payment> {

@@ -27,6 +27,7 @@ pub mod offer;
 mod order;
 pub mod port;
 pub mod rail;
+pub mod rate;
 pub mod recovery;
 pub mod route;
 pub mod settler;

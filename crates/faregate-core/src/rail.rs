@@ -75,6 +75,12 @@ pub trait Rail: Send + Sync + 'static {
         false
     }
 
+    /// The payment that a credential says it is of; nothing of it was checked. For rails whose payments may buy any number of
+    /// requests. Pure.
+    fn named(&self, _credential: &Credential) -> Option<PaymentId> {
+        None
+    }
+
     /// A credential that was presented and [remembered](Self::remember) before, for the same offer, in exactly these bytes, and
     /// that is still good. Pure but for that memory.
     fn known(

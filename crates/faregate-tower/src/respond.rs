@@ -21,7 +21,7 @@ use bytes::Bytes;
 use faregate_core::port::{Away, Unknown};
 use faregate_core::rail::{Challenge, Headers};
 use faregate_ledger::Answer;
-use faregate_types::l402::grpc;
+use faregate_types::l402::{Scheme, grpc};
 use faregate_types::{Code, Problem};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
@@ -194,11 +194,9 @@ pub fn strip_credentials(headers: &mut HeaderMap) {
 
 fn remove_l402(headers: &mut HeaderMap, name: &HeaderName) {
     let is_l402 = |value: &HeaderValue| {
-        let word = value.as_bytes().split(|byte| byte.is_ascii_whitespace());
-        let scheme = word.into_iter().find(|word| !word.is_empty());
-        scheme.is_some_and(|scheme| {
-            scheme.eq_ignore_ascii_case(b"l402") || scheme.eq_ignore_ascii_case(b"lsat")
-        })
+        let mut words = value.as_bytes().split(u8::is_ascii_whitespace);
+        let scheme = words.find(|word| !word.is_empty()).unwrap_or_default();
+        std::str::from_utf8(scheme).is_ok_and(|name| Scheme::from_name(name).is_some())
     };
     if !headers.get_all(name).iter().any(is_l402) {
         return;

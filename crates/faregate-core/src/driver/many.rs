@@ -36,9 +36,9 @@ impl Till {
         asked: &Asked,
         credential: &Credential,
     ) -> Option<Paid> {
-        let rail = self
-            .rail(credential.rail())
-            .filter(|rail| rail.is_prepaid())?;
+        let rail = self.rail(credential.rail())?;
+        // Looked at before it is checked, because whatever else it is will be checked where it is sold.
+        rail.named(credential).filter(|id| self.passes.has(*id))?;
         let presented = rail.present(credential.clone(), offer, asked).ok()?;
         let paid = self.as_pass(&presented)?;
         rail.remember(headers, offer, asked, presented);

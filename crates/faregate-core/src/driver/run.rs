@@ -285,17 +285,16 @@ impl<'a> Run<'a> {
         let mut unrecorded = false;
         loop {
             let event = match phase {
-                // Recorded with the answer. Should nobody come to that, the claim has sold nothing.
-                Phase::Settling { .. } if self.rail.is_prepaid() => {
-                    let settled = self.settle_only().await;
-                    let event = Event::from(&settled);
-                    unrecorded = event == Event::Settled;
-                    outcome = Some(settled);
-                    event
-                }
                 Phase::Settling { .. } => {
-                    let settled = self.settle().await;
+                    // What was prepaid is recorded with the answer. Should nobody come to that, the claim has sold nothing.
+                    let prepaid = self.rail.is_prepaid();
+                    let settled = if prepaid {
+                        self.settle_only().await
+                    } else {
+                        self.settle().await
+                    };
                     let event = Event::from(&settled);
+                    unrecorded = prepaid && event == Event::Settled;
                     outcome = Some(settled);
                     event
                 }

@@ -16,11 +16,11 @@ use std::sync::Arc;
 
 use faregate_ledger::{AccountId, Payment, Transfer};
 use faregate_types::l402::{
-    Credential as L402Credential, Grant, Presented as Sent, Request, Rules, Target, body,
-    challenge, grpc, opened, verify,
+    Credential as L402Credential, Grant, Identifier, Presented as Sent, Request, Rules, Target,
+    body, challenge, grpc, opened, verify,
 };
 use faregate_types::lightning::PaymentHash;
-use faregate_types::{Code, RailName, Refusal};
+use faregate_types::{Code, PaymentId, RailName, Refusal};
 use futures_util::future::{BoxFuture, ready};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue};
@@ -221,12 +221,7 @@ impl L402 {
             .await?;
         let invoice = invoice.bolt11();
         let token = self.mint(invoice.payment_hash(), ask, asked)?;
-        let error = match why.code {
-            Code::PaymentRequired => "Payment Required",
-            Code::L402TokenUsedUp => body::ALREADY_USED,
-            code => code.as_str(),
-        };
-        let body = body::Body::new(error, ask.price, invoice.as_str(), &token);
+        let body = body::Body::new(said(why), ask.price, invoice.as_str(), &token);
         let Ok(Value::Object(body)) = serde_json::to_value(&body) else {
             return Err(BUG);
         };
@@ -240,12 +235,8 @@ impl L402 {
 
     /// For a credential that nobody issued: no invoice, or everybody could have as many as they like.
     fn reject(why: &Refusal) -> Result<Challenge, Away> {
-        let error = match why.code {
-            Code::L402TokenUsedUp => body::ALREADY_USED,
-            code => code.as_str(),
-        };
         let mut body = serde_json::Map::new();
-        body.insert("error".into(), error.into());
+        body.insert("error".into(), said(why).into());
         if let Some(detail) = &why.detail {
             body.insert("detail".into(), (&**detail).into());
         }
@@ -259,6 +250,15 @@ impl L402 {
 
     fn instrument(hash: PaymentHash) -> Arc<dyn Instrument> {
         Arc::new(PaidInvoice { hash })
+    }
+}
+
+/// `error` in a body: what l402kit's clients know, and our codes for the rest.
+const fn said(why: &Refusal) -> &'static str {
+    match why.code {
+        Code::PaymentRequired => "Payment Required",
+        Code::L402TokenUsedUp => body::ALREADY_USED,
+        code => code.as_str(),
     }
 }
 
@@ -362,6 +362,13 @@ impl Rail for L402 {
             good_until: grant.valid_until,
             instrument: Self::instrument(hash),
         })
+    }
+
+    fn named(&self, credential: &Credential) -> Option<PaymentId> {
+        // All tokens of a credential have one preimage, and so one payment.
+        let sent = credential.content::<L402Credential>()?;
+        let identifier = Identifier::decode(sent.tokens.first()?.identifier()).ok()?;
+        Some(identifier.payment_hash.payment_id())
     }
 
     fn known(&self, headers: &HeaderMap, offer: &Offer, asked: &Asked) -> Option<Arc<Presented>> {

@@ -27,15 +27,14 @@ use super::net::WalletName;
 /// Where LND wants the macaroon.
 const MACAROON: &str = "grpc-metadata-macaroon";
 
-/// gRPC's numbers for what went wrong.
+/// What went wrong, in gRPC's words.
 #[derive(Clone, Copy, Debug)]
-#[repr(u8)]
 enum Grpc {
-    Unknown = 2,
-    InvalidArgument = 3,
-    NotFound = 5,
-    AlreadyExists = 6,
-    Unavailable = 14,
+    Unknown,
+    InvalidArgument,
+    NotFound,
+    AlreadyExists,
+    Unavailable,
 }
 
 /// An error in the shape of grpc-gateway.
@@ -73,6 +72,7 @@ impl Fault {
     }
 }
 
+/// gRPC's numbers.
 const fn number(code: Grpc) -> u8 {
     match code {
         Grpc::Unknown => 2,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use faregate_core::rate::{Bucket, Rate};
 use faregate_types::x402::FacilitatorRequest;
 use faregate_types::{Address, Code, Problem, Timestamp};
 use http::HeaderMap;
@@ -13,7 +14,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::answer::Endpoint;
-use super::rate::{Bucket, Buckets, Daily, Rate};
+use super::rate::{Buckets, Daily};
 use crate::config::{AccessConfig, CallerConfig, Duplicates, Env, SecretError};
 use crate::limits::{
     CALLER_KEY_CHARS_MAX, CALLER_KEY_CHARS_MIN, FAILED_SETTLES_MAX, FAILED_SETTLES_PERIOD,

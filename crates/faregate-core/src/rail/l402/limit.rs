@@ -5,14 +5,21 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use faregate_types::{Code, Timestamp};
 
 use super::customer;
 use crate::port::Away;
+use crate::rate::{Bucket, Rate};
 
 /// Clients that are remembered: about 60 bytes each.
 const CLIENTS_MAX: usize = 10_000;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Nanoseconds of a second.
+const NANOS: u64 = 1_000_000_000;
 
 /// How many invoices are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +47,9 @@ impl Default for InvoiceRate {
 /// The limits, and what was made lately.
 #[derive(Debug)]
 pub(super) struct Limit {
-    rate: InvoiceRate,
-    /// When each client's allowance will be whole again, in microseconds since 1970.
-    clients: Mutex<BTreeMap<Option<IpAddr>, u64>>,
+    at_once: usize,
+    per_client: Rate,
+    clients: Mutex<BTreeMap<Option<IpAddr>, Bucket>>,
     making: AtomicUsize,
 }
 
@@ -57,9 +64,10 @@ impl Drop for Making<'_> {
 }
 
 impl Limit {
-    pub(super) const fn new(rate: InvoiceRate) -> Self {
+    pub(super) fn new(rate: InvoiceRate) -> Self {
         Self {
-            rate,
+            at_once: usize::try_from(rate.at_once.get()).unwrap_or(usize::MAX),
+            per_client: Rate::new(rate.per_minute, MINUTE),
             clients: Mutex::new(BTreeMap::new()),
             making: AtomicUsize::new(0),
         }
@@ -67,18 +75,14 @@ impl Limit {
 
     /// One invoice for this client, or "not now".
     pub(super) fn enter(&self, client: Option<IpAddr>, now: Timestamp) -> Result<Making<'_>, Away> {
-        let at_once = usize::try_from(self.rate.at_once.get()).unwrap_or(usize::MAX);
         let before = self.making.fetch_add(1, Ordering::Relaxed);
         let making = Making(self);
-        if before >= at_once {
+        if before >= self.at_once {
             return Err(Away {
                 code: Code::Overloaded,
             });
         }
-        if !self.take(
-            client.map(customer),
-            now.as_secs().saturating_mul(1_000_000),
-        ) {
+        if !self.take(client.map(customer), now.as_secs().saturating_mul(NANOS)) {
             return Err(Away {
                 code: Code::RateLimited,
             });
@@ -87,22 +91,18 @@ impl Limit {
     }
 
     fn take(&self, client: Option<IpAddr>, now: u64) -> bool {
-        const MINUTE: u64 = 60_000_000;
-        let step = MINUTE.div_ceil(u64::from(self.rate.per_minute.get()));
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if clients.len() >= CLIENTS_MAX && !clients.contains_key(&client) {
-            clients.retain(|_, whole| *whole > now);
+            clients.retain(|_, bucket| !bucket.is_full(now));
             if clients.len() >= CLIENTS_MAX {
                 clients.pop_first();
             }
         }
-        let whole = clients.entry(client).or_insert(now);
-        let next = (*whole).max(now).saturating_add(step);
-        if next > now.saturating_add(MINUTE.max(step)) {
-            return false;
-        }
-        *whole = next;
-        true
+        clients
+            .entry(client)
+            .or_default()
+            .take(self.per_client, now)
+            .is_ok()
     }
 }
 
