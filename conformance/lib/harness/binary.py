@@ -11,25 +11,40 @@ from pathlib import Path
 from .outcome import Fail, once
 from .paths import REPOSITORY
 
-# Taken before children get an environment without it.
-GIVEN = os.environ.get("FAREGATE_BIN")
+# Taken before children get an environment without them.
+_GIVEN = {name: os.environ.get(name) for name in ("FAREGATE_BIN", "FAREGATE_PAYER")}
 
 
 @once
 def faregate() -> Path:
     """FAREGATE_BIN, or the release build of this repository."""
-    if GIVEN:
-        path = Path(GIVEN).resolve()
-        if not os.access(path, os.X_OK):
-            raise Fail(f"FAREGATE_BIN={GIVEN} is not an executable file")
-        return path
-    print("# cargo build --release -p faregate …", file=sys.stderr, flush=True)
-    command = ["cargo", "build", "--release", "--locked", "-p", "faregate", "--message-format=json-render-diagnostics"]
+    return _given("FAREGATE_BIN") or _built("faregate", "--release", "-p", "faregate")
+
+
+@once
+def payer() -> Path:
+    """FAREGATE_PAYER, or the client library's program (`src/bin/payer.rs` here) from a debug build."""
+    return _given("FAREGATE_PAYER") or _built("faregate-payer", "-p", "faregate-conformance")
+
+
+def _given(name: str) -> Path | None:
+    path = _GIVEN[name]
+    if not path:
+        return None
+    if not os.access(path, os.X_OK):
+        raise Fail(f"{name}={path} is not an executable file")
+    return Path(path).resolve()
+
+
+def _built(name: str, *words: str) -> Path:
+    command = ["cargo", "build", "--locked", *words, "--bin", name]
+    print(f"# {' '.join(command)} …", file=sys.stderr, flush=True)
+    command.append("--message-format=json-render-diagnostics")
     done = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
-        raise Fail("cargo build --release -p faregate failed")
+        raise Fail(f"cargo build of {name} failed")
     for line in done.stdout.splitlines():
         message = json.loads(line)
-        if message.get("target", {}).get("name") == "faregate" and message.get("executable"):
+        if message.get("target", {}).get("name") == name and message.get("executable"):
             return Path(message["executable"])
-    raise Fail("cargo build named no executable called faregate")
+    raise Fail(f"cargo build named no executable called {name}")

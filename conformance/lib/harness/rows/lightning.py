@@ -6,25 +6,15 @@ import json
 from functools import partial
 from subprocess import CompletedProcess
 
-from .. import install, stacks, wire
+from .. import install, stacks
+from ..lightning import FEE_MSAT, moved
 from ..outcome import equal, require
 from ..paths import PEERS
 from ..procs import run
 from ..table import row
 
-# What GET /joke costs, and what dev's network takes for the way of such a payment.
+# What GET /joke costs.
 _PRICE_MSAT = 10_000
-_FEE_MSAT = 1_001
-
-
-def _balances() -> list[int]:
-    dev = stacks.dev()
-    found = []
-    for macaroon in (dev.lnd_payer, dev.lnd_seller):
-        answer = wire.request(f"{dev.lnd}/v1/balance/channels", headers={"grpc-metadata-macaroon": macaroon})
-        equal(answer.status, 200, "status of the node's balance")
-        found.append(int(json.loads(answer.body)["local_balance"]["msat"]))
-    return found
 
 
 def _command(program: str) -> list[str]:
@@ -36,55 +26,55 @@ def _command(program: str) -> list[str]:
 def _run(program: str, *words: str, count: int) -> tuple[CompletedProcess[str], list[int]]:
     """The client's end, and how the payer's and the seller's balance moved."""
     dev = stacks.dev()
-    before = _balances()
     env = {"URL": f"{dev.gate}/joke", "COUNT": str(count), "LND_REST": dev.lnd, "LND_MACAROON": dev.lnd_payer}
-    done = run([*_command(program), *words], env, seconds=120)
-    return done, [after - start for after, start in zip(_balances(), before, strict=True)]
+    with moved() as balances:
+        done = run([*_command(program), *words], env, seconds=120)
+    return done, balances
 
 
 def _client(program: str, *words: str, count: int) -> tuple[list[int], list[str], list[int]]:
     """Statuses and bodies of a client that ends well, and how the balances moved."""
-    done, moved = _run(program, *words, count=count)
+    done, balances = _run(program, *words, count=count)
     equal(done.returncode, 0, f"exit of the client; {done.stderr[-600:]}")
     said = json.loads(done.stdout.strip().splitlines()[-1])
-    return said["statuses"], said["bodies"], moved
+    return said["statuses"], said["bodies"], balances
 
 
 def _buys(program: str, *words: str) -> str:
     """Each token opens one request: the client finds it used up, pays the new challenge, and is served again."""
     count = 3
-    statuses, bodies, moved = _client(program, *words, count=count)
+    statuses, bodies, balances = _client(program, *words, count=count)
     equal(statuses, [200] * count, "statuses")
     require(all("joke" in json.loads(body) for body in bodies), "every answer is a joke", bodies)
-    equal(moved, [-count * (_PRICE_MSAT + _FEE_MSAT), count * _PRICE_MSAT], "millisatoshis moved")
+    equal(balances, [-count * (_PRICE_MSAT + FEE_MSAT), count * _PRICE_MSAT], "millisatoshis moved")
     return f"{count} purchases, each paid once"
 
 
 def _spoilt_preimage() -> str:
     """Its LND wallet takes hexadecimal digits for base64: what it shows opens nothing, and is told apart from a forgery."""
-    statuses, bodies, moved = _client("client_l402_requests.py", "lnd", count=1)
+    statuses, bodies, balances = _client("client_l402_requests.py", "lnd", count=1)
     equal(statuses, [401], "statuses")
-    equal(moved, [-(_PRICE_MSAT + _FEE_MSAT), _PRICE_MSAT], "millisatoshis moved")
+    equal(balances, [-(_PRICE_MSAT + FEE_MSAT), _PRICE_MSAT], "millisatoshis moved")
     error = json.loads(bodies[0])["error"]
     return f"refused: {error}"
 
 
 def _shown_again() -> str:
     """What it paid with is shown once more: it never pays anew then, and hears that the token was used."""
-    statuses, bodies, moved = _client("client-lightning-tools.mjs", "again", count=1)
+    statuses, bodies, balances = _client("client-lightning-tools.mjs", "again", count=1)
     equal(statuses, [200, 402], "statuses")
     error = json.loads(bodies[1])["error"]
     equal(error, "l402_token_used_up", "error of the second answer")
-    equal(moved, [-(_PRICE_MSAT + _FEE_MSAT), _PRICE_MSAT], "millisatoshis moved")
+    equal(balances, [-(_PRICE_MSAT + FEE_MSAT), _PRICE_MSAT], "millisatoshis moved")
     return f"paid once, then refused: {error}"
 
 
 def _over_its_cap() -> str:
     """Its `maxAmount` of one satoshi is compared with our invoice."""
-    done, moved = _run("client-lightning-tools.mjs", "fetch402", "cap", count=1)
+    done, balances = _run("client-lightning-tools.mjs", "fetch402", "cap", count=1)
     require(done.returncode != 0, "the client refuses", done.stdout[-300:])
     require("exceeds" in done.stderr, "it says that the amount is too high", done.stderr[-600:])
-    equal(moved, [0, 0], "millisatoshis moved")
+    equal(balances, [0, 0], "millisatoshis moved")
     return "refused by the client, nothing paid"
 
 
