@@ -12,7 +12,7 @@ use faregate_ledger::{
     AccountId, Balance, Claim, Claimed, LedgerStore, Payment, Step, StoreError, Totals,
 };
 use faregate_types::x402::{FacilitatorRequest, SupportedResponse};
-use faregate_types::{AssetId, Code, PaymentId, Refusal, Timestamp, U256};
+use faregate_types::{AssetId, Code, IdempotencyKey, PaymentId, Refusal, Timestamp, U256};
 use futures_util::future::BoxFuture;
 use tokio::time::sleep;
 
@@ -143,6 +143,14 @@ impl LedgerStore for Store {
 
     fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
         self.inner.payment(id)
+    }
+
+    fn named_payment(
+        &self,
+        payer: AccountId,
+        key: IdempotencyKey,
+    ) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
+        self.inner.named_payment(payer, key)
     }
 
     fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {

@@ -174,6 +174,12 @@ impl MemoryLedger {
         }
     }
 
+    fn named_now(&self, payer: &AccountId, key: &IdempotencyKey) -> Option<Payment> {
+        let rows = lock(&self.0);
+        let id = rows.keys.get(&(payer.clone(), key.clone()))?;
+        Some(rows.payments.get(id)?.payment.clone())
+    }
+
     /// [`LedgerStore::prune`], at once.
     fn prune_now(&self, before: Timestamp, bytes_max: u64, limit: u32) -> u32 {
         let rows = &mut *lock(&self.0);
@@ -344,6 +350,14 @@ impl LedgerStore for MemoryLedger {
         Box::pin(ready(Ok(self.get(id))))
     }
 
+    fn named_payment(
+        &self,
+        payer: AccountId,
+        key: IdempotencyKey,
+    ) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
+        Box::pin(ready(Ok(self.named_now(&payer, &key))))
+    }
+
     fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
         Box::pin(ready(Ok(self.open_now(limit))))
     }
@@ -469,6 +483,18 @@ impl LedgerStore for Disk {
         Box::pin(
             self.transaction(format!("reads {}", short(id)), move |ledger| {
                 Box::pin(async move { ledger.payment(id).await })
+            }),
+        )
+    }
+
+    fn named_payment(
+        &self,
+        payer: AccountId,
+        key: IdempotencyKey,
+    ) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
+        Box::pin(
+            self.transaction("reads what a key stands for".to_owned(), move |ledger| {
+                Box::pin(async move { ledger.named_payment(payer, key).await })
             }),
         )
     }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use faregate_ledger::{
     AccountId, Balance, Claim, Claimed, LedgerStore, Payment, Step, StoreError, Totals,
 };
-use faregate_types::{AssetId, PaymentId, Timestamp, U256};
+use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp, U256};
 use futures_util::future::{BoxFuture, ready};
 
 /// Payments that are remembered: more than are ever in progress.
@@ -67,6 +67,14 @@ impl LedgerStore for Forgetful {
 
     fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
         Box::pin(ready(Ok(self.rows().payments.get(&id).cloned())))
+    }
+
+    fn named_payment(
+        &self,
+        _payer: AccountId,
+        _key: IdempotencyKey,
+    ) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
+        Box::pin(ready(Ok(None)))
     }
 
     fn open_payments(&self, _limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {

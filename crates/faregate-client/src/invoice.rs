@@ -8,8 +8,8 @@ use faregate_core::crash::{self, Point};
 use faregate_core::port::lightning::{PaidInvoice, PayOrder, PayOutcome};
 use faregate_ledger::{Spend, SpendEnd, SpendState, StoreError};
 use faregate_types::lightning::Msat;
-use faregate_types::{Code, Refusal};
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use faregate_types::{Code, PaymentId, Refusal};
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use reqwest::{Request, Response};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -25,6 +25,8 @@ use crate::limits::{INVOICE_TRIES, WAIT_PAUSE, WAIT_PAUSE_MIN};
 use crate::payment::{Ends, L402Payment, Paid, Payment, Rail};
 use crate::rail::l402::{InvoicePrice, Invoiced};
 use crate::resume::Flight;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// An invoice that is in the books and may be paid.
 pub(crate) struct Bill<'a> {
@@ -121,7 +123,12 @@ impl Inner {
         crash::point(Point::InvoicePaid);
         let header = bill.bought.header(&paid.preimage).ok_or_else(internal)?;
         let plain = replay(&request)?;
-        request.headers_mut().insert(AUTHORIZATION, header.clone());
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, header.clone());
+        // Should the answer be lost, a server that knows names gives it again: the token may be used up by then.
+        headers
+            .entry(IDEMPOTENCY_KEY)
+            .or_insert(name(spend.id).ok_or_else(internal)?);
         let delivered = self
             .deliver(&request, &spend, &Sent::L402, bill.resumed)
             .await?;
@@ -266,6 +273,11 @@ impl Inner {
             Err(_) => true,
         })
     }
+}
+
+/// What a purchase is called: by its payment, so that every process says the same.
+fn name(id: PaymentId) -> Option<HeaderValue> {
+    HeaderValue::from_str(&id.to_string()).ok()
 }
 
 /// What the way was allowed to cost: the books count it with the amount.

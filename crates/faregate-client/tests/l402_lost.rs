@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::IntoResponse as _;
 use common::lightning::{Cut, Net, SAT, honest_l402, l402_seller, msat_caps, shown};
 use common::{memory, raw, raw_seller};
@@ -186,4 +186,37 @@ async fn a_server_that_breaks_down_is_shown_the_same_token() {
     let second = second.payment.unwrap();
     assert_eq!((second.id, second.state), (first.id, SpendState::Paid));
     assert_eq!(net.spent(), TEN_SAT_AND_FEE);
+}
+
+/// The name of a purchase is its payment's, in every copy of the request and in no other request; a name of the caller stays.
+#[tokio::test]
+async fn a_purchase_is_named_after_its_payment_unless_the_caller_names_it() {
+    let net = Net::start().await;
+    let seller = honest_l402(&net, 3).await;
+    let client = net.client(&memory()).build().unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let paid = client.get(seller.url("/")).send().await.unwrap();
+        ids.extend(paid.payment.map(|payment| payment.id.to_string()));
+    }
+    let (name, value) = ("idempotency-key", "mine");
+    let own = client.get(seller.url("/other")).header(
+        HeaderName::from_static(name),
+        HeaderValue::from_static(value),
+    );
+    own.send().await.unwrap();
+    let names: Vec<_> = seller
+        .seen()
+        .iter()
+        .map(|seen| (shown(seen).is_some(), seen.header("idempotency-key")))
+        .collect();
+    let mine = Some("mine".to_owned());
+    let expected = [
+        (false, None),
+        (true, ids.first().cloned()),
+        (true, None),
+        (false, mine.clone()),
+        (true, mine),
+    ];
+    assert_eq!((ids.len(), names), (1, expected.to_vec()));
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use faregate_ledger::{Claim, Claimed, LedgerStore, Payment, Step, StoreError};
-use faregate_types::{Code, Fingerprint, PaymentId, Timestamp};
+use faregate_ledger::{AccountId, Claim, Claimed, LedgerStore, Payment, Step, StoreError};
+use faregate_types::{Code, Fingerprint, IdempotencyKey, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use crate::crash::{self, Point};
@@ -49,6 +49,15 @@ impl Books {
     /// The payment, if it was ever claimed.
     pub(crate) async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, Away> {
         self.store.payment(id).await.map_err(away)
+    }
+
+    /// The payment that a payer's key stands for, if there is one.
+    pub(crate) async fn named(
+        &self,
+        payer: AccountId,
+        key: IdempotencyKey,
+    ) -> Result<Option<Payment>, Away> {
+        self.store.named_payment(payer, key).await.map_err(away)
     }
 
     /// Payments whose end is not known, oldest change first.

@@ -280,6 +280,89 @@ async fn a_named_purchase_is_bought_once() {
     assert!(is_used_up(&world.send("/a", None, true).await));
 }
 
+/// The answer was lost on its way, and there is no other use: the name is looked for among those that were bought.
+#[tokio::test]
+async fn a_named_purchase_is_found_when_the_payment_is_used_up() {
+    const ONE: Option<&str> = Some("order-one-12345678");
+    for max in [1, 3] {
+        let world = world(counted(max), SettlePolicy::After);
+        let first = sale(world.send("/a", ONE, true).await);
+        first.keep(answer()).await.unwrap();
+        for _ in 1..max {
+            world.sell("/b").await;
+        }
+        let mut world = world;
+        for _ in 0..2 {
+            let again = world.send("/a", ONE, true).await;
+            let Outcome::Replay(kept) = again else {
+                panic!("not the same answer: {again:?}");
+            };
+            assert_eq!(kept.answer, Some(answer()));
+            let other = world.send("/b", ONE, true).await;
+            assert!(matches!(other, Outcome::KeyConflict), "{other:?}");
+            let unnamed = world.send("/a", None, true).await;
+            assert!(is_used_up(&unnamed), "{unnamed:?}");
+            let new = world.send("/a", Some("order-two-12345678"), true).await;
+            assert!(is_used_up(&new), "{new:?}");
+            assert_eq!(world.served.load(Ordering::SeqCst), max);
+            assert_eq!(world.memory.rows.lock().unwrap().len(), max as usize);
+            world = world.restart(counted(max));
+        }
+    }
+}
+
+/// Many copies under one name at the same time: one is served, and nobody hears that the payment is used up.
+#[tokio::test]
+async fn copies_under_one_name_share_the_only_use() {
+    let world = world(counted(1), SettlePolicy::After);
+    let (gate, served) = (Arc::new(Semaphore::new(0)), Arc::clone(&world.served));
+    let send = |patient: bool| {
+        let (held, served) = (Arc::clone(&gate), Arc::clone(&served));
+        let (offer, till) = (offer(world.policy), world.till.clone());
+        async move {
+            let key = IdempotencyKey::from_payment_identifier("order-one-12345678").unwrap();
+            let order = order(&offer, Fingerprint::of(&[b"/a"]), Some(key));
+            let serve = move |_paid| -> BoxFuture<'static, Served<u32>> {
+                async move {
+                    held.acquire().await.unwrap().forget();
+                    Served::Well(served.fetch_add(1, Ordering::SeqCst))
+                }
+                .boxed()
+            };
+            let patience = async move {
+                if patient {
+                    std::future::pending::<()>().await;
+                }
+            };
+            let outcome = till.run(order, credential(1, "sig"), patience, serve).await;
+            match outcome {
+                Outcome::Sold { sale, .. } => {
+                    sale.keep(answer()).await.unwrap();
+                    "sold"
+                }
+                Outcome::Replay(_) => "replay",
+                Outcome::InFlight => "in flight",
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let mut copies: Vec<_> = (0..20).map(|n| Box::pin(send(n % 2 == 0))).collect();
+    let waiting = join_all(
+        copies
+            .iter_mut()
+            .map(|copy| async move { futures_util::poll!(copy.as_mut()).map(Some).is_ready() }),
+    );
+    // The impatient are told to come again, the others wait.
+    let left = waiting.await.into_iter().filter(|left| *left).count();
+    assert_eq!(left, 10);
+    gate.add_permits(20);
+    let patient = copies.into_iter().step_by(2);
+    let said = join_all(patient).await;
+    let count = |what| said.iter().filter(|said| **said == what).count();
+    assert_eq!((count("sold"), count("replay")), (1, 9), "{said:?}");
+    assert_eq!(served.load(Ordering::SeqCst), 1);
+}
+
 #[tokio::test]
 async fn a_pass_is_recorded_once_and_serves_whatever_is_asked() {
     let world = world(Uses::Unlimited, SettlePolicy::After);

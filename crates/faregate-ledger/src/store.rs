@@ -1,7 +1,7 @@
 //! What an engine must promise. Every method is one atomic, durable transaction; every method may be repeated.
 
 use alloy_primitives::U256;
-use faregate_types::{AssetId, PaymentId, Timestamp};
+use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use crate::account::{AccountId, Balance};
@@ -56,6 +56,14 @@ pub trait LedgerStore: Send + Sync + 'static {
 
     /// The payment, if it was ever claimed.
     fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>>;
+
+    /// The payment that a payer's key stands for, if the payer ever used it. It may have bought nothing:
+    /// [`Payment::keyed`] says what that means for a request.
+    fn named_payment(
+        &self,
+        payer: AccountId,
+        key: IdempotencyKey,
+    ) -> BoxFuture<'_, Result<Option<Payment>, StoreError>>;
 
     /// Payments whose end is not known, oldest change first, at most `limit`. Of a kept answer they carry the status only.
     fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>>;

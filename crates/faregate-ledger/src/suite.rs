@@ -76,6 +76,7 @@ macro_rules! ledger_store_suite {
             a_key_is_the_payers_own
             a_key_is_free_again_when_nothing_was_bought
             the_payment_itself_comes_before_its_key
+            a_key_is_looked_up_without_a_claim
             one_of_many_payments_gets_the_key
         }
         $crate::suite_cases! { ledger::prune, $make,

@@ -8,7 +8,7 @@ use faregate_ledger::{
     SpendEnd, SpendRecord, Step, StoreError, TermsRule, Totals, Unit, Usage, WalletStore,
 };
 use faregate_store::sqlite::{SqliteLedger, SqliteWallet};
-use faregate_types::{AssetId, PaymentId, Timestamp, U256};
+use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp, U256};
 use futures_util::future::BoxFuture;
 use tempfile::TempDir;
 
@@ -50,6 +50,13 @@ impl LedgerStore for InTurns<SqliteLedger> {
     }
     fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
         self.next().payment(id)
+    }
+    fn named_payment(
+        &self,
+        payer: AccountId,
+        key: IdempotencyKey,
+    ) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
+        self.next().named_payment(payer, key)
     }
     fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
         self.next().open_payments(limit)

@@ -18,7 +18,7 @@ use faregate_ledger::{
     Totals,
 };
 use faregate_store::memory::MemoryLedger;
-use faregate_types::{AssetId, PaymentId, Timestamp, U256};
+use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp, U256};
 use futures_util::future::BoxFuture;
 use http::{Request, StatusCode};
 use tokio::sync::Semaphore;
@@ -203,6 +203,14 @@ impl LedgerStore for Flaky {
 
     fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
         self.inner.payment(id)
+    }
+
+    fn named_payment(
+        &self,
+        payer: AccountId,
+        key: IdempotencyKey,
+    ) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
+        self.inner.named_payment(payer, key)
     }
 
     fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {

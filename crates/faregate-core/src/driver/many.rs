@@ -2,14 +2,16 @@
 
 use std::future::Future;
 use std::num::NonZeroU32;
+use std::pin::pin;
 
 use faregate_ledger::Claimed;
-use faregate_types::{Code, Refusal};
-use futures_util::future::BoxFuture;
+use faregate_types::{Code, Fingerprint, PaymentId, Refusal};
+use futures_util::future::{BoxFuture, Either, select};
 use http::HeaderMap;
 
 use super::run::{Begun, Run, bug};
 use super::{Outcome, Paid, Served, Till};
+use crate::live::{LiveGuard, Waiting};
 use crate::offer::Offer;
 use crate::order::Asked;
 use crate::port::SettleOutcome;
@@ -71,10 +73,23 @@ impl Till {
     {
         // Uses that others are owed an answer for; given back when this request has found its own.
         let mut owed = Vec::new();
+        let mut patience = pin!(patience);
+        // Of two requests under one name the second sees what the first has claimed.
+        let _naming = loop {
+            match run.enter_name() {
+                Ok(naming) => break naming,
+                Err(waiting) => {
+                    let waited = select(waiting, patience.as_mut()).await;
+                    if matches!(waited, Either::Right(_)) {
+                        return Outcome::InFlight;
+                    }
+                }
+            }
+        };
         loop {
             let mut taken = match self.uses.take(&self.books, run.presented.id, max).await {
                 Ok(Some(taken)) => taken,
-                Ok(None) => return run.used_up().await,
+                Ok(None) => return self.used_up(run, patience, serve).await,
                 Err(away) => return Outcome::Unavailable(away),
             };
             let Ok(one) = run.nth(taken.number(), max) else {
@@ -118,6 +133,35 @@ impl Till {
             }
         }
     }
+
+    /// Everything that the payment buys was bought; perhaps this very thing, and the answer was lost on the way.
+    async fn used_up<R, F>(
+        &self,
+        run: Run<'_>,
+        patience: impl Future<Output = ()> + Send,
+        serve: F,
+    ) -> Outcome<R>
+    where
+        F: FnOnce(Paid) -> BoxFuture<'static, Served<R>> + Send,
+        R: Send,
+    {
+        let Some(own) = &run.idempotency else {
+            return run.refuse_used_up().await;
+        };
+        let payer = run.presented.transfer.debit.clone();
+        let first = match self.books.named(payer, own.key.clone()).await {
+            Ok(first) => first,
+            Err(away) => return Outcome::Unavailable(away),
+        };
+        match first.and_then(|first| first.keyed(&own.request)) {
+            None => run.refuse_used_up().await,
+            Some(Claimed::Repeated(first)) => match run.instead(&first) {
+                Some(copy) => self.sell_once(copy, patience, serve).await,
+                None => bug(),
+            },
+            Some(_) => Outcome::KeyConflict,
+        }
+    }
 }
 
 impl Run<'_> {
@@ -130,6 +174,18 @@ impl Run<'_> {
         })
     }
 
+    /// Enters the payer's name for this purchase, if there is one: one request at a time looks for a use under it.
+    fn enter_name(&self) -> Result<Option<LiveGuard>, Waiting> {
+        let Some(own) = &self.idempotency else {
+            return Ok(None);
+        };
+        let id = self.presented.id;
+        let name = Fingerprint::of(&[b"name", id.as_bytes(), own.key.as_str().as_bytes()]);
+        let live = &self.till.live;
+        live.enter(PaymentId::from_bytes(*name.as_bytes()))
+            .map(Some)
+    }
+
     /// True when somebody got what this use was claimed for, or the ledger does not say.
     async fn is_answered(&self) -> bool {
         let used = self.till.books.payment(self.presented.id).await;
@@ -137,7 +193,7 @@ impl Run<'_> {
     }
 
     /// Everything that the payment buys was bought.
-    async fn used_up<R>(self) -> Outcome<R> {
+    async fn refuse_used_up<R>(self) -> Outcome<R> {
         let refusal = Refusal::new(Code::L402TokenUsedUp);
         self.till.unpaid(self.offer, self.asked, refusal).await
     }

@@ -131,6 +131,22 @@ impl LedgerStore for Memory {
         ))
     }
 
+    fn named_payment(
+        &self,
+        payer: AccountId,
+        key: IdempotencyKey,
+    ) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
+        let find = |()| {
+            let rows = self.rows.lock().unwrap();
+            let mut named = rows.values().filter(|row| {
+                let own = row.claim.idempotency.as_ref();
+                row.claim.transfer.debit == payer && own.is_some_and(|own| own.key == key)
+            });
+            named.next().cloned()
+        };
+        Box::pin(ready(self.up().map(find)))
+    }
+
     fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {
         Box::pin(ready(self.listed(limit, |row| row.state.is_open())))
     }

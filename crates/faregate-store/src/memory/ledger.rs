@@ -7,7 +7,7 @@ use alloy_primitives::U256;
 use faregate_ledger::{
     AccountId, Balance, Claim, Claimed, LedgerStore, Payment, Step, StoreError, Totals,
 };
-use faregate_types::{AssetId, PaymentId, Timestamp};
+use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use super::audit;
@@ -130,6 +130,17 @@ impl LedgerStore for MemoryLedger {
     fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
         Box::pin(async move {
             let row = self.books()?.find(&id)?;
+            Ok(row.as_ref().map(Row::payment))
+        })
+    }
+
+    fn named_payment(
+        &self,
+        payer: AccountId,
+        key: IdempotencyKey,
+    ) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
+        Box::pin(async move {
+            let row = self.books()?.named(&payer, &key)?.cloned();
             Ok(row.as_ref().map(Row::payment))
         })
     }

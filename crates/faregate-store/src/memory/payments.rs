@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use faregate_ledger::{Claim, Claimed, Effect, Movement, Payment, PaymentState, Step, StoreError};
+use faregate_ledger::{
+    AccountId, Claim, Claimed, Effect, Movement, Payment, PaymentState, Step, StoreError,
+};
 use faregate_types::{IdempotencyKey, PaymentId, Timestamp};
 
 use super::accounts::{Accounts, Exposing};
@@ -103,18 +105,27 @@ impl Payments {
 
     /// What the payer's key says against this claim. That it stands for the same payment says nothing: it was released.
     fn keyed(&self, claim: &Claim) -> Result<Option<Told>, StoreError> {
-        let (Some(own), Some(payer)) = (
-            &claim.idempotency,
-            self.accounts.number(&claim.transfer.debit),
-        ) else {
+        let Some(own) = &claim.idempotency else {
             return Ok(None);
         };
-        let Some(first) = self.keys.get(&(payer, own.key.clone())) else {
+        let Some(first) = self.named(&claim.transfer.debit, &own.key)? else {
             return Ok(None);
         };
-        let first = self.row(*first)?;
         let claimed = first.listed().keyed(&own.request);
         Ok(claimed.map(|claimed| Told::about(first, claimed)))
+    }
+
+    /// The payment that a payer's key stands for.
+    pub(super) fn named(
+        &self,
+        payer: &AccountId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<&Row>, StoreError> {
+        let Some(payer) = self.accounts.number(payer) else {
+            return Ok(None);
+        };
+        let number = self.keys.get(&(payer, key.clone()));
+        number.map(|number| self.row(*number)).transpose()
     }
 
     /// Refuses what there is no room for.

@@ -6,7 +6,7 @@ use alloy_primitives::U256;
 use faregate_ledger::{
     AccountId, Balance, Claim, Claimed, LedgerStore, Payment, Step, StoreError, Totals,
 };
-use faregate_types::{AssetId, PaymentId, Timestamp};
+use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use super::audit;
@@ -90,6 +90,17 @@ impl LedgerStore for SqliteLedger {
             let found = payments::find(conn, &id)?;
             Ok(found.map(|(payment, _)| payment))
         }))
+    }
+
+    fn named_payment(
+        &self,
+        payer: AccountId,
+        key: IdempotencyKey,
+    ) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
+        Box::pin(
+            self.engine
+                .read(move |conn| payments::named(conn, &payer, &key)),
+        )
     }
 
     fn open_payments(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Payment>, StoreError>> {

@@ -1,8 +1,8 @@
 //! Payments: what the writer and the readers do for [`LedgerStore`](faregate_ledger::LedgerStore). The rules are the
 //! ledger crate's; here they meet rows.
 
-use faregate_ledger::{Claim, Claimed, Effect, Payment, PaymentState, Step, StoreError};
-use faregate_types::{PaymentId, Timestamp};
+use faregate_ledger::{AccountId, Claim, Claimed, Effect, Payment, PaymentState, Step, StoreError};
+use faregate_types::{IdempotencyKey, PaymentId, Timestamp};
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Params, params};
 
 use super::answers;
@@ -46,21 +46,31 @@ pub(super) fn claim(conn: &Connection, claim: Claim) -> Result<Claimed, Fault> {
 
 /// What the payer's key says against this claim.
 fn keyed(conn: &Connection, claim: &Claim) -> Result<Option<Claimed>, Fault> {
-    let Some(named) = &claim.idempotency else {
+    let Some(own) = &claim.idempotency else {
         return Ok(None);
     };
-    let first: Option<[u8; 32]> = conn
+    let first = named(conn, &claim.transfer.debit, &own.key)?;
+    // That it stands for the same payment says nothing: it was released.
+    let first = first.filter(|first| first.claim.id != claim.id);
+    Ok(first.and_then(|first| first.keyed(&own.request)))
+}
+
+/// The payment that a payer's key stands for.
+pub(super) fn named(
+    conn: &Connection,
+    payer: &AccountId,
+    key: &IdempotencyKey,
+) -> Result<Option<Payment>, Fault> {
+    let id: Option<[u8; 32]> = conn
         .prepare_cached("SELECT payment FROM idempotency WHERE account = ?1 AND key = ?2")?
-        .query_row(
-            params![claim.transfer.debit.as_str(), named.key.as_str()],
-            |row| row.get(0),
-        )
+        .query_row(params![payer.as_str(), key.as_str()], |row| row.get(0))
         .optional()?;
-    let Some(first) = first.map(codec::id).filter(|first| *first != claim.id) else {
+    let Some(id) = id else {
         return Ok(None);
     };
-    let (first, _) = find(conn, &first)?.ok_or(Fault::Damaged("a key of no payment"))?;
-    Ok(first.keyed(&named.request))
+    let found = find(conn, &codec::id(id))?;
+    let (payment, _) = found.ok_or(Fault::Damaged("a key of no payment"))?;
+    Ok(Some(payment))
 }
 
 /// Makes the payer's key stand for this payment.

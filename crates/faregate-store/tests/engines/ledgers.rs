@@ -22,6 +22,7 @@ enum Ask {
     Advance(PaymentId, Step, Timestamp),
     Prune(Timestamp, u64, u32),
     Payment(PaymentId),
+    Named(AccountId, IdempotencyKey),
     Open(u32),
     Unfinal(u32),
     Recent(u32),
@@ -49,6 +50,7 @@ async fn ask(store: &dyn LedgerStore, ask: Ask) -> Said {
         Ask::Advance(id, step, at) => Said::Advanced(store.advance(id, step, at).await),
         Ask::Prune(before, bytes, limit) => Said::Pruned(store.prune(before, bytes, limit).await),
         Ask::Payment(id) => Said::Payment(store.payment(id).await),
+        Ask::Named(payer, key) => Said::Payment(store.named_payment(payer, key).await),
         Ask::Open(limit) => Said::List(store.open_payments(limit).await),
         Ask::Unfinal(limit) => Said::List(store.unfinal_payments(limit).await),
         Ask::Recent(limit) => Said::List(store.recent_payments(limit).await),
@@ -84,6 +86,10 @@ fn payment() -> impl Strategy<Value = PaymentId> {
     (0..PAYMENTS).prop_map(id)
 }
 
+fn own_key(number: u8) -> IdempotencyKey {
+    IdempotencyKey::from_header(&[b'a' + number]).unwrap()
+}
+
 fn claim() -> impl Strategy<Value = Claim> {
     let who = (0..PAYERS, 0..=PAYEES, 0..ASSETS, sum());
     let transfer = who.prop_map(|(from, to, of, value)| Transfer {
@@ -93,7 +99,7 @@ fn claim() -> impl Strategy<Value = Claim> {
     });
     let named = prop::option::weighted(0.4, (0_u8..2, 0_u8..2)).prop_map(|named| {
         named.map(|(key, request)| Idempotency {
-            key: IdempotencyKey::from_header(&[b'a' + key]).unwrap(),
+            key: own_key(key),
             request: Fingerprint::of(&[b"bought", &[request]]),
         })
     });
@@ -164,6 +170,7 @@ fn asks() -> impl Strategy<Value = Ask> {
         16 => (payment(), step(), moment()).prop_map(|(id, step, at)| Ask::Advance(id, step, at)),
         2 => (moment(), 0_u64..60, 0_u32..4).prop_map(|(at, bytes, limit)| Ask::Prune(at, bytes, limit)),
         2 => payment().prop_map(Ask::Payment),
+        2 => (account(), 0_u8..2).prop_map(|(payer, key)| Ask::Named(payer, own_key(key))),
         2 => limit().prop_map(Ask::Open),
         2 => limit().prop_map(Ask::Unfinal),
         2 => limit().prop_map(Ask::Recent),
@@ -184,6 +191,7 @@ fn questions() -> Vec<Ask> {
     let payments = (0..PAYMENTS).map(|number| Ask::Payment(id(number)));
     let mut questions: Vec<Ask> = payments.chain(lists).collect();
     for account in (0..PAYERS).map(payer).chain((0..PAYEES).map(payee)) {
+        questions.extend((0..2).map(|key| Ask::Named(account.clone(), own_key(key))));
         for asset in (0..ASSETS).map(asset) {
             questions.push(Ask::Exposure(account.clone(), asset));
             questions.push(Ask::Balance(account.clone(), asset));

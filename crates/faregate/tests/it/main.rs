@@ -11,6 +11,7 @@ mod cli;
 mod curl_l402;
 mod l402;
 mod l402_gate;
+mod l402_lost;
 mod l402_process;
 mod lightning;
 mod metrics;

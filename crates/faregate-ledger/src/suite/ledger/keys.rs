@@ -4,7 +4,7 @@ use alloy_primitives::U256;
 
 use super::{CROWD, after, assert_books, broadcast, fail, settle};
 use crate::suite::kit::{Bench, at, claim, id, named, other_request, payer};
-use crate::{Claimed, LedgerStore, Payment, Step};
+use crate::{Answer, Claim, Claimed, LedgerStore, Payment, Step};
 
 /// Another payment under the same key is told of the first, or that the key names something else. Nothing is reserved.
 pub async fn a_key_stands_for_one_purchase<S: LedgerStore>(bench: &Bench<S>) {
@@ -80,6 +80,36 @@ pub async fn the_payment_itself_comes_before_its_key<S: LedgerStore>(bench: &Ben
             .await,
         Ok(Claimed::Conflict)
     );
+}
+
+/// Whoever asks for a key without claiming hears of the same payment: as it is now, whatever became of it.
+pub async fn a_key_is_looked_up_without_a_claim<S: LedgerStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    let (own, other) = (named(claim(1), "order", 1), named(claim(2), "other", 1));
+    let key = |claim: &Claim| claim.idempotency.clone().expect("it has a name").key;
+    let ask = |claim: &Claim| store.named_payment(claim.transfer.debit.clone(), key(claim));
+    assert_eq!(ask(&own).await, Ok(None));
+    let first = after(store, own.clone(), []).await;
+    assert_eq!(ask(&own).await, Ok(Some(first)));
+    let answer = Answer {
+        status: 200,
+        headers: vec![("x".into(), b"y".to_vec())],
+        body: Some(b"joke".to_vec()),
+    };
+    let sold = Step::Sell {
+        transaction: None,
+        answer,
+    };
+    let first = store.advance(id(1), sold, at(1)).await.unwrap();
+    assert_eq!(ask(&own).await, Ok(Some(first)));
+    assert_eq!(ask(&other).await, Ok(None));
+    assert_eq!(store.named_payment(payer(2), key(&own)).await, Ok(None));
+    // Asking claims nothing, and what was given back goes on to be found until another has the key.
+    assert_eq!(store.recent_payments(10).await.map(|all| all.len()), Ok(1));
+    let given_back = after(store, other.clone(), [Step::Release]).await;
+    assert_eq!(ask(&other).await, Ok(Some(given_back)));
+    let second = after(store, named(claim(3), "other", 1), []).await;
+    assert_eq!(ask(&other).await, Ok(Some(second)));
 }
 
 /// Many payments under one key: one is charged, the others hear of it.
