@@ -41,6 +41,8 @@ enum Kind {
     CpuBeside { beside: &'static str, nanos: u64 },
     /// In microseconds.
     P99Below { micros: u64 },
+    /// Of 1,024 kilobytes each, as in the table.
+    MemoryBelow { megabytes: u64 },
 }
 
 /// A goal and what was measured.
@@ -100,6 +102,12 @@ impl Goal {
         Self { what, of, kind }
     }
 
+    /// `of` never has as much memory as this.
+    pub(crate) const fn memory_below(what: &'static str, of: &'static str, megabytes: u64) -> Self {
+        let kind = Kind::MemoryBelow { megabytes };
+        Self { what, of, kind }
+    }
+
     /// `None` when one of the rows was not measured.
     fn judge(&self, lines: &[Line]) -> Option<Judged> {
         let find = |name: &str| lines.iter().find(|line| line.name == name);
@@ -122,6 +130,11 @@ impl Goal {
             Kind::P99Below { micros: limit } => {
                 let wanted = format!("under {}", latency(limit));
                 (wanted, latency(of.p99_us), of.p99_us < limit)
+            }
+            Kind::MemoryBelow { megabytes } => {
+                let measured = format!("{} MB", in_megabytes(of.peak_kilobytes));
+                let reached = of.peak_kilobytes >> 10 < megabytes;
+                (format!("under {megabytes} MB"), measured, reached)
             }
         };
         Some(Judged {
@@ -218,9 +231,13 @@ impl Line {
             latency(self.p50_us),
             latency(self.p99_us),
             micros(self.cpu_ns),
-            tenths(self.peak_kilobytes.saturating_mul(10) >> 10),
+            in_megabytes(self.peak_kilobytes),
         ]
     }
+}
+
+fn in_megabytes(kilobytes: u64) -> String {
+    tenths(kilobytes.saturating_mul(10) >> 10)
 }
 
 const BEGIN: &str = "<!-- load: begin -->";

@@ -111,7 +111,7 @@ const PROBLEMS: [(&str, &str); 23] = [
 
 /// What was found open in deployed servers and clients of L402, and what closes it here. The numbers are those of
 /// specs/l402.md §2.8; a hole that is closed by code that is still to be written joins the list together with its test.
-const HOLES: [(u32, &str, &str); 9] = [
+const HOLES: [(u32, &str, &str); 13] = [
     (
         1,
         "A token that nobody signed: choose a preimage, hash it, and every route is open",
@@ -126,6 +126,11 @@ const HOLES: [(u32, &str, &str); 9] = [
         3,
         "A preimage in other letter case is a fresh one",
         "preimages are 32 bytes, and what is noted of them does not depend on their text",
+    ),
+    (
+        4,
+        "A handler that does not ask for the request is free",
+        "the layer stands before the router and its handlers, and what they take makes no difference",
     ),
     (
         5,
@@ -148,9 +153,24 @@ const HOLES: [(u32, &str, &str); 9] = [
         "the hash is always the one in the decoded invoice",
     ),
     (
+        9,
+        "The published client and the published server break on the second call: used is answered with 401, and the client never pays again",
+        "here a used token gets 402 with a new invoice, and our client takes either answer for what it is and buys once more",
+    ),
+    (
+        10,
+        "Every bad request makes an invoice, and nothing limits them",
+        "what nobody issued gets no invoice, and every client only so many a minute",
+    ),
+    (
         11,
         "The client believes the price in the text and pays the one in the invoice",
         "the reader of 402 bodies has no price; the amount comes from the invoice",
+    ),
+    (
+        12,
+        "What was used is remembered in a set that grows for ever, one for each process",
+        "uses are in the ledger, on disk by default; what is kept in memory has bounds, and is refused at them and never forgotten",
     ),
     (
         14,

@@ -68,7 +68,7 @@ async fn a_token_is_shown_again_until_it_is_used_up() {
 }
 
 #[tokio::test]
-async fn a_used_token_that_is_answered_with_401_is_bought_anew_once() {
+async fn l402_hole_09_a_used_token_that_is_answered_with_401_is_bought_anew_once() {
     let net = Net::start().await;
     let shop = net.clone();
     let last = Arc::new(Mutex::new(None));

@@ -67,7 +67,7 @@ fn challenge(invoice: String) -> Answer {
 }
 
 #[tokio::test]
-async fn an_invoice_is_not_paid_beside_another_price() {
+async fn l402_hole_11_an_invoice_is_not_paid_beside_another_price() {
     let invoice = invoice_of(1, Some(10 * SAT));
     let odd = invoice_of(5, Some(10 * SAT + 1));
     let code = Code::InvoicePriceMismatch;

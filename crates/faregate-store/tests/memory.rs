@@ -47,7 +47,7 @@ async fn bodies(ledger: &MemoryLedger, numbers: std::ops::RangeInclusive<u64>) -
 }
 
 #[tokio::test]
-async fn a_full_ledger_refuses_and_forgets_nothing() {
+async fn l402_hole_12_a_full_ledger_refuses_and_forgets_nothing() {
     let ledger = MemoryLedger::with_limits(LedgerLimits {
         payments: 3,
         ..LedgerLimits::default()

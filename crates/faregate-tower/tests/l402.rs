@@ -20,7 +20,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request as Received;
 use axum::response::Response;
-use axum::routing::any;
+use axum::routing::{MethodRouter, any};
 use bytes::Bytes;
 use faregate_core::port::lightning::{ReceiveBackend, Receiver};
 use faregate_core::rail::l402::{L402, MasterKeys};
@@ -45,6 +45,20 @@ struct World {
 }
 
 fn world(uses: Option<u32>, policy: SettlePolicy) -> World {
+    world_of(uses, policy, |served| {
+        any(move |request: Received| {
+            served.fetch_add(1, Ordering::SeqCst);
+            serve(request)
+        })
+    })
+}
+
+/// With a service that counts its own calls.
+fn world_of(
+    uses: Option<u32>,
+    policy: SettlePolicy,
+    service: impl FnOnce(Arc<AtomicU32>) -> MethodRouter,
+) -> World {
     let wallet = Arc::new(Wallet::default());
     let clock: Arc<dyn Clock> = Arc::new(|| Timestamp::from_secs(NOW));
     let backend = Arc::clone(&wallet) as Arc<dyn ReceiveBackend>;
@@ -73,13 +87,8 @@ fn world(uses: Option<u32>, policy: SettlePolicy) -> World {
     };
     let offer = Offer::new("jokes", resource, vec![ask.into()], policy, 60).unwrap();
     let served = Arc::new(AtomicU32::new(0));
-    let count = Arc::clone(&served);
-    let service = any(move |request: Received| {
-        count.fetch_add(1, Ordering::SeqCst);
-        serve(request)
-    });
     let app = Router::new()
-        .fallback(service)
+        .fallback_service(service(Arc::clone(&served)))
         .layer(PaywallLayer::new(till, offer).unwrap());
     World {
         wallet,
@@ -168,6 +177,27 @@ async fn a_402_has_its_lines_in_order_and_a_body_for_every_client() {
     }
     let again = json(world.send(get("/joke")).await).await;
     assert_ne!(again["invoice"], body["invoice"]);
+}
+
+/// The published decorator lets everybody through to a handler that does not ask for the request.
+#[tokio::test]
+async fn l402_hole_04_a_handler_that_takes_no_request_is_paid_all_the_same() {
+    let world = world_of(Some(1), SettlePolicy::After, |served| {
+        any(async move || {
+            served.fetch_add(1, Ordering::SeqCst);
+            "no request was asked for"
+        })
+    });
+    for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "BREW"] {
+        let request = Request::builder().method(method).uri("/joke");
+        let answer = world.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::PAYMENT_REQUIRED, "{method}");
+    }
+    assert_eq!(world.served(), 0);
+    let line = world.buy().await;
+    let answer = world.use_it("/joke", &line).await;
+    assert_eq!(text(answer).await, "no request was asked for");
+    assert_eq!(world.served(), 1);
 }
 
 #[tokio::test]

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_do_not_fill_the_memory() {
+    fn l402_hole_12_strangers_do_not_fill_the_memory() {
         let limit = limit(1, 9);
         for n in 0..25_000_u32 {
             let client = IpAddr::from(n.to_be_bytes());
