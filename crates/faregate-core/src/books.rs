@@ -88,7 +88,10 @@ impl Books {
         for _ in 0..STEP_TRIES {
             match self.store.advance(id, step.clone(), self.now()).await {
                 Ok(_) => {
-                    if matches!(step, Step::Keep { .. } | Step::Serve { .. }) {
+                    if matches!(
+                        step,
+                        Step::Keep { .. } | Step::Serve { .. } | Step::Sell { .. }
+                    ) {
                         crash::point(Point::Kept);
                     }
                     return Ok(());

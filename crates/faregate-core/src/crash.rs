@@ -91,8 +91,17 @@ pub const CLIENT: [Point; 5] = [
     Point::Recorded,
 ];
 
-/// The places of a client that pays a Lightning invoice, before the server hears of it.
-pub const L402_CLIENT: [Point; 2] = [Point::Reserved, Point::InvoicePaid];
+/// The places of a client that pays a Lightning invoice.
+pub const L402_CLIENT: [Point; 5] = [
+    Point::Reserved,
+    Point::InvoicePaid,
+    Point::Sent,
+    Point::Answered,
+    Point::Recorded,
+];
+
+/// The places of a gate that sells for tokens: the money moved before they are shown.
+pub const L402_GATE: [Point; 3] = [Point::Claimed, Point::Served, Point::Kept];
 
 /// Where this process is to end.
 #[cfg(feature = "crash-points")]
@@ -144,7 +153,8 @@ mod tests {
             let listed = GATE.contains(point)
                 || FACILITATOR.contains(point)
                 || CLIENT.contains(point)
-                || L402_CLIENT.contains(point);
+                || L402_CLIENT.contains(point)
+                || L402_GATE.contains(point);
             assert!(listed, "{}", point.name());
         }
     }
