@@ -12,6 +12,9 @@ from .procs import Service, free_port
 from .world import FACILITATOR, NETWORK, PAYEE
 
 _KEY_VARIABLE = "CONFORMANCE_GAS_KEY"
+# Of a gate over Lightning: its wallet's key, and what its tokens are signed with.
+_WALLET_VARIABLE, _ROOT_VARIABLE = "CONFORMANCE_WALLET_KEY", "CONFORMANCE_ROOT_KEY"
+_ROOT_KEY = "5a" * 32
 
 
 def folder(name: str) -> Path:
@@ -64,6 +67,39 @@ url = "{facilitator}"
 """
     file.write_text(text + "\n".join(routes))
     return Program("gate", file, url, {})
+
+
+class Wallet(NamedTuple):
+    """Who makes a gate's invoices: whose API, where, on which network, and the key to it."""
+
+    backend: str
+    url: str
+    network: str
+    key: str
+
+
+def lightning(file: Path, wallet: Wallet, upstream: str, *routes: str, more: str = "") -> Program:
+    """A gate that sells for satoshis; its ledger is beside its file. All of them sign with the same key. `more` is for
+    `[gate.lightning]` and tables after it."""
+    url = f"http://127.0.0.1:{free_port()}"
+    text = f"""mainnet = {str(wallet.network == "mainnet").lower()}
+
+[gate]
+bind = "{url.removeprefix("http://")}"
+public_url = "{url}"
+upstream = "{upstream}"
+store = "{file.with_suffix(".db")}"
+
+[gate.lightning]
+backend = "{wallet.backend}"
+url = "{wallet.url}"
+key = "env:{_WALLET_VARIABLE}"
+network = "{wallet.network}"
+root_key = "env:{_ROOT_VARIABLE}"
+{more}
+"""
+    file.write_text(text + "\n".join(routes))
+    return Program("gate", file, url, {_WALLET_VARIABLE: wallet.key, _ROOT_VARIABLE: _ROOT_KEY})
 
 
 def facilitator(file: Path, rpc: str) -> Program:

@@ -1,6 +1,7 @@
 """A seller on FastAPI with the PyPI package `l402kit`'s decorator, default settings.
 
-Input: PORT; LND_REST and LND_MACAROON, the node that makes the invoices.
+Input: PORT; LND_REST and LND_MACAROON, the node that makes the invoices, or LNBITS_URL and LNBITS_KEY for the package's own
+LNbitsProvider.
 Routes: GET /paid for 10 sat; GET /lie, which says 1 sat and whose invoice asks for 500; GET /dev with the package's own
 DevProvider; GET /health.
 """
@@ -15,9 +16,10 @@ import uvicorn
 from fastapi import FastAPI, Request
 from l402kit import l402_required
 from l402kit.dev import DevProvider
+from l402kit.providers.lnbits import LNbitsProvider
 from l402kit.types import Invoice
 
-HOST, MACAROON = os.environ["LND_REST"], os.environ["LND_MACAROON"]
+HOST, MACAROON = os.environ.get("LND_REST"), os.environ.get("LND_MACAROON")
 
 
 class Node:
@@ -40,11 +42,15 @@ class Node:
         raise NotImplementedError
 
 
+if "LNBITS_URL" in os.environ:
+    provider = LNbitsProvider(os.environ["LNBITS_KEY"], os.environ["LNBITS_URL"])
+else:
+    provider = Node()
 app = FastAPI()
 
 
 @app.get("/paid")
-@l402_required(price_sats=10, lightning=Node())
+@l402_required(price_sats=10, lightning=provider)
 async def paid(request: Request) -> dict:
     return {"paid": True}
 
