@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use alloy_primitives::{B256, U256, keccak256};
 use axum::serve;
 use faregate_core::port::lightning::Receiver;
-use faregate_core::rail::l402::{InvoiceRate, L402, MasterKeys};
+use faregate_core::rail::l402::{InvoiceRate, L402, MasterKey, MasterKeys};
 use faregate_core::{Asked, Clock, LightningAsk, Offer, Resource, Scope, SettlePolicy, Till};
 use faregate_devnet::{DevLightning, LightningConfig, WalletName};
 use faregate_ledger::LedgerStore;
@@ -16,7 +16,7 @@ use faregate_store::memory::MemoryLedger;
 use faregate_store::sqlite::SqliteLedger;
 use faregate_tower::PaywallLayer;
 use faregate_types::Timestamp;
-use faregate_types::l402::{RootKey, credential};
+use faregate_types::l402::credential;
 use faregate_types::lightning::{BitcoinNetwork, Msat, Preimage};
 
 use super::{joke, listen};
@@ -80,7 +80,7 @@ fn clock() -> Arc<dyn Clock> {
 fn rail(lightning: &DevLightning) -> L402 {
     let wallet = Arc::new(lightning.wallet(WalletName::Seller));
     let receiver = Receiver::new(wallet, BitcoinNetwork::Regtest, clock());
-    let keys = MasterKeys::new(RootKey::from_bytes(MASTER));
+    let keys = MasterKeys::new(MasterKey::from_bytes(MASTER));
     // One client asks for all of them here.
     let rate = InvoiceRate {
         per_minute: NonZeroU32::MAX,

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use faregate_core::port::lightning::{ReceiveBackend, Receiver};
-use faregate_core::rail::l402::{InvoiceRate, L402, MasterKeys};
+use faregate_core::rail::l402::{InvoiceRate, L402, MasterKey, MasterKeys};
 use faregate_core::{
     Asked, Away, Challenge, LightningAsk, Offer, Order, Outcome, Rail, Reading, Resource, Scope,
     Served, SettlePolicy, Till,
@@ -49,7 +49,7 @@ struct World {
 }
 
 fn keys() -> MasterKeys {
-    MasterKeys::new(RootKey::from_bytes(MASTER))
+    MasterKeys::new(MasterKey::from_bytes(MASTER))
 }
 
 fn world() -> World {
@@ -102,6 +102,17 @@ fn offer(route: &str, ask: LightningAsk) -> Offer {
 
 fn jokes() -> Offer {
     offer("GET /joke", ask())
+}
+
+/// For any number of requests.
+fn passes() -> Offer {
+    offer(
+        "any",
+        LightningAsk {
+            uses: None,
+            ..ask()
+        },
+    )
 }
 
 fn get(path: &str) -> Asked {
@@ -504,8 +515,10 @@ async fn a_new_master_key_takes_the_tokens_of_the_old_one_until_that_is_taken_aw
     );
     let old = world();
     let bought = old.buy(&offer, &asked).await;
-    let fresh = || MasterKeys::new(RootKey::from_bytes([2; 32]));
-    let both = world_with(fresh().and_older(RootKey::from_bytes(MASTER)), |rail| rail);
+    let fresh = || MasterKeys::new(MasterKey::from_bytes([2; 32]));
+    let both = world_with(fresh().and_older(MasterKey::from_bytes(MASTER)), |rail| {
+        rail
+    });
     both.opens(&offer, &asked, &bought).await;
     let newer = both.buy(&offer, &asked).await;
     both.opens(&offer, &asked, &newer).await;
@@ -518,6 +531,40 @@ async fn a_new_master_key_takes_the_tokens_of_the_old_one_until_that_is_taken_aw
         old.refused(&offer, &asked, &newer).await,
         Code::L402TokenForged
     );
+}
+
+#[tokio::test]
+async fn an_old_key_can_be_taken_until_a_date() {
+    let (offer, asked) = (passes(), get("/joke"));
+    let old = world();
+    let bought = old.buy(&offer, &asked).await;
+    let end = NOW + 100;
+    let keys = MasterKeys::new(MasterKey::from_bytes([2; 32]))
+        .and_older_until(MasterKey::from_bytes(MASTER), Timestamp::from_secs(end));
+    let both = world_with(keys, |rail| rail);
+    both.opens(&offer, &asked, &bought).await;
+    // Known by its line now, and no longer than its key.
+    let line = credential::write(&bought.token, &bought.preimage);
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, HeaderValue::from_str(&line).unwrap());
+    let Reading::Found(credential) = both.till.read(&headers) else {
+        panic!()
+    };
+    assert!(
+        both.till
+            .new_pass(&headers, &offer, &asked, &credential)
+            .is_some()
+    );
+    both.clock.store(end - 1, Ordering::SeqCst);
+    assert!(both.till.pass(&headers, &offer, &asked).is_some());
+    both.clock.store(end, Ordering::SeqCst);
+    assert!(both.till.pass(&headers, &offer, &asked).is_none());
+    assert_eq!(
+        both.refused(&offer, &asked, &bought).await,
+        Code::L402TokenExpired
+    );
+    let newer = both.buy(&offer, &asked).await;
+    both.opens(&offer, &asked, &newer).await;
 }
 
 #[tokio::test]

@@ -6,15 +6,15 @@ use std::num::NonZeroU32;
 
 use faregate_core::{Ask, LightningAsk, Scope};
 use faregate_server::config::{Config, Env, RoutePrice};
-use faregate_types::RailName;
 use faregate_types::lightning::{BitcoinNetwork, Msat};
+use faregate_types::{RailName, Timestamp};
 use proptest::prelude::*;
 
 fn env() -> Env {
     [
         ("TOKEN", "tok"),
         ("SHORT_KEY", "0x1234"),
-        ("ROOT_KEY", &"5a".repeat(32)),
+        ("MASTER_KEY", &"5a".repeat(32)),
         ("OLD_KEY", &"6b".repeat(32)),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -33,7 +33,7 @@ backend = "lnd"
 url = "https://127.0.0.1:8080"
 key = "env:TOKEN"
 network = "regtest"
-root_key = "env:ROOT_KEY"
+master_key = "env:MASTER_KEY"
 [[route]]
 match = "GET /joke/*"
 price = "10 sat"
@@ -77,30 +77,54 @@ const LIGHTNING_MISTAKES: &[Case] = &[
     (8, "network = \"moonnet\"", &[("unknown_network", 8)]),
     (8, "network = \"mainnet\"", &[("mainnet_not_enabled", 8)]),
     (9, "", &[("missing_key", 4)]),
-    (9, "root_key = \"env:SHORT_KEY\"", &[("invalid_secret", 9)]),
     (
         9,
-        "root_key = \"env:ROOT_KEY\"\nold_root_keys = [\"env:OLD_KEY\", \"env:TOKEN\"]",
+        "master_key = \"env:SHORT_KEY\"",
+        &[("invalid_secret", 9)],
+    ),
+    (
+        9,
+        "master_key = \"env:MASTER_KEY\"\nold_master_keys = [\"env:OLD_KEY\", \"env:TOKEN\"]",
         &[("invalid_secret", 10)],
     ),
     (
         9,
-        "root_key = \"env:ROOT_KEY\"\ninvoice_expiry_secs = 59",
+        "master_key = \"env:MASTER_KEY\"\nroot_key = \"env:MASTER_KEY\"",
+        &[("contradiction", 10)],
+    ),
+    (
+        9,
+        "master_key = \"env:MASTER_KEY\"\nold_master_keys = [{ key = \"env:OLD_KEY\", until = 2026-12-01 }, { until = 5 }]",
+        &[("wrong_type", 10), ("missing_key", 10), ("wrong_type", 10)],
+    ),
+    (
+        9,
+        "master_key = \"env:MASTER_KEY\"\nold_master_keys = [{ key = \"env:OLD_KEY\", till = 2026-12-01T00:00:00Z }]",
+        &[("unknown_key", 10)],
+    ),
+    (
+        9,
+        "master_key = \"env:MASTER_KEY\"\nold_master_keys = \"env:OLD_KEY\"",
+        &[("wrong_type", 10)],
+    ),
+    (
+        9,
+        "master_key = \"env:MASTER_KEY\"\ninvoice_expiry_secs = 59",
         &[("invalid_value", 10)],
     ),
     (
         9,
-        "root_key = \"env:ROOT_KEY\"\ninvoices_per_minute = 0",
+        "master_key = \"env:MASTER_KEY\"\ninvoices_per_minute = 0",
         &[("invalid_value", 10)],
     ),
     (
         9,
-        "root_key = \"env:ROOT_KEY\"\nreplay_status = 403",
+        "master_key = \"env:MASTER_KEY\"\nreplay_status = 403",
         &[("invalid_value", 10)],
     ),
     (
         9,
-        "root_key = \"env:ROOT_KEY\"\nlsat_line = 1",
+        "master_key = \"env:MASTER_KEY\"\nlsat_line = 1",
         &[("wrong_type", 10)],
     ),
     (12, "price = \"0 sat\"", &[("zero_price", 12)]),
@@ -226,6 +250,27 @@ fn every_mistake_about_lightning_is_named_with_its_line() {
 }
 
 #[test]
+fn old_keys_are_good_for_as_long_as_the_file_says() {
+    let lightning = |text: &str| {
+        let gate = Config::parse(text, &env()).unwrap().gate.unwrap();
+        gate.lightning.unwrap()
+    };
+    let rotated = lightning(&LIGHTNING.replace(
+        "env:MASTER_KEY\"",
+        "env:MASTER_KEY\"\nold_master_keys = [\"env:OLD_KEY\", { key = \"file:/etc/oldest\", until = 2026-12-01T00:00:00Z }]",
+    ));
+    let untils: Vec<_> = rotated
+        .old_master_keys
+        .iter()
+        .map(|old| old.until)
+        .collect();
+    assert_eq!(untils, [None, Some(Timestamp::from_secs(1_796_083_200))]);
+    // The earlier name of the setting is still read.
+    let earlier = lightning(&LIGHTNING.replace("master_key", "root_key"));
+    assert_eq!(earlier, lightning(LIGHTNING));
+}
+
+#[test]
 fn satoshis_are_asked_for_as_the_file_says() {
     let gate = |text: &str| Config::parse(text, &env()).unwrap().gate.unwrap();
     let ask = |text: &str| {
@@ -268,7 +313,7 @@ fn satoshis_are_asked_for_as_the_file_says() {
     };
     assert_eq!(ask(&unusual), expected);
     // A token lasts at least as long as its invoice.
-    let slow = LIGHTNING.replace("root_key", "invoice_expiry_secs = 7200\nroot_key");
+    let slow = LIGHTNING.replace("master_key", "invoice_expiry_secs = 7200\nmaster_key");
     assert_eq!(ask(&slow).valid_secs, 7_260);
     let no_host = LIGHTNING.replace("https://api.example", "http://[::1]:4021");
     assert_eq!(&*ask(&no_host).service, "faregate");

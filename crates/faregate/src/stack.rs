@@ -308,7 +308,7 @@ backend = "lnd"
 url = "{lnd}"
 key = "env:LND_MACAROON"
 network = "regtest"
-root_key = "env:ROOT_KEY"
+master_key = "env:MASTER_KEY"
 invoices_per_minute = 100000
 
 [[route]]
@@ -331,7 +331,7 @@ price = "free"
             "LND_MACAROON".to_owned(),
             lightning.macaroon(WalletName::Seller),
         ),
-        ("ROOT_KEY".to_owned(), root_key()?),
+        ("MASTER_KEY".to_owned(), master_key()?),
     ]);
     let gate = Config::parse(&text, &env)
         .map_err(|errors| Failed::usage(errors.to_string()))?
@@ -341,7 +341,7 @@ price = "free"
 }
 
 /// What the tokens of this run are signed with.
-fn root_key() -> Result<String, Failed> {
+fn master_key() -> Result<String, Failed> {
     let mut key = [0; 32];
     getrandom::fill(&mut key)
         .map_err(|_| Failed::new(Exit::Failure, "the system gives no random numbers"))?;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use faregate_ledger::{AccountId, Payment, Transfer};
 use faregate_types::l402::{
     Credential as L402Credential, Grant, Identifier, Presented as Sent, Request, Rules, Target,
-    body, challenge, grpc, opened, verify,
+    body, challenge, grpc,
 };
 use faregate_types::lightning::PaymentHash;
 use faregate_types::{Code, PaymentId, RailName, Refusal};
@@ -35,7 +35,7 @@ use crate::rail::{
     VerifyError,
 };
 
-pub use keys::MasterKeys;
+pub use keys::{MasterKey, MasterKeys};
 pub use limit::InvoiceRate;
 use limit::Limit;
 use seen::Seen;
@@ -68,7 +68,7 @@ impl fmt::Debug for L402 {
 }
 
 impl L402 {
-    /// The rail over a wallet. `keys` sign the tokens.
+    /// The rail over a wallet. The root keys of its tokens come from `keys`.
     #[must_use]
     pub fn new(receiver: Receiver, keys: MasterKeys, clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -147,19 +147,18 @@ impl L402 {
         };
         let mut refused = Refusal::new(Code::L402TokenMalformed);
         for token in &credential.tokens {
-            let identifier = opened(token, &credential.preimage)?;
-            for key in self.keys.of(&identifier) {
-                match verify(token, &credential.preimage, &key, &target) {
-                    Ok(grant) => return Ok(grant),
-                    Err(refusal) => {
-                        let forged = refusal.code == Code::L402TokenForged;
-                        refused = refusal;
-                        // Signed with this key, so no other needs to be tried.
-                        if !forged {
-                            break;
-                        }
-                    }
+            match self.keys.verify(token, &credential.preimage, &target) {
+                Ok(grant) => return Ok(grant),
+                // All tokens of a credential are of one payment, whose preimage it shows.
+                Err(refusal)
+                    if matches!(
+                        refusal.code,
+                        Code::L402TokenMalformed | Code::L402PreimageWrong
+                    ) =>
+                {
+                    return Err(refusal);
                 }
+                Err(refusal) => refused = refusal,
             }
         }
         Err(refused)

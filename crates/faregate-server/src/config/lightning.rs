@@ -7,16 +7,16 @@ use std::sync::Arc;
 use faregate_core::Clock;
 use faregate_core::port::lightning::{ReceiveBackend, Receiver};
 use faregate_core::rail::l402::{INVOICE_EXPIRY_SECS, InvoiceRate, L402, MasterKeys};
-use faregate_types::MoneyText;
 use faregate_types::l402::challenge::Lines;
 use faregate_types::lightning::{BitcoinNetwork, Msat, MsatError};
+use faregate_types::{MoneyText, Timestamp};
 use url::Url;
 
 use super::error::ConfigCode;
 use super::facilitator::{Surroundings, is_this_machine};
 use super::parts::{self, UrlKind};
 use super::reader::{Env, Section};
-use super::secret::{SecretError, SecretSource, root_key_source, secret_source};
+use super::secret::{SecretError, SecretSource, master_key_source, secret_source};
 use crate::gateway::limits;
 
 /// Lightning for the gate.
@@ -26,10 +26,10 @@ pub struct LightningConfig {
     pub backend: LightningBackend,
     /// The network that its invoices are for.
     pub network: BitcoinNetwork,
-    /// What tokens are signed with.
-    pub root_key: SecretSource,
-    /// What tokens were signed with before, and are still good with.
-    pub old_root_keys: Vec<SecretSource>,
+    /// What the root keys of tokens are derived from.
+    pub master_key: SecretSource,
+    /// What they were derived from before, where those tokens are still good.
+    pub old_master_keys: Vec<OldMasterKey>,
     /// How long an invoice can be paid, in seconds.
     pub invoice_expiry_secs: u32,
     /// How many invoices are made.
@@ -38,6 +38,16 @@ pub struct LightningConfig {
     pub lines: Lines,
     /// A token that was used up is answered with 401 and no invoice.
     pub replay_is_401: bool,
+}
+
+/// A master key that signs no more tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OldMasterKey {
+    /// The key.
+    pub key: SecretSource,
+    /// From when on its tokens open nothing, however long they say they are good for.
+    pub until: Option<Timestamp>,
 }
 
 /// A wallet or node, and how to reach it.
@@ -98,14 +108,18 @@ const BACKENDS: &str =
     "expected one of lnd, cln, lnbits, phoenixd, blink, alby-hub, alby, strike, opennode, address";
 
 impl LightningConfig {
-    /// Fetches the keys that tokens are signed with.
+    /// Fetches the keys that those of the tokens are derived from.
     ///
     /// # Errors
     /// [`SecretError`] when one is not there or is none.
     pub fn keys(&self, env: &Env) -> Result<MasterKeys, SecretError> {
-        let mut keys = MasterKeys::new(self.root_key.load_root_key(env)?);
-        for old in &self.old_root_keys {
-            keys = keys.and_older(old.load_root_key(env)?);
+        let mut keys = MasterKeys::new(self.master_key.load_master_key(env)?);
+        for old in &self.old_master_keys {
+            let key = old.key.load_master_key(env)?;
+            keys = match old.until {
+                Some(until) => keys.and_older_until(key, until),
+                None => keys.and_older(key),
+            };
         }
         Ok(keys)
     }
@@ -137,13 +151,8 @@ pub(super) fn is_unit(symbol: &str) -> bool {
 pub(super) fn read(section: &Section<'_, '_>, about: Surroundings<'_>) -> Option<LightningConfig> {
     let backend = backend(section);
     let network = network(section, about.mainnet);
-    let root_key = section
-        .required(
-            "root_key",
-            "expected what tokens are signed with, as env:NAME or file:/path: 64 hexadecimal digits, from openssl rand -hex 32",
-        )
-        .and_then(|text| root_key_source(section, &text));
-    let old_root_keys = old_root_keys(section);
+    let master_key = master_key(section);
+    let old_master_keys = old_master_keys(section);
     let invoice_expiry_secs = section
         .number("invoice_expiry_secs", limits::INVOICE_EXPIRY_SECS)
         .and_then(|secs| u32::try_from(secs).ok())
@@ -167,8 +176,8 @@ pub(super) fn read(section: &Section<'_, '_>, about: Surroundings<'_>) -> Option
     Some(LightningConfig {
         backend: backend?,
         network: network?,
-        root_key: root_key?,
-        old_root_keys: old_root_keys?,
+        master_key: master_key?,
+        old_master_keys: old_master_keys?,
         invoice_expiry_secs,
         rate,
         lines,
@@ -195,18 +204,59 @@ fn network(section: &Section<'_, '_>, mainnet: bool) -> Option<BitcoinNetwork> {
     Some(network)
 }
 
-fn old_root_keys(section: &Section<'_, '_>) -> Option<Vec<SecretSource>> {
-    const KEY: &str = "old_root_keys";
-    let texts = section.texts(KEY).unwrap_or_default();
-    if texts.len() > limits::OLD_ROOT_KEYS_MAX {
-        let message = format!("expected at most {} keys", limits::OLD_ROOT_KEYS_MAX);
+/// `root_key` was its name before, when it was easily taken for the root key of one token.
+fn master_key(section: &Section<'_, '_>) -> Option<SecretSource> {
+    let (new, old) = ("master_key", "root_key");
+    let name = match (section.has(new), section.has(old)) {
+        (true, true) => {
+            let message = "this is the earlier name of master_key, which is there too";
+            section.fault(ConfigCode::Contradiction, old, message);
+            return None;
+        }
+        (false, true) => old,
+        (_, false) => new,
+    };
+    let text = section.required(
+        name,
+        "expected the key that those of all tokens are derived from, as env:NAME or file:/path: 64 hexadecimal digits, from openssl rand -hex 32",
+    )?;
+    master_key_source(section, &text)
+}
+
+fn old_master_keys(section: &Section<'_, '_>) -> Option<Vec<OldMasterKey>> {
+    const KEY: &str = "old_master_keys";
+    let Some(value) = section.value(KEY) else {
+        return Some(Vec::new());
+    };
+    let Some(items) = value.get_ref().as_array() else {
+        let message = "expected a list";
+        section.fault(ConfigCode::Type, KEY, message);
+        return None;
+    };
+    if items.len() > limits::OLD_MASTER_KEYS_MAX {
+        let message = format!("expected at most {} keys", limits::OLD_MASTER_KEYS_MAX);
         section.fault(ConfigCode::TooMany, KEY, message);
         return None;
     }
-    texts
-        .iter()
-        .map(|text| root_key_source(section, text))
-        .collect()
+    let keys = items.iter().enumerate().map(|(index, item)| {
+        let name = format!("{}[{}]", section.key(KEY), index.saturating_add(1));
+        if item.get_ref().as_table().is_none() {
+            let text = section.text_of(item, name)?;
+            let key = master_key_source(section, &text)?;
+            return Some(OldMasterKey { key, until: None });
+        }
+        let table = section.section_of(item, name)?;
+        let text = table.required("key", "expected an earlier master_key");
+        let key = text.and_then(|text| master_key_source(&table, &text));
+        let until = table.moment("until");
+        let faulty = until.is_none() && table.has("until");
+        table.finish();
+        let key = key.filter(|_| !faulty)?;
+        Some(OldMasterKey { key, until })
+    });
+    // All of them are looked at, so that all faults are told.
+    let keys: Vec<Option<OldMasterKey>> = keys.collect();
+    keys.into_iter().collect()
 }
 
 fn backend(section: &Section<'_, '_>) -> Option<LightningBackend> {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Range, RangeInclusive};
 
+use faregate_types::Timestamp;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -337,6 +338,17 @@ impl<'r, 'a> Section<'r, 'a> {
             self.fault(ConfigCode::Type, key, message);
         }
         flag
+    }
+
+    /// A moment with its offset from UTC, `2026-12-01T00:00:00Z`.
+    pub(super) fn moment(&self, key: &'static str) -> Option<Timestamp> {
+        let value = self.value(key)?;
+        let found = value.get_ref().as_datetime().and_then(super::moment::secs);
+        if found.is_none() {
+            let message = "expected a date with time and offset such as 2026-12-01T00:00:00Z";
+            self.fault(ConfigCode::Type, key, message);
+        }
+        found.map(Timestamp::from_secs)
     }
 
     /// A table below this one.

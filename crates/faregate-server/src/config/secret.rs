@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use faregate_types::l402::RootKey;
+use faregate_core::rail::l402::MasterKey;
 use faregate_types::{Secret, SecretKey};
 
 use super::error::ConfigCode;
@@ -54,9 +54,9 @@ pub enum SecretError {
         /// Where it is.
         at: SecretSource,
     },
-    /// It is there, and no root key of tokens.
+    /// It is there, and no master key of tokens.
     #[error("{at} does not hold 32 bytes in hexadecimal digits")]
-    NotARootKey {
+    NotAMasterKey {
         /// Where it is.
         at: SecretSource,
     },
@@ -106,18 +106,18 @@ impl SecretSource {
         }
     }
 
-    /// Fetches a key that tokens are signed with.
+    /// Fetches the key that the root keys of tokens are derived from.
     ///
     /// # Errors
     /// [`SecretError`] when it is not there or is none.
-    pub fn load_root_key(&self, env: &Env) -> Result<RootKey, SecretError> {
+    pub fn load_master_key(&self, env: &Env) -> Result<MasterKey, SecretError> {
         let secret = self.load(env)?;
         let text = secret.expose();
         let digits = text.strip_prefix(b"0x").unwrap_or(text);
-        let no_key = || SecretError::NotARootKey { at: self.clone() };
+        let no_key = || SecretError::NotAMasterKey { at: self.clone() };
         let mut bytes = [0; 32];
         hex::decode_to_slice(digits, &mut bytes).map_err(|_| no_key())?;
-        Ok(RootKey::from_bytes(bytes))
+        Ok(MasterKey::from_bytes(bytes))
     }
 
     /// Fetches a private key.
@@ -163,10 +163,10 @@ pub(super) fn secret_source(section: &Section<'_, '_>, text: &Text) -> Option<Se
     source(section, text, |source, env| source.load(env).map(drop))
 }
 
-/// A source of a key that tokens are signed with.
-pub(super) fn root_key_source(section: &Section<'_, '_>, text: &Text) -> Option<SecretSource> {
+/// A source of the key that the root keys of tokens are derived from.
+pub(super) fn master_key_source(section: &Section<'_, '_>, text: &Text) -> Option<SecretSource> {
     source(section, text, |source, env| {
-        source.load_root_key(env).map(drop)
+        source.load_master_key(env).map(drop)
     })
 }
 

@@ -45,7 +45,7 @@ pub const INVOICE_EXPIRY_SECS: std::ops::RangeInclusive<u64> = 60..=86_400;
 pub const INVOICES_MAX: u64 = 1_000_000;
 
 /// Most keys of earlier tokens. Each is tried with each token that the first does not fit.
-pub const OLD_ROOT_KEYS_MAX: usize = 8;
+pub const OLD_MASTER_KEYS_MAX: usize = 8;
 
 /// Longest file with a certificate of a wallet, in bytes.
 pub const CERTIFICATE_BYTES_MAX: u64 = 64 * 1024;

@@ -51,11 +51,11 @@ async fn open(upstream: &str, routes: &str) -> Result<Shop, StartError> {
     let text = format!(
         "[gate]\nbind = \"127.0.0.1:0\"\npublic_url = \"https://api.example\"\nupstream = \"{upstream}\"\n\
          [gate.lightning]\nbackend = \"lnd\"\nurl = \"http://127.0.0.1:1\"\nkey = \"env:KEY\"\nnetwork = \"regtest\"\n\
-         root_key = \"env:ROOT_KEY\"\n{routes}"
+         master_key = \"env:MASTER_KEY\"\n{routes}"
     );
     let env = Env::from([
         ("KEY".to_owned(), "00".to_owned()),
-        ("ROOT_KEY".to_owned(), "5a".repeat(32)),
+        ("MASTER_KEY".to_owned(), "5a".repeat(32)),
     ]);
     let config = Config::parse(&text, &env).unwrap_or_else(|errors| panic!("{errors}"));
     let config = config.gate.unwrap();
@@ -255,10 +255,10 @@ async fn a_route_whose_tokens_nobody_settles_does_not_start() {
     let text = format!(
         "[gate]\npublic_url = \"https://api.example\"\nupstream = \"http://127.0.0.1:1\"\nbind = \"127.0.0.1:0\"\n{route}\
          pay_to = \"0x2222222222222222222222222222222222222222\"\nfacilitator = {{ url = \"https://facilitator.example\" }}\n\
-         [gate.lightning]\nbackend = \"address\"\naddress = \"shop@wallet.example\"\nnetwork = \"regtest\"\nroot_key = \"env:ROOT_KEY\"\n\
+         [gate.lightning]\nbackend = \"address\"\naddress = \"shop@wallet.example\"\nnetwork = \"regtest\"\nmaster_key = \"env:MASTER_KEY\"\n\
          [[route]]\nmatch = \"GET /joke\"\nprice = [\"$0.001\", \"10 sat\"]\n"
     );
-    let env = Env::from([("ROOT_KEY".to_owned(), "5a".repeat(32))]);
+    let env = Env::from([("MASTER_KEY".to_owned(), "5a".repeat(32))]);
     let config = || Config::parse(&text, &env).unwrap().gate.unwrap();
     let world = World::new();
     // Each rail alone is there, and the other is missing.

@@ -15,10 +15,17 @@ pub enum L402Command {
     Attenuate(AttenuateArgs),
 }
 
-/// Where the root key is. It is never an argument: those are seen by everybody on the machine.
+/// Where the key is. It is never an argument: those are seen by everybody on the machine.
+///
+/// A gate has one master key, and every token a root key of its own that is derived from it.
 #[derive(Debug, Args)]
-pub struct RootKeyArgs {
-    /// File with the root key, 64 hexadecimal digits. Without it the key comes from FAREGATE_L402_ROOT_KEY.
+pub struct KeyArgs {
+    /// File with the gate's master key, 64 hexadecimal digits: for the tokens of a gate. Without it the key comes from
+    /// FAREGATE_L402_MASTER_KEY.
+    #[arg(long, value_name = "FILE", env = "FAREGATE_L402_MASTER_KEY_FILE")]
+    pub master_key_file: Option<PathBuf>,
+    /// File with the root key of one token, 64 hexadecimal digits: for tokens of other servers. Without it the key comes
+    /// from FAREGATE_L402_ROOT_KEY.
     #[arg(long, value_name = "FILE", env = "FAREGATE_L402_ROOT_KEY_FILE")]
     pub root_key_file: Option<PathBuf>,
 }
@@ -41,7 +48,7 @@ pub struct RouteArgs {
     /// The price, with its unit: `10 sat`, `2500 msat`, `0.0001 BTC`.
     #[arg(long, value_name = "PRICE")]
     pub price: String,
-    /// Who may use the token, in the seller's word for it.
+    /// Who may use the token, in the seller's word for it; with a master key also the client's IP address.
     #[arg(long, value_name = "WORD")]
     pub client: Option<String>,
 }
@@ -64,9 +71,9 @@ pub struct VerifyArgs {
     /// Apply the published rules instead of ours: what is not bound opens everything, what is not known is passed over.
     #[arg(long)]
     pub published_rules: bool,
-    /// The root key.
+    /// The key.
     #[command(flatten)]
-    pub key: RootKeyArgs,
+    pub key: KeyArgs,
 }
 
 /// `faregate l402 mint`.
@@ -90,9 +97,9 @@ pub struct MintArgs {
     /// How many requests it opens; as many as fit before it expires without.
     #[arg(long, value_name = "N")]
     pub max_uses: Option<u32>,
-    /// The root key.
+    /// The key.
     #[command(flatten)]
-    pub key: RootKeyArgs,
+    pub key: KeyArgs,
 }
 
 /// `faregate l402 attenuate`.

@@ -2,23 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use faregate_core::rail::l402::{MasterKey, MasterKeys};
 use faregate_types::l402::{
-    Binding, Credential, Grant, Identifier, Macaroon, Presented, Request, RootKey, Rules, Target,
-    verify,
+    Binding, Credential, Grant, Identifier, Macaroon, MintError, Presented, Request, RootKey,
+    Rules, Target, verify,
 };
-use faregate_types::lightning::{Bolt11, Msat, PaymentHash};
+use faregate_types::lightning::{Bolt11, Msat, PaymentHash, Preimage};
 use faregate_types::{Code, MoneyText, Refusal, Timestamp};
 use serde_json::json;
 
-use crate::cli::l402::{AttenuateArgs, L402Command, MintArgs, RootKeyArgs, RouteArgs, VerifyArgs};
+use crate::cli::l402::{AttenuateArgs, KeyArgs, L402Command, MintArgs, RouteArgs, VerifyArgs};
 use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
 
-/// Where the root key is looked for without a file.
-const KEY_VARIABLE: &str = "FAREGATE_L402_ROOT_KEY";
+/// Where a gate's key is looked for without a file.
+const MASTER_KEY_VARIABLE: &str = "FAREGATE_L402_MASTER_KEY";
+
+/// Where one token's key is looked for without a file.
+const ROOT_KEY_VARIABLE: &str = "FAREGATE_L402_ROOT_KEY";
 
 /// Most that is read from standard input or from a file with a key, in bytes.
 const INPUT_BYTES_MAX: u64 = 64 * 1024;
@@ -45,14 +49,15 @@ fn verified(
     printer: Printer,
 ) -> Result<(), Failed> {
     let price = price(&args.route)?;
-    let key = root_key(&args.key, env)?;
+    let key = Key::read(&args.key, env)?;
+    let client = key.client(&args.route);
     let credential = credential(text_of(&args.credential)?.trim())?;
     let request = Request {
         route: &args.route.path,
         path: &args.route.path,
         method: &args.route.method,
         price,
-        client: args.route.client.as_deref(),
+        client: client.as_deref(),
     };
     let target = Target {
         service: &args.route.service,
@@ -67,7 +72,9 @@ fn verified(
     };
     // Several tokens are one credential: each has to open the route.
     for token in &credential.tokens {
-        let grant = verify(token, &credential.preimage, &key, &target).map_err(refused)?;
+        let grant = key
+            .verify(token, &credential.preimage, &target)
+            .map_err(refused)?;
         show(&grant, printer);
     }
     Ok(())
@@ -106,10 +113,8 @@ fn show(grant: &Grant, printer: Printer) {
 fn minted(args: &MintArgs, env: &BTreeMap<String, String>, printer: Printer) -> Result<(), Failed> {
     let price = price(&args.route)?;
     let payment_hash = payment_hash(args, price)?;
-    let key = root_key(&args.key, env)?;
-    let mut token_id = [0; 32];
-    getrandom::fill(&mut token_id)
-        .map_err(|_| Failed::new(Exit::Failure, "the system gives no random numbers"))?;
+    let key = Key::read(&args.key, env)?;
+    let client = key.client(&args.route);
     let valid_until = now()
         .checked_add_secs(args.valid_for)
         .ok_or_else(|| Failed::usage("--valid-for is too long"))?;
@@ -123,20 +128,17 @@ fn minted(args: &MintArgs, env: &BTreeMap<String, String>, printer: Printer) -> 
         method: &args.route.method,
         price,
         max_uses: args.max_uses,
-        client: args.route.client.as_deref(),
+        client: client.as_deref(),
     };
-    let identifier = Identifier {
-        payment_hash,
-        token_id,
-    };
-    let token = binding
-        .mint(&key, &identifier)
+    let identifier = key.identifier(payment_hash)?;
+    let token = key
+        .mint(&identifier, &binding)
         .map_err(|error| Failed::usage(error.to_string()))?;
     printer.line(&token.to_base64());
     printer.data(&json!({
         "token": token.to_base64(),
         "payment_hash": payment_hash,
-        "token_id": hex::encode(token_id),
+        "token_id": hex::encode(identifier.token_id),
         "key_id": hex::encode(identifier.key_id().as_bytes()),
         "valid_until": valid_until.as_secs(),
     }));
@@ -218,22 +220,94 @@ fn price(route: &RouteArgs) -> Result<Msat, Failed> {
     Msat::from_money(&money).map_err(|error| wrong(error.to_string()))
 }
 
-fn root_key(args: &RootKeyArgs, env: &BTreeMap<String, String>) -> Result<RootKey, Failed> {
-    let text = match (&args.root_key_file, env.get(KEY_VARIABLE)) {
-        (Some(file), _) => read_file(file)?,
-        (None, Some(text)) => text.clone(),
-        (None, None) => {
-            return Err(Failed::usage("no root key").hint(format!(
-                "put 64 hexadecimal digits into {KEY_VARIABLE}, or into a file named by --root-key-file"
-            )));
+/// What tokens are made and checked with.
+enum Key {
+    /// A gate's: the root key of each token is derived from it.
+    Master(MasterKeys),
+    /// One token's own, as other servers keep it.
+    Root(RootKey),
+}
+
+impl Key {
+    fn read(args: &KeyArgs, env: &BTreeMap<String, String>) -> Result<Self, Failed> {
+        let text = |file: &Option<PathBuf>, variable| match (file, env.get(variable)) {
+            (Some(file), _) => read_file(file).map(Some),
+            (None, text) => Ok(text.cloned()),
+        };
+        let master = text(&args.master_key_file, MASTER_KEY_VARIABLE)?;
+        let root = text(&args.root_key_file, ROOT_KEY_VARIABLE)?;
+        match (master, root) {
+            (Some(text), None) => Ok(Self::Master(MasterKeys::new(MasterKey::from_bytes(
+                key_bytes(&text, "the master key")?,
+            )))),
+            (None, Some(text)) => Ok(Self::Root(RootKey::from_bytes(key_bytes(
+                &text,
+                "the root key",
+            )?))),
+            (Some(_), Some(_)) => Err(Failed::usage(
+                "there is a master key and a root key: which one is meant?",
+            )
+            .hint("tokens of a gate are made and checked with its master key alone")),
+            (None, None) => Err(Failed::usage("no key").hint(format!(
+                "put the gate's master key, 64 hexadecimal digits, into {MASTER_KEY_VARIABLE} or into a file named by \
+                 --master-key-file (the root key of a single token: {ROOT_KEY_VARIABLE}, --root-key-file)"
+            ))),
         }
-    };
+    }
+
+    /// Who may use a token. A gate's word for a client is made from its address.
+    fn client(&self, route: &RouteArgs) -> Option<String> {
+        let client = route.client.as_deref()?;
+        match (self, client.parse()) {
+            (Self::Master(keys), Ok(address)) => Some(keys.client_name(Some(address))),
+            (Self::Master(_) | Self::Root(_), _) => Some(client.to_owned()),
+        }
+    }
+
+    /// The payment and its token: the one token that a gate has for it, or one of many.
+    fn identifier(&self, payment_hash: PaymentHash) -> Result<Identifier, Failed> {
+        match self {
+            Self::Master(keys) => Ok(keys.identifier(payment_hash)),
+            Self::Root(_) => {
+                let mut token_id = [0; 32];
+                getrandom::fill(&mut token_id).map_err(|_| {
+                    Failed::new(Exit::Failure, "the system gives no random numbers")
+                })?;
+                Ok(Identifier {
+                    payment_hash,
+                    token_id,
+                })
+            }
+        }
+    }
+
+    fn mint(&self, identifier: &Identifier, binding: &Binding<'_>) -> Result<Macaroon, MintError> {
+        match self {
+            Self::Master(keys) => keys.mint(identifier.payment_hash, binding),
+            Self::Root(key) => binding.mint(key, identifier),
+        }
+    }
+
+    fn verify(
+        &self,
+        token: &Macaroon,
+        preimage: &Preimage,
+        target: &Target<'_>,
+    ) -> Result<Grant, Refusal> {
+        match self {
+            Self::Master(keys) => keys.verify(token, preimage, target),
+            Self::Root(key) => verify(token, preimage, key, target),
+        }
+    }
+}
+
+fn key_bytes(text: &str, name: &str) -> Result<[u8; 32], Failed> {
     let digits = text.trim();
     let digits = digits.strip_prefix("0x").unwrap_or(digits);
     let mut bytes = [0; 32];
     hex::decode_to_slice(digits, &mut bytes)
-        .map_err(|_| Failed::usage("the root key is not 64 hexadecimal digits"))?;
-    Ok(RootKey::from_bytes(bytes))
+        .map_err(|_| Failed::usage(format!("{name} is not 64 hexadecimal digits")))?;
+    Ok(bytes)
 }
 
 fn read_file(path: &Path) -> Result<String, Failed> {

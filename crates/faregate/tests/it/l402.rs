@@ -167,6 +167,13 @@ async fn keys_come_from_file_or_environment_and_prices_from_the_invoice() {
             said(&output)
         );
     }
+    // A gate's master key and one token's root key are not the same thing.
+    let both = [&mint[..], &ROUTE, &["--master-key-file", file]].concat();
+    assert_eq!(run(&both, Some(ROOT_KEY), "").await.status.code(), Some(2));
+    let master = ok(&both, None, "").await;
+    assert_eq!(master, ok(&both, None, "").await, "a payment has one token");
+    let root = ok(&[&mint[..], &ROUTE].concat(), Some(ROOT_KEY), "").await;
+    assert_ne!(master, root);
     for (price, exit) in [
         ("10 sat", 0),
         ("9999 msat", 0),

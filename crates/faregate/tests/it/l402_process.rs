@@ -2,12 +2,14 @@
 //! wallet is away.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use faregate::stack::Stack;
 use faregate_devnet::{Devchain, WalletName};
+use faregate_types::lightning::Preimage;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
@@ -48,7 +50,7 @@ async fn configure(folder: &Path, stack: &Stack, lnd: &str, tokens: bool) -> Str
     );
     let text = format!(
         "[gate]\nbind = \"{bind}\"\npublic_url = \"http://{bind}\"\nupstream = \"{}\"\nnetwork = \"{}\"\npay_to = \"{}\"\nstore = \"{}\"\n\
-         [gate.lightning]\nbackend = \"lnd\"\nurl = \"{lnd}\"\nkey = \"env:LND\"\nnetwork = \"regtest\"\nroot_key = \"env:ROOT_KEY\"\n\
+         [gate.lightning]\nbackend = \"lnd\"\nurl = \"{lnd}\"\nkey = \"env:LND\"\nnetwork = \"regtest\"\nmaster_key = \"env:MASTER_KEY\"\n\
          {}[[route]]\nmatch = \"GET /one\"\nprice = \"10 sat\"\n[[route]]\nmatch = \"GET /three\"\nprice = \"10 sat\"\nl402 = {{ uses = 3 }}\n",
         upstream().await,
         stack.chain,
@@ -67,7 +69,7 @@ async fn start(folder: &Path, stack: &Stack, url: &str) -> Child {
         .env_clear()
         .env("GAS_KEY", Devchain::accounts()[SIGNER].private_key)
         .env("LND", stack.lightning().macaroon(WalletName::Seller))
-        .env("ROOT_KEY", "5a".repeat(32))
+        .env("MASTER_KEY", "5a".repeat(32))
         .stdout(Stdio::null())
         .kill_on_drop(true)
         .spawn()
@@ -110,6 +112,75 @@ async fn what_was_used_stays_used_when_the_gate_starts_again() {
         statuses.push(get(&three, Some(&partly)).await.status().as_u16());
     }
     assert_eq!(statuses, [200, 200, 402]);
+    stack.shutdown().await;
+}
+
+/// `faregate l402 …` with the gate's master key.
+async fn l402(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_faregate"))
+        .arg("l402")
+        .args(arguments)
+        .env_clear()
+        .env("FAREGATE_L402_MASTER_KEY", "5a".repeat(32))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    drop(stdin.write_all(input.as_bytes()).await);
+    drop(stdin);
+    timeout(SOON, child.wait_with_output())
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_makes_and_checks_the_gates_own_tokens() {
+    const ROUTE: [&str; 6] = [
+        "--service",
+        "127.0.0.1",
+        "--path",
+        "/one",
+        "--price",
+        "10 sat",
+    ];
+    let (stack, folder) = (stack().await, tempfile::tempdir().unwrap());
+    let lnd = stack.lightning().rest_url();
+    let url = configure(folder.path(), &stack, &lnd, false).await;
+    let _gate = start(folder.path(), &stack, &url).await;
+    let one = format!("{url}/one");
+
+    let bought = buy(&stack, &one).await;
+    let checked = l402(&[&["verify"][..], &ROUTE].concat(), &bought).await;
+    assert!(checked.status.success(), "{checked:?}");
+    let other_route = [
+        "--service",
+        "127.0.0.1",
+        "--path",
+        "/three",
+        "--price",
+        "10 sat",
+    ];
+    let checked = l402(&[&["verify"][..], &other_route].concat(), &bought).await;
+    assert_eq!(checked.status.code(), Some(5), "{checked:?}");
+
+    // A gift: nobody made an invoice for this preimage.
+    let preimage = "ab".repeat(32);
+    let hash = Preimage::parse(&preimage).unwrap().hash().to_string();
+    let mint = [
+        &["mint", "--payment-hash", &hash, "--max-uses", "1"][..],
+        &ROUTE,
+    ]
+    .concat();
+    let minted = l402(&mint, "").await;
+    assert!(minted.status.success(), "{minted:?}");
+    let token = String::from_utf8(minted.stdout).unwrap();
+    let gift = format!("L402 {}:{preimage}", token.trim());
+    assert_eq!(get(&one, Some(&gift)).await.status(), 200);
+    assert_eq!(get(&one, Some(&gift)).await.status(), 402, "used up");
     stack.shutdown().await;
 }
 

@@ -37,8 +37,7 @@ impl Terms<'_> {
             max_uses: ask.uses.map(std::num::NonZeroU32::get),
             client: self.client,
         };
-        let identifier = keys.identifier(hash);
-        binding.mint(&keys.signing(&identifier), &identifier).ok()
+        keys.mint(hash, &binding).ok()
     }
 }
 
