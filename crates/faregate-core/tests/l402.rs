@@ -16,213 +16,24 @@ mod holes;
 mod support;
 #[path = "support/wallet.rs"]
 mod wallet;
+#[path = "support/l402_world.rs"]
+#[allow(dead_code, reason = "every test file uses its own part")]
+mod world;
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use faregate_core::port::lightning::{ReceiveBackend, Receiver};
-use faregate_core::rail::l402::{InvoiceRate, L402, MasterKey, MasterKeys};
-use faregate_core::{
-    Asked, Away, Challenge, LightningAsk, Offer, Order, Outcome, Rail, Reading, Resource, Scope,
-    Served, SettlePolicy, Till,
-};
-use faregate_ledger::{Answer, LedgerStore};
-use faregate_types::l402::{Challenge as Words, Macaroon, RootKey, credential};
+use faregate_core::Rail;
+use faregate_core::rail::l402::InvoiceRate;
+use faregate_core::{Asked, LightningAsk, Offer, Outcome, Reading, Scope};
+use faregate_types::Code;
+use faregate_types::l402::{Macaroon, RootKey, credential};
 use faregate_types::lightning::{BitcoinNetwork, Bolt11, Msat, Preimage};
-use faregate_types::{Code, Fingerprint, Refusal, Timestamp};
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
-use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method};
-use support::{Memory, base64};
-use wallet::{NOW, Wallet};
-
-const MASTER: [u8; 32] = [1; 32];
-
-struct World {
-    wallet: Arc<Wallet>,
-    clock: Arc<AtomicU64>,
-    memory: Arc<Memory>,
-    rail: Arc<L402>,
-    till: Till,
-}
-
-fn keys() -> MasterKeys {
-    MasterKeys::new(MasterKey::from_bytes(MASTER))
-}
-
-fn world() -> World {
-    world_with(keys(), |rail| rail)
-}
-
-fn world_with(keys: MasterKeys, change: impl FnOnce(L402) -> L402) -> World {
-    let (wallet, clock) = (Arc::new(Wallet::default()), Arc::new(AtomicU64::new(NOW)));
-    let time = Arc::clone(&clock);
-    let now: Arc<dyn faregate_core::Clock> =
-        Arc::new(move || Timestamp::from_secs(time.load(Ordering::SeqCst)));
-    let backend = Arc::clone(&wallet) as Arc<dyn ReceiveBackend>;
-    let receiver = Receiver::new(backend, BitcoinNetwork::Regtest, Arc::clone(&now));
-    let rail = Arc::new(change(L402::new(receiver, keys, Arc::clone(&now))));
-    let memory = Arc::new(Memory::default());
-    let store = Arc::clone(&memory) as Arc<dyn LedgerStore>;
-    let till = Till::new(store, now, vec![Arc::clone(&rail) as Arc<dyn Rail>]);
-    World {
-        wallet,
-        clock,
-        memory,
-        rail,
-        till,
-    }
-}
-
-fn ask() -> LightningAsk {
-    LightningAsk {
-        network: BitcoinNetwork::Regtest,
-        price: Msat::from_sat(10).unwrap(),
-        route: "/joke".into(),
-        service: "jokes".into(),
-        tier: 0,
-        capability: None,
-        uses: NonZeroU32::new(1),
-        valid_secs: 3_600,
-        scope: Scope::Route,
-        is_bound_to_client: false,
-    }
-}
-
-fn offer(route: &str, ask: LightningAsk) -> Offer {
-    let resource = Resource {
-        url: "https://api.example.com/joke".into(),
-        description: "one joke".into(),
-        mime_type: "".into(),
-    };
-    Offer::new(route, resource, vec![ask.into()], SettlePolicy::After, 60).unwrap()
-}
-
-fn jokes() -> Offer {
-    offer("GET /joke", ask())
-}
-
-/// For any number of requests.
-fn passes() -> Offer {
-    offer(
-        "any",
-        LightningAsk {
-            uses: None,
-            ..ask()
-        },
-    )
-}
-
-fn get(path: &str) -> Asked {
-    Asked {
-        uri: path.parse().unwrap(),
-        ..Asked::default()
-    }
-}
-
-fn from(client: &str) -> Asked {
-    Asked {
-        client: Some(client.parse().unwrap()),
-        ..get("/joke")
-    }
-}
-
-/// A token and what was paid for it.
-struct Bought {
-    token: String,
-    preimage: Preimage,
-}
-
-impl World {
-    async fn challenge(&self, offer: &Offer, asked: &Asked) -> Result<Challenge, Away> {
-        let why = Refusal::new(Code::PaymentRequired);
-        self.till.challenge(offer, asked, &why).await
-    }
-
-    async fn buy(&self, offer: &Offer, asked: &Asked) -> Bought {
-        let challenge = words(&self.challenge(offer, asked).await.unwrap());
-        let invoice = Bolt11::parse(&challenge.invoice).unwrap();
-        Bought {
-            token: challenge.token.into(),
-            preimage: self.wallet.pay(invoice.payment_hash()),
-        }
-    }
-
-    async fn send(&self, offer: &Offer, asked: &Asked, bought: &Bought) -> Outcome<()> {
-        let line = credential::write(&bought.token, &bought.preimage);
-        self.send_line(offer, asked, &line).await
-    }
-
-    async fn send_line(&self, offer: &Offer, asked: &Asked, line: &str) -> Outcome<()> {
-        let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, HeaderValue::from_str(line).unwrap());
-        let credential = match self.till.read(&headers) {
-            Reading::Found(credential) => credential,
-            Reading::Malformed(refusal) => {
-                let challenge = self.till.challenge(offer, asked, &refusal).await.unwrap();
-                return Outcome::Unpaid { refusal, challenge };
-            }
-            Reading::Nothing => panic!("no credential"),
-        };
-        let order = Order {
-            offer,
-            asked,
-            fingerprint: Fingerprint::of(&[asked.uri.path().as_bytes()]),
-            idempotency: None,
-        };
-        let serve = |_paid| -> BoxFuture<'static, Served<()>> { ready(Served::Well(())).boxed() };
-        let outcome = self.till.run(order, credential, ready(()), serve).await;
-        match outcome {
-            Outcome::Sold {
-                sale,
-                response,
-                receipt,
-            } => {
-                let answer = Answer {
-                    status: 200,
-                    headers: vec![],
-                    body: None,
-                };
-                sale.keep(answer).await.unwrap();
-                Outcome::Passed { response, receipt }
-            }
-            other => other,
-        }
-    }
-
-    /// Why a token did not open a route; it gets an invoice or, if nobody issued it, none.
-    async fn refused(&self, offer: &Offer, asked: &Asked, bought: &Bought) -> Code {
-        let before = self.wallet.made();
-        match self.send(offer, asked, bought).await {
-            Outcome::Unpaid { refusal, challenge } => {
-                let invited = self.wallet.made() > before;
-                assert_eq!(challenge.status, refusal.code.http_status());
-                assert_eq!(invited, challenge.status == 402, "{refusal:?}");
-                refusal.code
-            }
-            other => panic!("opened: {other:?}"),
-        }
-    }
-
-    async fn opens(&self, offer: &Offer, asked: &Asked, bought: &Bought) {
-        let outcome = self.send(offer, asked, bought).await;
-        assert!(matches!(outcome, Outcome::Passed { .. }), "{outcome:?}");
-    }
-}
-
-fn lines(challenge: &Challenge) -> Vec<&[u8]> {
-    let ours = challenge
-        .headers
-        .iter()
-        .filter(|(name, _)| *name == WWW_AUTHENTICATE);
-    ours.map(|(_, value)| value.as_bytes()).collect()
-}
-
-fn words(challenge: &Challenge) -> Words {
-    Words::parse(lines(challenge)).unwrap()
-}
+use support::base64;
+use wallet::NOW;
+use world::*;
 
 #[tokio::test]
 async fn a_402_has_the_invoice_and_the_token_in_every_form_that_clients_read() {
@@ -499,72 +310,6 @@ async fn a_narrowed_token_shares_the_uses_of_its_payment() {
         world.refused(&offer, &asked, &bought).await,
         Code::L402TokenUsedUp
     );
-}
-
-#[tokio::test]
-async fn a_new_master_key_takes_the_tokens_of_the_old_one_until_that_is_taken_away() {
-    let (offer, asked) = (
-        offer(
-            "any",
-            LightningAsk {
-                uses: None,
-                ..ask()
-            },
-        ),
-        get("/joke"),
-    );
-    let old = world();
-    let bought = old.buy(&offer, &asked).await;
-    let fresh = || MasterKeys::new(MasterKey::from_bytes([2; 32]));
-    let both = world_with(fresh().and_older(MasterKey::from_bytes(MASTER)), |rail| {
-        rail
-    });
-    both.opens(&offer, &asked, &bought).await;
-    let newer = both.buy(&offer, &asked).await;
-    both.opens(&offer, &asked, &newer).await;
-    let revoked = world_with(fresh(), |rail| rail);
-    assert_eq!(
-        revoked.refused(&offer, &asked, &bought).await,
-        Code::L402TokenForged
-    );
-    assert_eq!(
-        old.refused(&offer, &asked, &newer).await,
-        Code::L402TokenForged
-    );
-}
-
-#[tokio::test]
-async fn an_old_key_can_be_taken_until_a_date() {
-    let (offer, asked) = (passes(), get("/joke"));
-    let old = world();
-    let bought = old.buy(&offer, &asked).await;
-    let end = NOW + 100;
-    let keys = MasterKeys::new(MasterKey::from_bytes([2; 32]))
-        .and_older_until(MasterKey::from_bytes(MASTER), Timestamp::from_secs(end));
-    let both = world_with(keys, |rail| rail);
-    both.opens(&offer, &asked, &bought).await;
-    // Known by its line now, and no longer than its key.
-    let line = credential::write(&bought.token, &bought.preimage);
-    let mut headers = HeaderMap::new();
-    headers.insert(AUTHORIZATION, HeaderValue::from_str(&line).unwrap());
-    let Reading::Found(credential) = both.till.read(&headers) else {
-        panic!()
-    };
-    assert!(
-        both.till
-            .new_pass(&headers, &offer, &asked, &credential)
-            .is_some()
-    );
-    both.clock.store(end - 1, Ordering::SeqCst);
-    assert!(both.till.pass(&headers, &offer, &asked).is_some());
-    both.clock.store(end, Ordering::SeqCst);
-    assert!(both.till.pass(&headers, &offer, &asked).is_none());
-    assert_eq!(
-        both.refused(&offer, &asked, &bought).await,
-        Code::L402TokenExpired
-    );
-    let newer = both.buy(&offer, &asked).await;
-    both.opens(&offer, &asked, &newer).await;
 }
 
 #[tokio::test]
