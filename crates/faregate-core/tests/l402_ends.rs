@@ -20,8 +20,8 @@ mod world;
 
 use std::sync::atomic::Ordering;
 
-use faregate_core::Reading;
 use faregate_core::rail::l402::{MasterKey, MasterKeys};
+use faregate_core::{LightningAsk, Reading};
 use faregate_types::l402::credential;
 use faregate_types::{Code, Timestamp};
 use http::header::AUTHORIZATION;
