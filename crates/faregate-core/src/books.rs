@@ -28,6 +28,10 @@ impl Books {
         self.clock.now()
     }
 
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     pub(crate) async fn claim(&self, claim: Claim) -> Result<Claimed, Away> {
         let claimed = self.store.claim(claim).await.map_err(away)?;
         if claimed == Claimed::Won {

@@ -6,6 +6,7 @@
 //! | how does one rail read, challenge, verify, settle | [`rail`], one file per rail below it |
 //! | what happens after each event | [`machine`], pure |
 //! | what becomes of payments whose end is unknown | [`recovery`] |
+//! | what is received for others, and paid out to them | [`custody`] |
 //! | who does it | [`driver`], over the traits in [`port`] |
 //!
 //! *Architecture invariant:* nothing here opens a socket, reads a clock or draws randomness; the outside comes in through
@@ -20,11 +21,13 @@
 
 mod books;
 pub mod crash;
+pub mod custody;
 pub mod driver;
 mod live;
 pub mod machine;
 pub mod offer;
 mod order;
+mod patience;
 pub mod port;
 pub mod rail;
 pub mod rate;

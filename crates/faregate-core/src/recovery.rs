@@ -20,9 +20,8 @@
 //! The answer is recorded as for any settlement: settled is posted, failed needs the rail's proof, unknown stays open. Time
 //! alone never ends a payment, and nothing is released here.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use faregate_ledger::{Payment, PaymentState, Step};
 use faregate_types::{PaymentId, Timestamp};
@@ -33,6 +32,7 @@ use futures_util::stream::{self, StreamExt};
 use crate::books::Books;
 use crate::driver::Till;
 use crate::live::Live;
+use crate::patience::Patience;
 use crate::port::{Away, Finality, SettleOutcome};
 use crate::rail::x402::X402;
 use crate::rail::{Presented, Rail};
@@ -66,12 +66,6 @@ const EXPIRED_SECS: u64 = 60;
 /// Seconds after which what was served is settled again when its transaction is not found.
 const RESEND_SECS: u64 = 20;
 
-/// Seconds until a payment that stayed unknown is asked about again; doubled each time.
-const AGAIN_SECS: u64 = 30;
-
-/// Longest such wait, in seconds.
-const AGAIN_SECS_MAX: u64 = 3_600;
-
 /// Resolves open payments of one ledger.
 #[derive(Clone)]
 pub struct Recovery {
@@ -79,7 +73,7 @@ pub struct Recovery {
     rails: Arc<[Arc<dyn Rail>]>,
     live: Live,
     uses: Tallies,
-    tried: Arc<Mutex<BTreeMap<PaymentId, Tried>>>,
+    patience: Patience,
     replay_window_secs: u64,
     kept_bytes_max: u64,
 }
@@ -114,13 +108,6 @@ pub struct SweepReport {
     pub pruned: u32,
 }
 
-/// How patient to be with one payment.
-#[derive(Clone, Copy, Debug)]
-struct Tried {
-    next: Timestamp,
-    wait_secs: u64,
-}
-
 impl Till {
     /// Recovery of what was claimed at this till. Shares the set of payments in progress with it.
     #[must_use]
@@ -151,7 +138,7 @@ impl Recovery {
             rails,
             live: live.clone(),
             uses,
-            tried: Arc::default(),
+            patience: Patience::default(),
             replay_window_secs: REPLAY_WINDOW_SECS,
             kept_bytes_max: KEPT_BYTES_MAX,
         }
@@ -391,27 +378,17 @@ impl Recovery {
 
     fn is_due(&self, id: PaymentId) -> bool {
         let now = self.books.now();
-        self.tried().get(&id).is_none_or(|tried| tried.next <= now)
+        self.patience.is_due(id, now)
     }
 
     /// Before the question is asked, so that one that breaks the sweep is not asked first again.
     fn rest(&self, id: PaymentId) {
-        let now = self.books.now();
-        let mut all = self.tried();
-        let wait_secs = all.get(&id).map_or(AGAIN_SECS, |tried| {
-            tried.wait_secs.saturating_mul(2).min(AGAIN_SECS_MAX)
-        });
-        let next = now.checked_add_secs(wait_secs).unwrap_or(now);
-        all.insert(id, Tried { next, wait_secs });
+        self.patience.rest(id, self.books.now());
     }
 
     fn forget_all_but<'p>(&self, listed: impl Iterator<Item = &'p Payment>) {
-        let ids: BTreeSet<PaymentId> = listed.map(|payment| payment.claim.id).collect();
-        self.tried().retain(|id, _| ids.contains(id));
-    }
-
-    fn tried(&self) -> MutexGuard<'_, BTreeMap<PaymentId, Tried>> {
-        self.tried.lock().unwrap_or_else(PoisonError::into_inner)
+        let ids = listed.map(|payment| payment.claim.id).collect();
+        self.patience.forget_all_but(&ids);
     }
 }
 

@@ -8,6 +8,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
 use url::Url;
 
 use crate::lines::Lines;
+use crate::reach::{PublicNames, Reach};
 use crate::tls::{self, TlsError, Trust};
 
 /// What came back.
@@ -46,7 +47,10 @@ pub enum CallError {
 
 /// An HTTP client without surprises. Never prints its headers.
 #[derive(Clone)]
-pub struct Http(Client);
+pub struct Http {
+    client: Client,
+    reach: Reach,
+}
 
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,20 +68,35 @@ impl Http {
         headers: HeaderMap,
         connect_timeout: Duration,
     ) -> Result<Self, TlsError> {
-        Client::builder()
+        Self::reaching(Reach::Anywhere, trust, headers, connect_timeout)
+    }
+
+    /// The same for a client that connects to nobody else than it may.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn reaching(
+        reach: Reach,
+        trust: &Trust,
+        headers: HeaderMap,
+        connect_timeout: Duration,
+    ) -> Result<Self, TlsError> {
+        let mut builder = Client::builder()
             .tls_backend_preconfigured(tls::config(trust)?)
             .redirect(redirect::Policy::none())
             .no_proxy()
             .connect_timeout(connect_timeout)
-            .default_headers(headers)
-            .build()
-            .map(Self)
-            .map_err(|_| TlsError::Client)
+            .default_headers(headers);
+        if reach == Reach::Public {
+            builder = builder.dns_resolver(PublicNames);
+        }
+        let client = builder.build().map_err(|_| TlsError::Client)?;
+        Ok(Self { client, reach })
     }
 
     /// Starts a request.
     pub fn request(&self, method: Method, url: Url) -> RequestBuilder {
-        self.0.request(method, url)
+        self.client.request(method, url)
     }
 
     /// Sends a request once and reads the whole answer, both within `deadline`.
@@ -90,11 +109,7 @@ impl Http {
         deadline: Duration,
         bytes_max: usize,
     ) -> Result<Answer, CallError> {
-        let response = request
-            .timeout(deadline)
-            .send()
-            .await
-            .map_err(|error| call_error(&error))?;
+        let response = self.sent(request.timeout(deadline)).await?;
         let status = response.status();
         let body = read(response, bytes_max).await?;
         Ok(Answer { status, body })
@@ -111,11 +126,19 @@ impl Http {
         deadline: Duration,
         line_bytes_max: usize,
     ) -> Result<(StatusCode, Lines), CallError> {
-        let response = tokio::time::timeout(deadline, request.send())
+        let response = tokio::time::timeout(deadline, self.sent(request))
             .await
-            .map_err(|_| CallError::TimedOut)?
-            .map_err(|error| call_error(&error))?;
+            .map_err(|_| CallError::TimedOut)??;
         Ok((response.status(), Lines::new(response, line_bytes_max)))
+    }
+
+    async fn sent(&self, request: RequestBuilder) -> Result<Response, CallError> {
+        let request = request.build().map_err(|_| CallError::NotSent)?;
+        if !self.reach.allows(request.url()) {
+            return Err(CallError::NotSent);
+        }
+        let response = self.client.execute(request).await;
+        response.map_err(|error| call_error(&error))
     }
 }
 

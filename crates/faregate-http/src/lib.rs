@@ -12,9 +12,11 @@
 mod base;
 mod http;
 mod lines;
+mod reach;
 pub mod tls;
 
 pub use base::{BaseUrl, PlainHttp, UrlError};
 pub use http::{Answer, CallError, Http, call_error, read};
 pub use lines::Lines;
+pub use reach::{Reach, is_public};
 pub use tls::{TlsError, Trust};

@@ -49,6 +49,12 @@ impl AccountId {
         }
     }
 
+    /// What it is there for, without who it is.
+    #[must_use]
+    pub fn role(&self) -> &str {
+        self.0.split_once('/').map_or("", |(role, _)| role)
+    }
+
     /// Who it is, without the role.
     #[must_use]
     pub fn name(&self) -> &str {

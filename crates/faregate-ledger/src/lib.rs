@@ -36,5 +36,5 @@ pub use budget::{
 pub use payment::{
     Answer, Claim, Claimed, Effect, Idempotency, Payment, PaymentState, Step, StepError,
 };
-pub use store::{LedgerStore, StoreError, Totals, WalletStore};
+pub use store::{AccountPage, AccountStore, LedgerStore, StoreError, Totals, WalletStore};
 pub use terms::{KnownTerms, Reserved, Terms, TermsRefusal, TermsRule};

@@ -101,6 +101,22 @@ pub trait LedgerStore: Send + Sync + 'static {
     fn totals(&self) -> BoxFuture<'_, Result<Totals, StoreError>>;
 }
 
+/// What one page of accounts of a role says: who, and the sums.
+pub type AccountPage = Vec<(AccountId, Balance)>;
+
+/// A ledger of who owes money to many others: it can list to whom.
+pub trait AccountStore: LedgerStore {
+    /// Accounts of a role (the part of [`AccountId`] before the slash) that something happened to in this asset, with their
+    /// sums, in the order of their names, at most `limit`, beginning after `after`.
+    fn accounts(
+        &self,
+        role: Box<str>,
+        asset: AssetId,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<AccountPage, StoreError>>;
+}
+
 /// The books of a payer: what was signed, and what may still be.
 pub trait WalletStore: Send + Sync + 'static {
     /// Compares `spend` with the [terms known](Self::known_terms) of its place, checks `caps` against everything signed in the same unit so

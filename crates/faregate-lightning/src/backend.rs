@@ -11,6 +11,7 @@ use crate::config::ConfigError;
 use crate::lnbits::{Lnbits, LnbitsConfig};
 use crate::lnd::{Lnd, LndConfig};
 use crate::lnurl::{Lnurl, LnurlConfig};
+use crate::managed::{Managed, ManagedConfig};
 #[cfg(feature = "nwc")]
 use crate::nwc::{Nwc, NwcConfig};
 use crate::opennode::{OpenNode, OpenNodeConfig};
@@ -42,6 +43,8 @@ pub enum BackendConfig {
     OpenNode(OpenNodeConfig),
     /// A Lightning address.
     Lnurl(LnurlConfig),
+    /// A server that receives for a Lightning address.
+    Managed(ManagedConfig),
 }
 
 impl BackendConfig {
@@ -60,6 +63,7 @@ impl BackendConfig {
             Self::Nwc(_) => "nwc",
             Self::OpenNode(_) => "opennode",
             Self::Lnurl(_) => "lnurl",
+            Self::Managed(_) => "managed",
         }
     }
 
@@ -80,6 +84,7 @@ impl BackendConfig {
             Self::Nwc(config) => Arc::new(Nwc::new(config)?),
             Self::OpenNode(config) => Arc::new(OpenNode::new(config)?),
             Self::Lnurl(config) => Arc::new(Lnurl::new(config)?),
+            Self::Managed(config) => Arc::new(Managed::new(config)?),
         })
     }
 
@@ -98,7 +103,9 @@ impl BackendConfig {
             Self::Strike(config) => Arc::new(Strike::new(config)?),
             #[cfg(feature = "nwc")]
             Self::Nwc(config) => Arc::new(Nwc::new(config)?),
-            Self::OpenNode(_) | Self::Lnurl(_) => return Err(ConfigError::ReceiveOnly),
+            Self::OpenNode(_) | Self::Lnurl(_) | Self::Managed(_) => {
+                return Err(ConfigError::ReceiveOnly);
+            }
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use faregate_http::{BaseUrl, Http, PlainHttp, TlsError, Trust, UrlError};
+use faregate_http::{BaseUrl, Http, PlainHttp, Reach, TlsError, Trust, UrlError};
 use faregate_types::{Code, Secret};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
@@ -20,6 +20,8 @@ pub struct Endpoint {
     pub trust: Trust,
     /// Whether `http://` may leave this machine.
     pub plain_http: PlainHttp,
+    /// Whom may be connected to. For addresses that strangers name, the public internet only.
+    pub reach: Reach,
     /// Deadline of a call that is not a payment; [`limits::CALL_TIMEOUT`] by default.
     pub timeout: Duration,
 }
@@ -32,6 +34,7 @@ impl Endpoint {
             base,
             trust: Trust::Platform,
             plain_http: PlainHttp::ToThisMachine,
+            reach: Reach::Anywhere,
             timeout: limits::CALL_TIMEOUT,
         }
     }
@@ -50,12 +53,20 @@ impl Endpoint {
         self
     }
 
+    /// Connects to the public internet only.
+    #[must_use]
+    pub const fn public_only(mut self) -> Self {
+        self.reach = Reach::Public;
+        self
+    }
+
     pub(crate) fn checked(&self) -> Result<BaseUrl, ConfigError> {
         BaseUrl::new(self.base.clone(), self.plain_http).map_err(ConfigError::from)
     }
 
     pub(crate) fn http(&self, headers: HeaderMap) -> Result<Http, ConfigError> {
-        Http::new(&self.trust, headers, limits::CONNECT_TIMEOUT).map_err(ConfigError::from)
+        Http::reaching(self.reach, &self.trust, headers, limits::CONNECT_TIMEOUT)
+            .map_err(ConfigError::from)
     }
 }
 

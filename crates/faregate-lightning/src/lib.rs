@@ -14,6 +14,7 @@
 //! | `nwc`, with the feature `nwc` | yes | no | yes | yes | no |
 //! | [`opennode`] | yes | no | no | – | – |
 //! | [`lnurl`], a Lightning address | yes | no | no | – | – |
+//! | [`managed`], a server that receives for an address | yes | no | no | – | – |
 //!
 //! What holds for all: nothing that a backend says is more than a report, a call that was lost is [`Unclear`], and no key,
 //! macaroon or rune is in an error, a log or a `Debug` text.
@@ -31,6 +32,7 @@ pub mod limits;
 pub mod lnbits;
 pub mod lnd;
 pub mod lnurl;
+pub mod managed;
 mod meter;
 #[cfg(feature = "nwc")]
 pub mod nwc;
@@ -46,6 +48,7 @@ pub use config::{ConfigError, Endpoint};
 pub use lnbits::{Lnbits, LnbitsConfig};
 pub use lnd::{Lnd, LndConfig};
 pub use lnurl::{Lnurl, LnurlConfig};
+pub use managed::{Listed, Listing, Managed, ManagedConfig, RegisterError};
 pub use meter::describe_metrics;
 #[cfg(feature = "nwc")]
 pub use nwc::{Nwc, NwcConfig};

@@ -14,7 +14,7 @@ use faregate_core::port::lightning::{
 };
 use faregate_http::{BaseUrl, PlainHttp};
 use faregate_types::Code;
-use faregate_types::lightning::{Bolt11, InvoiceDescription, Msat, Preimage};
+use faregate_types::lightning::{Bolt11, InvoiceDescription, LightningAddress, Msat, Preimage};
 use futures_util::future::BoxFuture;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -34,7 +34,7 @@ const URL_BYTES_MAX: usize = 2_048;
 #[non_exhaustive]
 pub struct LnurlConfig {
     /// `name@host`.
-    pub address: Box<str>,
+    pub address: LightningAddress,
     /// Deadline, certificates, and where the address's host really is: the host of the address, over https, by default.
     pub endpoint: Endpoint,
 }
@@ -45,10 +45,21 @@ impl LnurlConfig {
     /// # Errors
     /// When it is not `name@host`, in the characters LUD-16 allows.
     pub fn new(address: &str) -> Result<Self, ConfigError> {
-        let (_, host) = parts(address)?;
-        let base = Url::parse(&format!("https://{host}")).map_err(|_| ConfigError::Url)?;
+        let address = address.parse().map_err(|_| {
+            ConfigError::Other("expected a Lightning address such as shop@wallet.example")
+        })?;
+        Self::of(address)
+    }
+
+    /// An address that was read already.
+    ///
+    /// # Errors
+    /// When there can be no such host.
+    pub fn of(address: LightningAddress) -> Result<Self, ConfigError> {
+        let base = format!("https://{}", address.host());
+        let base = Url::parse(&base).map_err(|_| ConfigError::Url)?;
         Ok(Self {
-            address: address.into(),
+            address,
             endpoint: Endpoint::new(base),
         })
     }
@@ -60,28 +71,6 @@ impl LnurlConfig {
         self
     }
 }
-
-fn parts(address: &str) -> Result<(&str, &str), ConfigError> {
-    let (name, host) = address
-        .split_once('@')
-        .ok_or(ConfigError::Other(WRONG_ADDRESS))?;
-    let is_name = (1..=64).contains(&name.len())
-        && name.bytes().all(|byte| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.+".contains(&byte)
-        })
-        && !name.bytes().all(|byte| byte == b'.');
-    let is_host = (1..=253).contains(&host.len())
-        && host
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-.:".contains(&byte));
-    if is_name && is_host {
-        Ok((name, host))
-    } else {
-        Err(ConfigError::Other(WRONG_ADDRESS))
-    }
-}
-
-const WRONG_ADDRESS: &str = "expected a Lightning address such as shop@wallet.example";
 
 /// A wallet behind a Lightning address.
 pub struct Lnurl {
@@ -112,9 +101,8 @@ impl Lnurl {
     /// [`ConfigError`].
     #[allow(clippy::needless_pass_by_value, reason = "as for the other backends")]
     pub fn new(config: LnurlConfig) -> Result<Self, ConfigError> {
-        let (name, _) = parts(&config.address)?;
         Ok(Self {
-            path: format!(".well-known/lnurlp/{name}"),
+            path: format!(".well-known/lnurlp/{}", config.address.name()),
             plain_http: config.endpoint.plain_http,
             api: Api::new("lnurl", &config.endpoint, HeaderMap::new())?,
         })

@@ -149,8 +149,16 @@ impl RailName {
     pub const CREDIT: Self = Self("credit");
     /// Lightning invoice and macaroon.
     pub const L402: Self = Self("l402");
+    /// Lightning received for others, and paid out to them.
+    pub const MANAGED: Self = Self("managed");
     /// Every rail there is.
-    pub const ALL: [Self; 4] = [Self::X402, Self::PERMIT, Self::CREDIT, Self::L402];
+    pub const ALL: [Self; 5] = [
+        Self::X402,
+        Self::PERMIT,
+        Self::CREDIT,
+        Self::L402,
+        Self::MANAGED,
+    ];
 
     /// The text.
     #[must_use]

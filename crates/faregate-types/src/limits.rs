@@ -47,5 +47,8 @@ pub const CAVEAT_ROUTE_BYTES_MAX: usize = 512;
 /// Longest unsigned token of l402kit (bytes), preimage included: what l402kit 1.10.1 itself takes.
 pub const UNSIGNED_TOKEN_BYTES_MAX: usize = 4_096;
 
+/// Longest Lightning address (bytes): an account in the books is named after it.
+pub const LIGHTNING_ADDRESS_BYTES_MAX: usize = 120;
+
 /// Longest signature header of a webhook (bytes).
 pub const WEBHOOK_SIGNATURE_BYTES_MAX: usize = 512;

@@ -19,8 +19,8 @@ use super::wallet::DevWallet;
 use super::{limits, rest};
 use crate::chain::Clock;
 
-/// The keys of the two wallets' nodes. Everybody knows them.
-const NODE_KEYS: [[u8; 32]; 2] = [[0x11; 32], [0x22; 32]];
+/// The keys of the wallets' nodes. Everybody knows them.
+const NODE_KEYS: [[u8; 32]; 3] = [[0x11; 32], [0x22; 32], [0x33; 32]];
 
 /// Why the network did not start, or did not do what it was told.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +95,7 @@ pub struct DevLightning {
 /// What the wallets and the server share.
 pub(super) struct Core {
     net: Mutex<Net>,
-    signers: [InvoiceSigner; 2],
+    signers: [InvoiceSigner; 3],
     seed: [u8; 32],
     /// How many secrets were made of the seed.
     drawn: AtomicU64,
@@ -117,6 +117,8 @@ impl fmt::Debug for Core {
 pub(super) struct NewInvoice {
     pub(super) msat: u64,
     pub(super) memo: String,
+    /// In place of the memo, the hash of something longer.
+    pub(super) description_hash: Option<[u8; 32]>,
     pub(super) expiry_secs: u64,
     pub(super) preimage: Option<[u8; 32]>,
     pub(super) private: bool,
@@ -171,6 +173,12 @@ impl DevLightning {
     #[must_use]
     pub fn macaroon(&self, wallet: WalletName) -> String {
         hex::encode(self.core.macaroon(wallet))
+    }
+
+    /// The Lightning address of a wallet, e.g. `owner@127.0.0.1:8080`. It is asked over plain HTTP.
+    #[must_use]
+    pub fn address(&self, wallet: WalletName) -> String {
+        format!("{}@{}", wallet.as_str(), self.addr)
     }
 
     /// A wallet, to be used in this process.
@@ -241,10 +249,11 @@ impl Core {
                 seed
             }
         };
-        let [payer, seller] = NODE_KEYS.map(|key| InvoiceSigner::new(&key));
+        let [payer, seller, owner] = NODE_KEYS.map(|key| InvoiceSigner::new(&key));
         let signers = [
             payer.ok_or(LightningError::Key)?,
             seller.ok_or(LightningError::Key)?,
+            owner.ok_or(LightningError::Key)?,
         ];
         let fees = Fees {
             base: config.fee_base,
@@ -275,10 +284,11 @@ impl Core {
     }
 
     const fn signer(&self, wallet: WalletName) -> &InvoiceSigner {
-        let [payer, seller] = &self.signers;
+        let [payer, seller, owner] = &self.signers;
         match wallet {
             WalletName::Payer => payer,
             WalletName::Seller => seller,
+            WalletName::Owner => owner,
         }
     }
 
@@ -328,6 +338,7 @@ impl Core {
             payment_secret,
             msat: new.msat,
             memo: &new.memo,
+            description_hash: new.description_hash,
             created_secs,
             expiry_secs: new.expiry_secs,
         };

@@ -16,6 +16,8 @@ pub(super) struct Draft<'a> {
     pub(super) payment_secret: [u8; 32],
     pub(super) msat: u64,
     pub(super) memo: &'a str,
+    /// In place of the memo.
+    pub(super) description_hash: Option<[u8; 32]>,
     pub(super) created_secs: u64,
     pub(super) expiry_secs: u64,
 }
@@ -44,8 +46,12 @@ impl InvoiceSigner {
 
     /// `None` for what does not fit into an invoice, such as a long description.
     pub(super) fn sign(&self, draft: Draft<'_>) -> Option<String> {
-        InvoiceBuilder::new(Currency::Regtest)
-            .description(draft.memo.to_owned())
+        let described = InvoiceBuilder::new(Currency::Regtest);
+        let described = match draft.description_hash {
+            Some(hash) => described.description_hash(sha256::Hash::from_byte_array(hash)),
+            None => described.description(draft.memo.to_owned()),
+        };
+        described
             .payment_hash(sha256::Hash::from_byte_array(draft.payment_hash))
             .payment_secret(PaymentSecret(draft.payment_secret))
             .duration_since_epoch(Duration::from_secs(draft.created_secs))

@@ -1,4 +1,4 @@
-//! A Lightning network in process, for tests and demonstrations: two wallets, real invoices, real preimages, no channels.
+//! A Lightning network in process, for tests and demonstrations: three wallets, real invoices, real preimages, no channels.
 //!
 //! Invoices are BOLT 11 on regtest, signed by dev keys, with the feature bits and the payment secret that strict decoders ask
 //! for. A payment moves millisatoshis from one wallet to the other and a fee to the network between, and the payer gets the
@@ -20,6 +20,13 @@
 //! | `GET /v1/payreq/{invoice}` | decode |
 //! | `POST /v2/router/send`, `GET /v2/router/track/{hash}` | pay and follow a payment, line by line |
 //! | `POST /v1/channels/transactions` | pay and wait |
+//!
+//! Without a macaroon, because whoever knows an address may pay it (LNURL-pay):
+//!
+//! | call | does |
+//! |---|---|
+//! | `GET /.well-known/lnurlp/{wallet}` | what may be paid to `wallet@host` |
+//! | `GET /lnurlp/{wallet}/callback?amount=` | an invoice over so many millisatoshis |
 
 mod config;
 mod devlightning;

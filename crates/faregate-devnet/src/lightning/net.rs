@@ -1,4 +1,4 @@
-//! The network as a state machine: two wallets, their invoices, payments between them. Time is an argument, and nothing waits.
+//! The network as a state machine: three wallets, their invoices, payments between them. Time is an argument, and nothing waits.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,18 +6,20 @@ use faregate_types::lightning::{Bolt11, Msat, PaymentHash};
 
 use super::limits;
 
-/// The two wallets there are.
+/// The wallets there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WalletName {
     /// Who pays.
     Payer,
     /// Who is paid.
     Seller,
+    /// For whom somebody else receives; has a Lightning address, `owner@` and the network's host.
+    Owner,
 }
 
 impl WalletName {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Payer, Self::Seller];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Payer, Self::Seller, Self::Owner];
 
     /// The lower-case word.
     #[must_use]
@@ -25,6 +27,7 @@ impl WalletName {
         match self {
             Self::Payer => "payer",
             Self::Seller => "seller",
+            Self::Owner => "owner",
         }
     }
 }
@@ -138,7 +141,7 @@ pub(super) struct Fees {
 
 #[derive(Debug)]
 pub(super) struct Net {
-    funds: [Funds; 2],
+    funds: [Funds; 3],
     fees: Fees,
     /// What the network between the wallets earned.
     earned: Msat,
@@ -167,7 +170,7 @@ impl Net {
             in_flight: Msat::ZERO,
         };
         Self {
-            funds: [funds; 2],
+            funds: [funds; 3],
             fees,
             earned: Msat::ZERO,
             invoices: BTreeMap::new(),
@@ -181,18 +184,20 @@ impl Net {
     }
 
     pub(super) const fn funds(&self, wallet: WalletName) -> Funds {
-        let [payer, seller] = self.funds;
+        let [payer, seller, owner] = self.funds;
         match wallet {
             WalletName::Payer => payer,
             WalletName::Seller => seller,
+            WalletName::Owner => owner,
         }
     }
 
     const fn funds_mut(&mut self, wallet: WalletName) -> &mut Funds {
-        let [payer, seller] = &mut self.funds;
+        let [payer, seller, owner] = &mut self.funds;
         match wallet {
             WalletName::Payer => payer,
             WalletName::Seller => seller,
+            WalletName::Owner => owner,
         }
     }
 

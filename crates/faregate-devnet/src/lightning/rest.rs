@@ -2,6 +2,7 @@
 //! them: numbers of 64 bits are strings, bytes are base64 except in payments, where they are hexadecimal.
 
 mod invoices;
+mod lnurl;
 mod payments;
 mod wire;
 
@@ -127,6 +128,9 @@ pub(super) fn router(core: Arc<Core>) -> Router {
         .route("/v2/router/track/{hash}", get(payments::track))
         .fallback(|| async { Fault::new(Grpc::NotFound, "Not Found") })
         .layer(middleware::from_fn_with_state(shared.clone(), bounded))
+        // For everybody: whoever knows an address may pay it.
+        .route("/.well-known/lnurlp/{name}", get(lnurl::terms))
+        .route("/lnurlp/{name}/callback", get(lnurl::invoice))
         .with_state(shared)
 }
 

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use super::devlightning::{Core, NewInvoice};
 use super::net::{Entry, EntryState, Failure, PayRefusal, Payment, PaymentState, WalletName};
 
-/// One of the two wallets. Makes invoices and pays those of the other.
+/// One of the wallets. Makes invoices and pays those of the others.
 #[derive(Clone, Debug)]
 pub struct DevWallet {
     core: Arc<Core>,
@@ -30,7 +30,7 @@ impl DevWallet {
         Self { core, name }
     }
 
-    /// Which of the two.
+    /// Which of them.
     #[must_use]
     pub const fn name(&self) -> WalletName {
         self.name

@@ -2,12 +2,13 @@
 
 use faregate_lightning::{
     AlbyConfig, AlbyKind, BackendConfig, BlinkConfig, ClnConfig, ConfigError, Endpoint,
-    LnbitsConfig, LndConfig, LnurlConfig, OpenNodeConfig, PhoenixdConfig, StrikeConfig,
+    LnbitsConfig, LndConfig, LnurlConfig, ManagedConfig, OpenNodeConfig, PhoenixdConfig,
+    StrikeConfig,
 };
 use faregate_types::{Code, Secret};
 
-pub(crate) const NAMES: [&str; 9] = [
-    "lnd", "cln", "lnbits", "phoenixd", "blink", "alby", "strike", "opennode", "lnurl",
+pub(crate) const NAMES: [&str; 10] = [
+    "lnd", "cln", "lnbits", "phoenixd", "blink", "alby", "strike", "opennode", "lnurl", "managed",
 ];
 
 pub(crate) fn config(name: &str, url: &str, secret: &str) -> BackendConfig {
@@ -22,6 +23,12 @@ pub(crate) fn config(name: &str, url: &str, secret: &str) -> BackendConfig {
         "alby" => BackendConfig::Alby(AlbyConfig::new(AlbyKind::Hub, endpoint, secret)),
         "strike" => BackendConfig::Strike(StrikeConfig::new(endpoint, secret)),
         "opennode" => BackendConfig::OpenNode(OpenNodeConfig::new(endpoint, secret)),
+        "managed" => {
+            let url = endpoint.base.clone();
+            let mut config = ManagedConfig::from_address("a@b.example", url).unwrap();
+            config.endpoint = endpoint;
+            BackendConfig::Managed(config)
+        }
         _ => BackendConfig::Lnurl(LnurlConfig::new("a@b.example").unwrap().at(endpoint)),
     }
 }
@@ -33,7 +40,7 @@ fn a_backend_that_only_receives_is_no_wallet() {
         assert_eq!(new().name(), name);
         let receiver = new().receiver().unwrap();
         assert!(receiver.abilities().unit.get() > 0);
-        let receives_only = ["opennode", "lnurl"].contains(&name);
+        let receives_only = ["opennode", "lnurl", "managed"].contains(&name);
         match new().sender() {
             Ok(sender) => assert!(!receives_only && sender.abilities().preimage, "{name}"),
             Err(error) => assert!(receives_only && error == ConfigError::ReceiveOnly, "{name}"),
@@ -60,7 +67,7 @@ fn no_backend_takes_a_bad_url_or_an_empty_key_and_none_prints_its_key() {
                 .unwrap_err();
             assert_eq!(error.code(), code, "{name} {url}");
         }
-        if name != "lnurl" {
+        if !["lnurl", "managed"].contains(&name) {
             for secret in ["", "new\nline", "ü"] {
                 // LND takes bytes, phoenixd encodes them.
                 if !secret.is_empty() && ["lnd", "phoenixd"].contains(&name) {

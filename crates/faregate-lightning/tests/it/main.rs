@@ -10,6 +10,7 @@ mod kit;
 mod lnbits;
 mod lnd;
 mod lnurl;
+mod managed;
 #[cfg(feature = "nwc")]
 mod nwc;
 mod opennode;

@@ -76,6 +76,7 @@ const KEYS: &[&str] = &[
     "maxSendable",
     "metadata",
     "verify",
+    "paymentRequest",
 ];
 
 fn word() -> impl Strategy<Value = Value> {

@@ -1,10 +1,11 @@
 //! Accounts and their sums. A movement changes both sides or neither.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use alloy_primitives::{U256, Uint};
-use faregate_ledger::{AccountId, Balance, Movement, Side, StoreError, Totals};
+use faregate_ledger::{AccountId, AccountPage, Balance, Movement, Side, StoreError, Totals};
 use faregate_types::{Amount, AssetId};
 
 use super::slab::Slab;
@@ -157,6 +158,30 @@ impl Accounts {
         self.number(name)
             .and_then(|number| self.row(number, asset))
             .unwrap_or(Sums::zero(asset))
+    }
+
+    /// Accounts of a role in one asset, in the order of their names.
+    pub(super) fn of_role(
+        &self,
+        role: &str,
+        asset: AssetId,
+        after: Option<&AccountId>,
+        limit: u32,
+    ) -> AccountPage {
+        let of_role = |name: &AccountId| name.role() == role;
+        let all = match after {
+            Some(after) => self
+                .numbers
+                .range::<AccountId, _>((Bound::Excluded(after), Bound::Unbounded)),
+            None => self.numbers.range::<AccountId, _>(..),
+        };
+        all.filter(|(name, _)| of_role(name))
+            .filter_map(|(name, number)| {
+                let sums = self.row(*number, asset)?;
+                Some((AccountId::clone(name), sums.balance))
+            })
+            .take(usize::try_from(limit).unwrap_or(usize::MAX))
+            .collect()
     }
 
     fn row(&self, number: u32, asset: AssetId) -> Option<Sums> {

@@ -5,7 +5,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use alloy_primitives::U256;
 use faregate_ledger::{
-    AccountId, Balance, Claim, Claimed, LedgerStore, Payment, Step, StoreError, Totals,
+    AccountId, AccountPage, AccountStore, Balance, Claim, Claimed, LedgerStore, Payment, Step,
+    StoreError, Totals,
 };
 use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
@@ -184,5 +185,20 @@ impl LedgerStore for MemoryLedger {
 
     fn totals(&self) -> BoxFuture<'_, Result<Totals, StoreError>> {
         Box::pin(async move { self.books()?.accounts.totals() })
+    }
+}
+
+impl AccountStore for MemoryLedger {
+    fn accounts(
+        &self,
+        role: Box<str>,
+        asset: AssetId,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<AccountPage, StoreError>> {
+        Box::pin(async move {
+            let books = self.books()?;
+            Ok(books.accounts.of_role(&role, asset, after.as_ref(), limit))
+        })
     }
 }

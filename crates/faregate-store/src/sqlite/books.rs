@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::U256;
-use faregate_ledger::{AccountId, Balance, Movement, Side, StoreError, Totals, Transfer};
+use faregate_ledger::{
+    AccountId, AccountPage, Balance, Movement, Side, StoreError, Totals, Transfer,
+};
 use faregate_types::{AssetId, PaymentId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -169,6 +171,36 @@ pub(super) fn balance(
     })
     .optional()?
     .unwrap_or_else(|| Ok(Balance::zero(asset)))
+}
+
+/// Accounts of a role in one asset, in the order of their names.
+pub(super) fn accounts(
+    conn: &Connection,
+    role: &str,
+    asset: AssetId,
+    after: Option<&AccountId>,
+    limit: u32,
+) -> Result<AccountPage, Fault> {
+    // Names are ASCII, and "0" comes right after the slash: all names of the role are between the two.
+    let (first, end) = (format!("{role}/"), format!("{role}0"));
+    let after = after.map_or(first.as_str(), AccountId::as_str);
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {BALANCE_COLUMNS}, account FROM balance \
+         WHERE account > ?1 AND account < ?2 AND asset = ?3 ORDER BY account LIMIT ?4"
+    ))?;
+    let mut rows = statement.query(params![
+        after.max(first.as_str()),
+        end,
+        asset.to_string(),
+        limit
+    ])?;
+    let mut page = AccountPage::new();
+    while let Some(row) = rows.next()? {
+        let name: String = row.get("account")?;
+        let name = AccountId::parse(&name).map_err(|_| Fault::Damaged("a name of an account"))?;
+        page.push((name, codec::balance(row)?));
+    }
+    Ok(page)
 }
 
 /// The sums over all accounts, one per asset, in the order of the assets.

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use alloy_primitives::U256;
 use faregate_ledger::{
-    AccountId, Balance, Claim, Claimed, LedgerStore, Payment, Step, StoreError, Totals,
+    AccountId, AccountPage, AccountStore, Balance, Claim, Claimed, LedgerStore, Payment, Step,
+    StoreError, Totals,
 };
 use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
@@ -151,5 +152,20 @@ impl LedgerStore for SqliteLedger {
 
     fn totals(&self) -> BoxFuture<'_, Result<Totals, StoreError>> {
         Box::pin(self.engine.read(books::totals))
+    }
+}
+
+impl AccountStore for SqliteLedger {
+    fn accounts(
+        &self,
+        role: Box<str>,
+        asset: AssetId,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<AccountPage, StoreError>> {
+        Box::pin(
+            self.engine
+                .read(move |conn| books::accounts(conn, &role, asset, after.as_ref(), limit)),
+        )
     }
 }

@@ -61,5 +61,5 @@ pub use identifier::{Identifier, IdentifierError, KeyId};
 pub use macaroon::{Macaroon, MacaroonError, RawCaveat, RootKey};
 pub use macaroon_v1::MacaroonV1;
 pub use token_text::TokenTextError;
-pub use unsigned::{UnsignedToken, UnsignedTokenError};
+pub use unsigned::{UnsignedToken, UnsignedTokenError, unsigned_token};
 pub use verify::{Grant, Request, Rules, Target, opened, verify};

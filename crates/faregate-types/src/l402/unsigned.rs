@@ -108,6 +108,15 @@ impl UnsignedToken {
     }
 }
 
+/// The first half of such a token, up to the colon: what l402kit's sellers expect beside an invoice that others made for them,
+/// and hand on to their payers.
+///
+/// It proves nothing by itself. Whoever believes it without asking whether the hash was issued, and for what, sells for free.
+#[must_use]
+pub fn unsigned_token(hash: PaymentHash, expires_ms: u64) -> String {
+    STANDARD.encode(format!(r#"{{"hash":"{hash}","exp":{expires_ms}}}"#))
+}
+
 /// The hash in an invoice of l402kit's development wallet, `DEV:<64 digits>`. Such an invoice is paid by nobody: whoever reads
 /// one outside of a test is being cheated.
 #[must_use]
@@ -160,5 +169,22 @@ impl<'de> Visitor<'de> for ContentVisitor {
             hash: hash.ok_or_else(|| A::Error::missing_field("hash"))?,
             expires_ms: expires_ms.ok_or_else(|| A::Error::missing_field("exp"))?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_for_l402kit_is_read_again() {
+        let preimage = Preimage::from_bytes([7; 32]);
+        let token = unsigned_token(preimage.hash(), 1_800_000_000_000);
+        let text = format!("{token}:{}", "07".repeat(32));
+        let read = UnsignedToken::parse(&text).unwrap();
+        assert_eq!(
+            (read.hash, read.expires_ms),
+            (preimage.hash(), 1_800_000_000_000)
+        );
     }
 }

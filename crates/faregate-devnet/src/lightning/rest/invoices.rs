@@ -56,6 +56,7 @@ impl Create {
         Ok(NewInvoice {
             msat,
             memo: self.memo,
+            description_hash: None,
             expiry_secs: match self.expiry.0 {
                 0 => EXPIRY_DEFAULT,
                 secs => secs,
