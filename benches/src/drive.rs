@@ -63,6 +63,7 @@ pub async fn client(url: &str, books: &str) -> Result<(), Failed> {
     };
     let caps = Caps {
         per_payment: Worth::new(U256::MAX),
+        total: None,
         per_host: None,
         per_period: None,
     };

@@ -82,6 +82,7 @@ fn client() -> Result<Client, Failure> {
     };
     let caps = MsatCaps {
         per_payment: sats("MAX_SATS")?,
+        total: None,
         per_host: None,
         per_period: Some((DAY_SECS, sats("MAX_SATS_IN_ALL")?)),
     };

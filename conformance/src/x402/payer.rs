@@ -63,6 +63,7 @@ fn client(purse: Purse) -> Result<Client, String> {
     let store = MemoryWallet::new();
     let caps = Caps {
         per_payment: limits::PER_PAYMENT_DEFAULT,
+        total: None,
         per_host: None,
         per_period: None,
     };

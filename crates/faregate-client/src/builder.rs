@@ -273,6 +273,7 @@ impl ClientBuilder {
             // Nothing can be signed.
             (None, None) => Caps {
                 per_payment: Worth::ZERO,
+                total: None,
                 per_host: None,
                 per_period: None,
             },

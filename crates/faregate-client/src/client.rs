@@ -296,6 +296,7 @@ impl Inner {
             resource,
             path: path.into(),
             payee: terms.payee.clone(),
+            payer: wallet.address().to_string().into(),
             amount: price.amount,
             worth: price.worth,
             at: now,

@@ -61,6 +61,7 @@ impl Inner {
             resource: place.resource,
             path: path.into(),
             payee: terms.payee.clone(),
+            payer: wallet.name.clone(),
             amount: terms.amount,
             worth: terms.worth,
             at: self.now(),

@@ -33,6 +33,7 @@
 //!     .wallet(Wallet::from_env(&environment)?)
 //!     .caps(Caps {
 //!         per_payment: limits::PER_PAYMENT_DEFAULT, // 0.10 USD
+//!         total: None,
 //!         per_host: None,
 //!         per_period: None,
 //!     })

@@ -6,10 +6,14 @@ use faregate_types::lightning::{BitcoinNetwork, Msat};
 
 use crate::limits;
 
+/// What a wallet is called that nobody named.
+const NAME: &str = "lightning";
+
 /// A Lightning wallet and its rules; see [`ClientBuilder::lightning`](crate::ClientBuilder::lightning).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct LightningWallet {
+    pub(crate) name: Box<str>,
     pub(crate) sender: Sender,
     pub(crate) caps: Caps,
     pub(crate) fee: FeeLimit,
@@ -32,6 +36,8 @@ pub struct MsatCaps {
     pub per_host: Option<Msat>,
     /// Most within so many seconds, over all origins.
     pub per_period: Option<(u64, Msat)>,
+    /// Most altogether, ever, over all origins.
+    pub total: Option<Msat>,
 }
 
 /// What the way of a payment may cost on top of its amount: a part of the amount, and at least something, because small
@@ -83,11 +89,25 @@ impl LightningWallet {
     /// A wallet that pays through `sender`, within `caps`.
     pub fn new(sender: Sender, caps: MsatCaps) -> Self {
         Self {
+            name: NAME.into(),
             sender,
             caps: caps.in_books(),
             fee: FeeLimit::default(),
             mainnet: false,
         }
+    }
+
+    /// What the books call it as the payer, e.g. `lnd`: at most [`limits::WALLET_NAME_BYTES_MAX`] bytes are kept. `lightning`
+    /// otherwise.
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = cut(name).into();
+        self
+    }
+
+    /// What the books call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// What the way of a payment may cost; [`FeeLimit::default`] otherwise.
@@ -109,11 +129,19 @@ impl LightningWallet {
     }
 }
 
+/// The longest beginning that the books keep.
+fn cut(name: &str) -> &str {
+    let most = limits::WALLET_NAME_BYTES_MAX.min(name.len());
+    let end = (0..=most).rev().find(|end| name.is_char_boundary(*end));
+    end.and_then(|end| name.get(..end)).unwrap_or_default()
+}
+
 impl MsatCaps {
     /// The same as the books count it.
     fn in_books(self) -> Caps {
         Caps {
             per_payment: Worth::of_msat(self.per_payment),
+            total: self.total.map(Worth::of_msat),
             per_host: self.per_host.map(Worth::of_msat),
             per_period: self.per_period.map(|(secs, cap)| Period {
                 secs,

@@ -101,3 +101,6 @@ pub const TOKENS_MAX: usize = 1024;
 
 /// How long a token is kept, in seconds. Servers say when it ends earlier.
 pub const TOKEN_SECS: u64 = 24 * 60 * 60;
+
+/// Longest name of a Lightning wallet in the books, in bytes.
+pub const WALLET_NAME_BYTES_MAX: usize = 64;

@@ -21,8 +21,8 @@ use faregate_client::{
     Caps, Client, Kind, PayError, PayeeChanges, Period, Quote, SpendState, WalletStore, Worth,
 };
 use faregate_ledger::{
-    CapRefusal, KnownTerms, Reserved, Spend, SpendEnd, SpendRecord, StoreError, TermsRule, Unit,
-    Usage,
+    CapRefusal, KeptToken, KnownTerms, Reserved, Signed, Spend, SpendEnd, SpendRecord, StoreError,
+    TermsRule, Unit, Usage,
 };
 use faregate_store::sqlite::SqliteWallet;
 use faregate_types::{AssetId, Code, PaymentId, Timestamp};
@@ -31,6 +31,7 @@ use serde_json::json;
 
 fn per_host(cap: Worth) -> Caps {
     Caps {
+        total: None,
         per_host: Some(cap),
         ..caps()
     }
@@ -265,6 +266,29 @@ impl WalletStore for Watched {
         self.inner.usage(origin, unit, since)
     }
 
+    fn signed(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Signed>, StoreError>> {
+        self.inner.signed(limit)
+    }
+    fn keep_token(&self, token: KeptToken) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.keep_token(token)
+    }
+    fn tokens_at(
+        &self,
+        origin: Box<str>,
+        method: Box<str>,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<KeptToken>, StoreError>> {
+        self.inner.tokens_at(origin, method, now)
+    }
+    fn tokens(&self, limit: u32) -> BoxFuture<'_, Result<Vec<KeptToken>, StoreError>> {
+        self.inner.tokens(limit)
+    }
+    fn use_token(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.use_token(payment)
+    }
+    fn forget_token(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.forget_token(payment)
+    }
     fn recent_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
         self.inner.recent_spends(limit)
     }
@@ -368,55 +392,80 @@ async fn without_books_nothing_is_sent() {
     }
 }
 
+/// A store that can write down no end.
+struct NoEnd(Arc<dyn WalletStore>);
+impl WalletStore for NoEnd {
+    fn reserve_spend(
+        &self,
+        spend: Spend,
+        caps: Caps,
+        terms: TermsRule,
+    ) -> BoxFuture<'_, Result<Reserved, StoreError>> {
+        self.0.reserve_spend(spend, caps, terms)
+    }
+    fn finish_spend(
+        &self,
+        _id: PaymentId,
+        _end: SpendEnd,
+        _at: Timestamp,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async { Err(StoreError::Unavailable) })
+    }
+    fn usage(
+        &self,
+        origin: Box<str>,
+        unit: Unit,
+        since: Timestamp,
+    ) -> BoxFuture<'_, Result<Usage, StoreError>> {
+        self.0.usage(origin, unit, since)
+    }
+    fn signed(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Signed>, StoreError>> {
+        self.0.signed(limit)
+    }
+    fn keep_token(&self, token: KeptToken) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.keep_token(token)
+    }
+    fn tokens_at(
+        &self,
+        origin: Box<str>,
+        method: Box<str>,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<KeptToken>, StoreError>> {
+        self.0.tokens_at(origin, method, now)
+    }
+    fn tokens(&self, limit: u32) -> BoxFuture<'_, Result<Vec<KeptToken>, StoreError>> {
+        self.0.tokens(limit)
+    }
+    fn use_token(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.use_token(payment)
+    }
+    fn forget_token(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.forget_token(payment)
+    }
+    fn recent_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
+        self.0.recent_spends(limit)
+    }
+    fn open_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
+        self.0.open_spends(limit)
+    }
+
+    fn spend(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<SpendRecord>, StoreError>> {
+        self.0.spend(id)
+    }
+
+    fn known_terms(
+        &self,
+        origin: Box<str>,
+        path: Box<str>,
+        asset: AssetId,
+        payee: Box<str>,
+    ) -> BoxFuture<'_, Result<KnownTerms, StoreError>> {
+        self.0.known_terms(origin, path, asset, payee)
+    }
+}
+
 #[tokio::test]
 async fn an_answer_is_not_thrown_away_when_its_end_cannot_be_written() {
-    struct NoEnd(Arc<dyn WalletStore>);
-    impl WalletStore for NoEnd {
-        fn reserve_spend(
-            &self,
-            spend: Spend,
-            caps: Caps,
-            terms: TermsRule,
-        ) -> BoxFuture<'_, Result<Reserved, StoreError>> {
-            self.0.reserve_spend(spend, caps, terms)
-        }
-        fn finish_spend(
-            &self,
-            _id: PaymentId,
-            _end: SpendEnd,
-            _at: Timestamp,
-        ) -> BoxFuture<'_, Result<(), StoreError>> {
-            Box::pin(async { Err(StoreError::Unavailable) })
-        }
-        fn usage(
-            &self,
-            origin: Box<str>,
-            unit: Unit,
-            since: Timestamp,
-        ) -> BoxFuture<'_, Result<Usage, StoreError>> {
-            self.0.usage(origin, unit, since)
-        }
-        fn recent_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
-            self.0.recent_spends(limit)
-        }
-        fn open_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
-            self.0.open_spends(limit)
-        }
-
-        fn spend(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<SpendRecord>, StoreError>> {
-            self.0.spend(id)
-        }
-
-        fn known_terms(
-            &self,
-            origin: Box<str>,
-            path: Box<str>,
-            asset: AssetId,
-            payee: Box<str>,
-        ) -> BoxFuture<'_, Result<KnownTerms, StoreError>> {
-            self.0.known_terms(origin, path, asset, payee)
-        }
-    }
     let seller = honest().await;
     let inner = memory();
     let store: Arc<dyn WalletStore> = Arc::new(NoEnd(inner.clone()));

@@ -161,6 +161,7 @@ async fn caps_hold_to_the_millisatoshi_and_in_a_crowd() {
         assert_eq!(net.spent() > before, refused.is_none());
     }
     let host = MsatCaps {
+        total: None,
         per_host: Some(Msat::new(45 * SAT)),
         ..msat_caps(15 * SAT)
     };

@@ -46,6 +46,7 @@ fn client(store: &Arc<dyn WalletStore>) -> Client {
 fn nobody(store: &Arc<dyn WalletStore>) -> Client {
     let caps = Caps {
         per_payment: Worth::ZERO,
+        total: None,
         per_host: None,
         per_period: None,
     };

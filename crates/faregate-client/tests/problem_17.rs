@@ -128,6 +128,7 @@ async fn problem_17_caps() {
         ),
         (
             Caps {
+                total: None,
                 per_host: Some(cents(3)),
                 ..caps()
             },

@@ -1,4 +1,4 @@
-//! Caps of a payer: per payment, per host, per period.
+//! Caps of a payer: per payment, per host, per period, and altogether.
 //!
 //! Everything that was *signed* counts, also when the seller said no afterwards: a signed authorisation can be used by
 //! whoever holds it, so a cap that forgot refused payments could be drained by a lying server.
@@ -126,6 +126,8 @@ pub struct Caps {
     pub per_host: Option<Worth>,
     /// Most within a rolling window, over all origins.
     pub per_period: Option<Period>,
+    /// Most altogether, ever, over all origins.
+    pub total: Option<Worth>,
 }
 
 /// What was signed before, in one unit.
@@ -135,6 +137,8 @@ pub struct Usage {
     pub host: Worth,
     /// For anybody within the window.
     pub period: Worth,
+    /// For anybody, ever.
+    pub total: Worth,
 }
 
 /// A cap that a payment would break.
@@ -150,6 +154,9 @@ pub enum CapRefusal {
     /// More than the window allows.
     #[error("the payment would exceed the cap for the period")]
     Period,
+    /// More than may be spent altogether.
+    #[error("the payment would exceed what may be spent altogether")]
+    Total,
 }
 
 impl CapRefusal {
@@ -160,15 +167,38 @@ impl CapRefusal {
             Self::Payment => Code::OverPaymentCap,
             Self::Host => Code::OverHostCap,
             Self::Period => Code::OverPeriodCap,
+            Self::Total => Code::OverTotalCap,
         }
     }
 }
 
+/// What was signed in one unit for one origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// Scheme, host and port of the seller.
+    pub origin: Box<str>,
+    /// What it is counted in.
+    pub unit: Unit,
+    /// How much, as the caps count it.
+    pub worth: Worth,
+}
+
 impl Caps {
+    /// A cap for each payment and no other.
+    #[must_use]
+    pub const fn per_payment(per_payment: Worth) -> Self {
+        Self {
+            per_payment,
+            per_host: None,
+            per_period: None,
+            total: None,
+        }
+    }
+
     /// Decides whether `worth` may be signed on top of `usage`. The rule of all engines; an overflow refuses.
     ///
     /// # Errors
-    /// The first cap that would break, in the order payment, host, period.
+    /// The first cap that would break, in the order payment, host, period, total.
     pub fn check(&self, worth: Worth, usage: &Usage) -> Result<(), CapRefusal> {
         let within =
             |before: Worth, cap: Worth| before.checked_add(worth).is_some_and(|sum| sum <= cap);
@@ -183,6 +213,9 @@ impl Caps {
             .is_some_and(|period| !within(usage.period, period.cap))
         {
             return Err(CapRefusal::Period);
+        }
+        if self.total.is_some_and(|cap| !within(usage.total, cap)) {
+            return Err(CapRefusal::Total);
         }
         Ok(())
     }
@@ -201,6 +234,8 @@ pub struct Spend {
     pub path: Box<str>,
     /// Who gets it.
     pub payee: Box<str>,
+    /// Who pays: an address, or the name of a Lightning wallet. Empty in books that were written before it was recorded.
+    pub payer: Box<str>,
     /// How much.
     pub amount: Amount,
     /// What it counts against the caps, in the [`Unit`] of the amount's asset: a token's dollars; of Lightning the amount and
@@ -227,6 +262,7 @@ impl Spend {
             resource,
             path,
             payee,
+            payer,
             amount,
             worth,
             at,
@@ -239,6 +275,7 @@ impl Spend {
             && *resource == other.resource
             && *path == other.path
             && *payee == other.payee
+            && *payer == other.payer
             && *amount == other.amount
             && *worth == other.worth
             && *at == other.at
@@ -361,20 +398,57 @@ mod tests {
                 secs: 60,
                 cap: worth(30),
             }),
+            total: Some(worth(40)),
         };
-        // worth, signed for the host, signed in the period, verdict
+        // worth, signed for the host, in the period and altogether, verdict
         let max = Worth::new(U256::MAX);
         let table = [
-            (worth(10), worth(0), worth(0), Ok(())),
-            (worth(10), worth(15), worth(20), Ok(())),
-            (worth(11), worth(0), worth(0), Err(CapRefusal::Payment)),
-            (worth(10), worth(16), worth(21), Err(CapRefusal::Host)),
-            (worth(10), worth(15), worth(21), Err(CapRefusal::Period)),
-            (worth(1), max, worth(0), Err(CapRefusal::Host)),
-            (worth(1), worth(0), max, Err(CapRefusal::Period)),
+            (worth(10), worth(0), worth(0), worth(0), Ok(())),
+            (worth(10), worth(15), worth(20), worth(30), Ok(())),
+            (
+                worth(11),
+                worth(0),
+                worth(0),
+                worth(0),
+                Err(CapRefusal::Payment),
+            ),
+            (
+                worth(10),
+                worth(16),
+                worth(21),
+                worth(31),
+                Err(CapRefusal::Host),
+            ),
+            (
+                worth(10),
+                worth(15),
+                worth(21),
+                worth(31),
+                Err(CapRefusal::Period),
+            ),
+            (
+                worth(10),
+                worth(15),
+                worth(20),
+                worth(31),
+                Err(CapRefusal::Total),
+            ),
+            (worth(1), max, worth(0), worth(0), Err(CapRefusal::Host)),
+            (worth(1), worth(0), max, worth(0), Err(CapRefusal::Period)),
+            (worth(1), worth(0), worth(0), max, Err(CapRefusal::Total)),
         ];
-        for (value, host, period, verdict) in table {
-            assert_eq!(caps.check(value, &Usage { host, period }), verdict);
+        for (value, host, period, total, verdict) in table {
+            assert_eq!(
+                caps.check(
+                    value,
+                    &Usage {
+                        host,
+                        period,
+                        total
+                    }
+                ),
+                verdict
+            );
         }
     }
 

@@ -10,6 +10,7 @@
 //! | what a store must promise | [`store`] |
 //! | caps of a payer | [`budget`] |
 //! | terms that may not change too far | [`terms`] |
+//! | tokens of a payer | [`token`] |
 //! | sums over a rolling window | [`window`] |
 
 #![warn(
@@ -26,15 +27,17 @@ pub mod store;
 #[cfg(feature = "suite")]
 pub mod suite;
 pub mod terms;
+pub mod token;
 pub mod window;
 
 pub use account::{AccountId, AccountIdError, Balance, BalanceError, Movement, Side, Transfer};
 pub use budget::{
-    CapRefusal, Caps, Period, Spend, SpendEnd, SpendNews, SpendRecord, SpendState, Unit, Usage,
-    Worth,
+    CapRefusal, Caps, Period, Signed, Spend, SpendEnd, SpendNews, SpendRecord, SpendState, Unit,
+    Usage, Worth,
 };
 pub use payment::{
     Answer, Claim, Claimed, Effect, Idempotency, Payment, PaymentState, Step, StepError,
 };
 pub use store::{AccountPage, AccountStore, LedgerStore, StoreError, Totals, WalletStore};
 pub use terms::{KnownTerms, Reserved, Terms, TermsRefusal, TermsRule};
+pub use token::KeptToken;

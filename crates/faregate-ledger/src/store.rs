@@ -5,9 +5,10 @@ use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use crate::account::{AccountId, Balance};
-use crate::budget::{Caps, Spend, SpendEnd, SpendRecord, Unit, Usage};
+use crate::budget::{Caps, Signed, Spend, SpendEnd, SpendRecord, Unit, Usage};
 use crate::payment::{Claim, Claimed, Payment, Step, StepError};
 use crate::terms::{KnownTerms, Reserved, TermsRule};
+use crate::token::KeptToken;
 
 /// Why a store did not do what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -159,13 +160,16 @@ pub trait WalletStore: Send + Sync + 'static {
         Box::pin(async { Ok(()) })
     }
 
-    /// What was signed in `unit` for `origin` altogether, and for anybody since `since`.
+    /// What was signed in `unit` for `origin` altogether, for anybody since `since`, and for anybody altogether.
     fn usage(
         &self,
         origin: Box<str>,
         unit: Unit,
         since: Timestamp,
     ) -> BoxFuture<'_, Result<Usage, StoreError>>;
+
+    /// What was signed for each origin in each unit, by origin and then by the unit's text, at most `limit`.
+    fn signed(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Signed>, StoreError>>;
 
     /// The newest spends, newest first, at most `limit`, without their requests.
     fn recent_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>>;
@@ -185,6 +189,38 @@ pub trait WalletStore: Send + Sync + 'static {
         asset: AssetId,
         payee: Box<str>,
     ) -> BoxFuture<'_, Result<KnownTerms, StoreError>>;
+
+    /// Keeps a token, instead of what was kept of the same payment. Tokens that have ended when this one was bought are dropped,
+    /// and beyond [`TOKENS_KEPT_MAX`](crate::token::TOKENS_KEPT_MAX) those that end first.
+    fn keep_token(&self, token: KeptToken) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Tokens for `method` at `origin` that have not ended at `now`, newest first, at most
+    /// [`TOKENS_TOLD_MAX`](crate::token::TOKENS_TOLD_MAX).
+    fn tokens_at(
+        &self,
+        origin: Box<str>,
+        method: Box<str>,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<KeptToken>, StoreError>>;
+
+    /// All tokens, newest first, at most `limit`, without their credentials.
+    fn tokens(&self, limit: u32) -> BoxFuture<'_, Result<Vec<KeptToken>, StoreError>>;
+
+    /// One more request was made with a token: [`KeptToken::used`]. Nothing happens when it is not kept.
+    fn use_token(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// [`use_token`](Self::use_token) for callers that do not wait, as [`finish_spend_later`](Self::finish_spend_later): a
+    /// crash before it is written leaves a use too many in the books, and the seller knows better.
+    ///
+    /// `false`: nothing was done. Then wait.
+    #[must_use = "what was not queued has to be written otherwise"]
+    fn use_token_later(&self, payment: PaymentId) -> bool {
+        let _ = payment;
+        false
+    }
+
+    /// Drops a token that its seller does not take any more.
+    fn forget_token(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
 /// Sums that never wrap.

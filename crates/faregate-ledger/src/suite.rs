@@ -105,6 +105,8 @@ macro_rules! wallet_store_suite {
             one_payment_has_a_cap
             a_host_cap_holds_in_a_crowd
             a_period_cap_holds_in_a_crowd
+            a_total_cap_holds_in_a_crowd
+            what_was_signed_is_told_by_origin
             hosts_are_counted_apart
             a_refusal_records_nothing
             refused_spends_still_count
@@ -129,6 +131,13 @@ macro_rules! wallet_store_suite {
             one_of_many_payees_is_the_first
             a_repeated_reservation_is_not_judged_again
             a_place_is_known_by_its_newest_spends
+        }
+        $crate::suite_cases! { wallet::tokens, $make,
+            a_token_is_found_where_it_was_bought_for
+            a_list_of_tokens_has_no_credentials
+            a_token_is_dropped_when_it_is_used_up
+            a_token_is_replaced_and_forgotten
+            tokens_make_room
         }
         $crate::suite_cases! { wallet::ends, $make,
             a_queued_end_is_seen_by_what_comes_after
@@ -173,6 +182,7 @@ mod tests {
             include_str!("suite/wallet/ends.rs"),
             include_str!("suite/wallet/records.rs"),
             include_str!("suite/wallet/terms.rs"),
+            include_str!("suite/wallet/tokens.rs"),
         ] {
             let cases: Vec<&str> = source
                 .lines()

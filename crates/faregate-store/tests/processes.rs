@@ -60,7 +60,8 @@ async fn processes_share_one_cap() {
         usage,
         Ok(Usage {
             host: hundred,
-            period: hundred
+            period: hundred,
+            total: hundred
         })
     );
     assert_eq!(wallet.audit().await.unwrap().faults, []);

@@ -4,8 +4,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use faregate_ledger::{
-    AccountId, Balance, Caps, Claim, Claimed, KnownTerms, LedgerStore, Payment, Reserved, Spend,
-    SpendEnd, SpendRecord, Step, StoreError, TermsRule, Totals, Unit, Usage, WalletStore,
+    AccountId, Balance, Caps, Claim, Claimed, KeptToken, KnownTerms, LedgerStore, Payment,
+    Reserved, Signed, Spend, SpendEnd, SpendRecord, Step, StoreError, TermsRule, Totals, Unit,
+    Usage, WalletStore,
 };
 use faregate_store::sqlite::{SqliteLedger, SqliteWallet};
 use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp, U256};
@@ -118,6 +119,29 @@ impl WalletStore for InTurns<SqliteWallet> {
         since: Timestamp,
     ) -> BoxFuture<'_, Result<Usage, StoreError>> {
         self.next().usage(origin, unit, since)
+    }
+    fn signed(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Signed>, StoreError>> {
+        self.next().signed(limit)
+    }
+    fn keep_token(&self, token: KeptToken) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.next().keep_token(token)
+    }
+    fn tokens_at(
+        &self,
+        origin: Box<str>,
+        method: Box<str>,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<KeptToken>, StoreError>> {
+        self.next().tokens_at(origin, method, now)
+    }
+    fn tokens(&self, limit: u32) -> BoxFuture<'_, Result<Vec<KeptToken>, StoreError>> {
+        self.next().tokens(limit)
+    }
+    fn use_token(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.next().use_token(payment)
+    }
+    fn forget_token(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.next().forget_token(payment)
     }
     fn recent_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
         self.next().recent_spends(limit)

@@ -160,6 +160,9 @@ pub struct CurlArgs {
     /// Most to pay anybody within a day, in dollars. Remembered across runs.
     #[arg(long, value_name = "USD", env = "FAREGATE_MAX_PER_DAY")]
     pub max_per_day: Option<String>,
+    /// Most to pay anybody altogether, in dollars. Remembered across runs.
+    #[arg(long, value_name = "USD", env = "FAREGATE_MAX_TOTAL")]
+    pub max_total: Option<String>,
     /// Show what would be paid and to whom, sign nothing.
     #[arg(long)]
     pub dry_run: bool,

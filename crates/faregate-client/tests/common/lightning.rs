@@ -119,6 +119,7 @@ impl Net {
 pub fn msat_caps(per_payment: u64) -> MsatCaps {
     MsatCaps {
         per_payment: Msat::new(per_payment),
+        total: None,
         per_host: None,
         per_period: None,
     }

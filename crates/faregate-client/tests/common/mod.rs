@@ -237,6 +237,7 @@ pub fn cents(count: u64) -> Worth {
 pub fn caps() -> Caps {
     Caps {
         per_payment: limits::PER_PAYMENT_DEFAULT,
+        total: None,
         per_host: None,
         per_period: None,
     }

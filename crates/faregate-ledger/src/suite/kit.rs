@@ -169,6 +169,7 @@ pub(super) fn spend(number: u64, units: u64, secs: u64) -> Spend {
         resource: "/joke".into(),
         path: "/joke".into(),
         payee: payee(1).as_str().into(),
+        payer: payer(1).as_str().into(),
         amount: Amount::new(U256::from(units), asset(1)),
         worth: worth(units),
         at: at(secs),
@@ -182,6 +183,7 @@ pub(super) fn spend(number: u64, units: u64, secs: u64) -> Spend {
 pub(super) fn no_caps() -> Caps {
     Caps {
         per_payment: Worth::new(U256::MAX),
+        total: None,
         per_host: None,
         per_period: None,
     }

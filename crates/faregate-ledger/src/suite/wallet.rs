@@ -13,6 +13,7 @@ pub mod caps;
 pub mod ends;
 pub mod records;
 pub mod terms;
+pub mod tokens;
 
 /// How many callers a crowd has.
 const CROWD: u64 = 64;
@@ -27,6 +28,7 @@ fn refused() -> SpendEnd {
 
 fn per_host(cap: u64) -> Caps {
     Caps {
+        total: None,
         per_host: Some(worth(cap)),
         ..no_caps()
     }

@@ -28,6 +28,7 @@ mod payments;
 mod row;
 mod slab;
 mod spends;
+mod tokens;
 mod wallet;
 
 pub use ledger::MemoryLedger;

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use alloy_primitives::U256;
 use faregate_ledger::terms::PLACE_SPENDS_MAX;
 use faregate_ledger::{
-    Caps, KnownTerms, Reserved, Spend, SpendEnd, SpendRecord, SpendState, StoreError, Terms,
-    TermsRule, Unit, Usage, Worth, window,
+    Caps, KnownTerms, Reserved, Signed, Spend, SpendEnd, SpendRecord, SpendState, StoreError,
+    Terms, TermsRule, Unit, Usage, Worth, window,
 };
 use faregate_types::{AssetId, PaymentId, Timestamp};
 
 use super::limits::{PAGE_ROWS, WalletLimits};
 use super::slab::Slab;
+
+/// The beginning of everything.
+const ALWAYS: Timestamp = Timestamp::from_secs(0);
 
 /// A spend. A copy of it costs a few counters.
 #[derive(Clone, Debug)]
@@ -106,6 +109,10 @@ impl Spends {
             // Without a cap nothing is asked about a period.
             period: match &caps.per_period {
                 Some(period) => self.within(unit, period.since(spend.at))?,
+                None => Worth::ZERO,
+            },
+            total: match caps.total {
+                Some(_) => self.within(unit, ALWAYS)?,
                 None => Worth::ZERO,
             },
         };
@@ -203,7 +210,7 @@ impl Spends {
         Ok(())
     }
 
-    /// What was signed in `unit` for `origin` altogether, and for anybody since `since`.
+    /// What was signed in `unit` for `origin` altogether, for anybody since `since`, and for anybody altogether.
     pub(super) fn usage(
         &self,
         origin: &str,
@@ -213,7 +220,31 @@ impl Spends {
         Ok(Usage {
             host: self.for_origin(origin, unit),
             period: self.within(unit, since)?,
+            total: self.within(unit, ALWAYS)?,
         })
+    }
+
+    /// What was signed for each origin in each unit.
+    pub(super) fn signed(&self, limit: u32) -> Vec<Signed> {
+        let limit = usize::try_from(limit.min(PAGE_ROWS)).unwrap_or(usize::MAX);
+        let of_origin = |origin: &str, of: &Origin| {
+            let mut signed: Vec<Signed> = of
+                .worth
+                .iter()
+                .map(|(unit, worth)| Signed {
+                    origin: origin.into(),
+                    unit: *unit,
+                    worth: Worth::new(*worth),
+                })
+                .collect();
+            signed.sort_by_cached_key(|signed| signed.unit.to_string());
+            signed
+        };
+        self.origins
+            .iter()
+            .flat_map(|(origin, of)| of_origin(origin, of))
+            .take(limit)
+            .collect()
     }
 
     fn for_origin(&self, origin: &str, unit: Unit) -> Worth {
@@ -294,7 +325,13 @@ impl Spends {
 
 /// What a spend counts: everything in it that has no fixed size.
 fn bytes_of(spend: &Spend) -> u64 {
-    let texts = [&spend.origin, &spend.resource, &spend.path, &spend.payee];
+    let texts = [
+        &spend.origin,
+        &spend.resource,
+        &spend.path,
+        &spend.payee,
+        &spend.payer,
+    ];
     let texts = texts.into_iter().map(|text| text.len());
     let parts = texts.chain([spend.credential.len(), spend.request.len()]);
     count(parts.fold(0, usize::saturating_add))

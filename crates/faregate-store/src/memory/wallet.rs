@@ -4,14 +4,15 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard};
 
 use faregate_ledger::{
-    Caps, KnownTerms, Reserved, Spend, SpendEnd, SpendRecord, StoreError, TermsRule, Unit, Usage,
-    WalletStore,
+    Caps, KeptToken, KnownTerms, Reserved, Signed, Spend, SpendEnd, SpendRecord, StoreError,
+    TermsRule, Unit, Usage, WalletStore,
 };
 use faregate_types::{AssetId, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use super::limits::WalletLimits;
 use super::spends::{Row, Spends};
+use super::tokens::Tokens;
 
 /// [`WalletStore`] in memory: caps count what this process signed, and nothing is known of what it paid before.
 ///
@@ -34,6 +35,7 @@ use super::spends::{Row, Spends};
 /// ```
 pub struct MemoryWallet {
     spends: Mutex<Spends>,
+    tokens: Mutex<Tokens>,
 }
 
 impl fmt::Debug for MemoryWallet {
@@ -61,6 +63,7 @@ impl MemoryWallet {
     pub fn with_limits(limits: WalletLimits) -> Self {
         Self {
             spends: Mutex::new(Spends::new(limits)),
+            tokens: Mutex::default(),
         }
     }
 
@@ -68,6 +71,11 @@ impl MemoryWallet {
     /// them.
     fn books(&self) -> Result<MutexGuard<'_, Spends>, StoreError> {
         self.spends.lock().map_err(|_| StoreError::Damaged)
+    }
+
+    /// The tokens, likewise.
+    fn kept(&self) -> Result<MutexGuard<'_, Tokens>, StoreError> {
+        self.tokens.lock().map_err(|_| StoreError::Damaged)
     }
 
     fn list(
@@ -116,6 +124,10 @@ impl WalletStore for MemoryWallet {
         Box::pin(async move { self.books()?.usage(&origin, unit, since) })
     }
 
+    fn signed(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Signed>, StoreError>> {
+        Box::pin(async move { Ok(self.books()?.signed(limit)) })
+    }
+
     fn recent_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
         Box::pin(async move { self.list(|books| books.recent(limit)) })
     }
@@ -139,5 +151,44 @@ impl WalletStore for MemoryWallet {
         payee: Box<str>,
     ) -> BoxFuture<'_, Result<KnownTerms, StoreError>> {
         Box::pin(async move { self.books()?.known(&origin, &path, asset, &payee) })
+    }
+
+    fn keep_token(&self, token: KeptToken) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            if !token.is_orderable() {
+                return Err(StoreError::Damaged);
+            }
+            self.kept()?.keep(token);
+            Ok(())
+        })
+    }
+
+    fn tokens_at(
+        &self,
+        origin: Box<str>,
+        method: Box<str>,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<KeptToken>, StoreError>> {
+        Box::pin(async move { Ok(self.kept()?.at(&origin, &method, now)) })
+    }
+
+    fn tokens(&self, limit: u32) -> BoxFuture<'_, Result<Vec<KeptToken>, StoreError>> {
+        Box::pin(async move { Ok(self.kept()?.all(limit)) })
+    }
+
+    fn use_token(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.kept().map(|mut kept| kept.used(payment)) })
+    }
+
+    /// At once.
+    fn use_token_later(&self, payment: PaymentId) -> bool {
+        self.kept().is_ok_and(|mut kept| {
+            kept.used(payment);
+            true
+        })
+    }
+
+    fn forget_token(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.kept().map(|mut kept| kept.forget(payment)) })
     }
 }

@@ -177,7 +177,7 @@ pub(super) fn balance(row: &Row<'_>) -> Result<Balance, Fault> {
 }
 
 /// The columns that [`spend`] reads, beside `request`.
-pub(super) const SPEND_COLUMNS: &str = "id, origin, resource, path, payee, asset, amount, worth, signed_at, valid_until, credential, state, transaction_ref";
+pub(super) const SPEND_COLUMNS: &str = "id, origin, resource, path, payee, asset, amount, worth, signed_at, valid_until, credential, state, transaction_ref, payer";
 
 /// A spend, from a row of [`SPEND_COLUMNS`] and `request`.
 pub(super) fn spend(row: &Row<'_>) -> Result<SpendRecord, Fault> {
@@ -188,6 +188,7 @@ pub(super) fn spend(row: &Row<'_>) -> Result<SpendRecord, Fault> {
         resource: text("resource")?.into(),
         path: text("path")?.into(),
         payee: text("payee")?.into(),
+        payer: text("payer")?.into(),
         amount: Amount::new(money(&text("amount")?)?, asset(&text("asset")?)?),
         worth: Worth::new(money(&text("worth")?)?),
         at: time(row.get("signed_at")?),

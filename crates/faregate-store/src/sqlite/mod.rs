@@ -37,6 +37,7 @@ mod reader;
 mod schema;
 mod spends;
 mod terms;
+mod tokens;
 mod wallet;
 mod writer;
 

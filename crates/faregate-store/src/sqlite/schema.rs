@@ -36,6 +36,7 @@ pub(super) const WALLET: Schema = Schema {
         include_str!("migrations/wallet/0001_spends.sql"),
         include_str!("migrations/wallet/0002_terms_and_requests.sql"),
         include_str!("migrations/wallet/0003_units.sql"),
+        include_str!("migrations/wallet/0004_tokens.sql"),
     ],
 };
 
@@ -161,7 +162,10 @@ mod tests {
         assert_eq!(rows, expected);
         conn.execute("UPDATE spend SET state = 'unused'", [])
             .unwrap();
-        assert!(conn.execute("UPDATE spend SET path = ''", []).is_err());
+        for column in ["path", "payer"] {
+            let change = format!("UPDATE spend SET {column} = 'x'");
+            assert!(conn.execute(&change, []).is_err());
+        }
         assert!(conn.execute("DELETE FROM spend", []).is_err());
         WALLET.migrate(&mut conn).unwrap();
     }

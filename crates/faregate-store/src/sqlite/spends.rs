@@ -3,8 +3,8 @@
 
 use alloy_primitives::U256;
 use faregate_ledger::{
-    Caps, Reserved, Spend, SpendEnd, SpendRecord, SpendState, StoreError, TermsRule, Unit, Usage,
-    Worth, window,
+    Caps, Reserved, Signed, Spend, SpendEnd, SpendRecord, SpendState, StoreError, TermsRule, Unit,
+    Usage, Worth, window,
 };
 use faregate_types::{PaymentId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -12,6 +12,9 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::codec::{self, SPEND_COLUMNS};
 use super::fault::Fault;
 use super::{limits, terms};
+
+/// The beginning of everything.
+const ALWAYS: Timestamp = Timestamp::from_secs(0);
 
 /// Checks terms and caps and records a spend.
 pub(super) fn reserve(
@@ -28,6 +31,10 @@ pub(super) fn reserve(
         // Without a cap nothing is asked about a period.
         period: match &caps.per_period {
             Some(period) => within(conn, unit, period.since(spend.at))?,
+            None => Worth::ZERO,
+        },
+        total: match caps.total {
+            Some(_) => within(conn, unit, ALWAYS)?,
             None => Worth::ZERO,
         },
     };
@@ -78,7 +85,7 @@ pub(super) fn finish(
     Ok(())
 }
 
-/// What was signed in `unit` for `origin` altogether, and for anybody since `since`.
+/// What was signed in `unit` for `origin` altogether, for anybody since `since`, and for anybody altogether.
 pub(super) fn usage(
     conn: &Connection,
     origin: &str,
@@ -88,7 +95,25 @@ pub(super) fn usage(
     Ok(Usage {
         host: for_origin(conn, origin, unit)?,
         period: within(conn, unit, since)?,
+        total: within(conn, unit, ALWAYS)?,
     })
+}
+
+/// What was signed for each origin in each unit.
+pub(super) fn signed(conn: &Connection, limit: u32) -> Result<Vec<Signed>, Fault> {
+    let mut statement = conn.prepare_cached(
+        "SELECT origin, unit, worth FROM signed_for_origin ORDER BY origin, unit LIMIT ?1",
+    )?;
+    let mut rows = statement.query([limit.min(limits::PAGE_ROWS)])?;
+    let mut signed = Vec::new();
+    while let Some(row) = rows.next()? {
+        signed.push(Signed {
+            origin: row.get::<_, String>(0)?.into(),
+            unit: codec::unit(&row.get::<_, String>(1)?)?,
+            worth: Worth::new(codec::money(&row.get::<_, String>(2)?)?),
+        });
+    }
+    Ok(signed)
 }
 
 fn for_origin(conn: &Connection, origin: &str, unit: Unit) -> Result<Worth, Fault> {
@@ -154,7 +179,7 @@ pub(super) fn find(conn: &Connection, id: &PaymentId) -> Result<Option<SpendReco
 fn insert(conn: &Connection, spend: &Spend) -> Result<bool, Fault> {
     let mut statement = conn.prepare_cached(
         "INSERT INTO spend (id, origin, resource, path, payee, asset, amount, worth, signed_at, valid_until, credential, \
-         state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (id) DO NOTHING",
+         state, payer) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (id) DO NOTHING",
     )?;
     let inserted = statement.execute(params![
         spend.id.as_bytes(),
@@ -169,6 +194,7 @@ fn insert(conn: &Connection, spend: &Spend) -> Result<bool, Fault> {
         codec::secs(spend.valid_until),
         spend.credential,
         SpendState::Open.as_str(),
+        spend.payer,
     ])?;
     if inserted == 0 {
         return Ok(false);

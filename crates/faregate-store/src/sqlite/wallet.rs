@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use faregate_ledger::{
-    Caps, KnownTerms, Reserved, Spend, SpendEnd, SpendRecord, StoreError, TermsRule, Unit, Usage,
-    WalletStore,
+    Caps, KeptToken, KnownTerms, Reserved, Signed, Spend, SpendEnd, SpendRecord, StoreError,
+    TermsRule, Unit, Usage, WalletStore,
 };
 use faregate_types::{AssetId, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
@@ -13,7 +13,7 @@ use super::audit;
 use super::connection::OpenError;
 use super::engine::Engine;
 use super::schema::WALLET;
-use super::{spends, terms};
+use super::{spends, terms, tokens};
 use crate::audit::Audit;
 
 /// [`WalletStore`] on SQLite. Several processes that share a file share its caps.
@@ -100,6 +100,10 @@ impl WalletStore for SqliteWallet {
         )
     }
 
+    fn signed(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Signed>, StoreError>> {
+        Box::pin(self.engine.read(move |conn| spends::signed(conn, limit)))
+    }
+
     fn recent_spends(&self, limit: u32) -> BoxFuture<'_, Result<Vec<SpendRecord>, StoreError>> {
         Box::pin(self.engine.read(move |conn| spends::recent(conn, limit)))
     }
@@ -122,6 +126,43 @@ impl WalletStore for SqliteWallet {
         Box::pin(
             self.engine
                 .read(move |conn| terms::known(conn, &origin, &path, asset, &payee)),
+        )
+    }
+
+    fn keep_token(&self, token: KeptToken) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.engine.write(move |conn| tokens::keep(conn, &token)))
+    }
+
+    fn tokens_at(
+        &self,
+        origin: Box<str>,
+        method: Box<str>,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<KeptToken>, StoreError>> {
+        Box::pin(
+            self.engine
+                .read(move |conn| tokens::at(conn, &origin, &method, now)),
+        )
+    }
+
+    fn tokens(&self, limit: u32) -> BoxFuture<'_, Result<Vec<KeptToken>, StoreError>> {
+        Box::pin(self.engine.read(move |conn| tokens::all(conn, limit)))
+    }
+
+    fn use_token(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.engine.write(move |conn| tokens::used(conn, &payment)))
+    }
+
+    fn use_token_later(&self, payment: PaymentId) -> bool {
+        self.engine.write_later("the use of a token", move |conn| {
+            tokens::used(conn, &payment)
+        })
+    }
+
+    fn forget_token(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(
+            self.engine
+                .write(move |conn| tokens::forget(conn, &payment)),
         )
     }
 }

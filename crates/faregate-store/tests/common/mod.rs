@@ -70,6 +70,7 @@ pub(crate) fn spend(number: u64, worth: u64) -> Spend {
         resource: "/joke".into(),
         path: "/joke".into(),
         payee: "payee/1".into(),
+        payer: "payer/1".into(),
         amount: Amount::new(U256::from(worth), asset()),
         worth: Worth::new(U256::from(worth)),
         at: at(0),
@@ -82,6 +83,7 @@ pub(crate) fn spend(number: u64, worth: u64) -> Spend {
 pub(crate) fn per_host(cap: u64) -> Caps {
     Caps {
         per_payment: Worth::new(U256::MAX),
+        total: None,
         per_host: Some(Worth::new(U256::from(cap))),
         per_period: None,
     }

@@ -1,8 +1,8 @@
 //! Wallets.
 
 use faregate_ledger::{
-    Caps, KnownTerms, Period, Reserved, Spend, SpendEnd, SpendRecord, StoreError, TermsRule, Unit,
-    Usage, WalletStore, Worth,
+    Caps, KeptToken, KnownTerms, Period, Reserved, Signed, Spend, SpendEnd, SpendRecord,
+    StoreError, TermsRule, Unit, Usage, WalletStore, Worth,
 };
 use faregate_store::memory::MemoryWallet;
 use faregate_store::sqlite::SqliteWallet;
@@ -23,6 +23,13 @@ enum Ask {
     Open(u32),
     Spend(PaymentId),
     Known(Box<str>, Box<str>, AssetId, Box<str>),
+    Signed(u32),
+    Keep(KeptToken),
+    TokensAt(Box<str>, Timestamp),
+    Tokens(u32),
+    Use(PaymentId),
+    UseLater(PaymentId),
+    Forget(PaymentId),
 }
 
 /// What it said.
@@ -35,6 +42,8 @@ enum Said {
     List(Result<Vec<SpendRecord>, StoreError>),
     Spend(Result<Option<SpendRecord>, StoreError>),
     Known(Result<KnownTerms, StoreError>),
+    Signed(Result<Vec<Signed>, StoreError>),
+    Tokens(Result<Vec<KeptToken>, StoreError>),
 }
 
 async fn ask(store: &dyn WalletStore, ask: Ask) -> Said {
@@ -51,6 +60,15 @@ async fn ask(store: &dyn WalletStore, ask: Ask) -> Said {
         Ask::Known(origin, path, asset, payee) => {
             Said::Known(store.known_terms(origin, path, asset, payee).await)
         }
+        Ask::Signed(limit) => Said::Signed(store.signed(limit).await),
+        Ask::Keep(token) => Said::Finished(store.keep_token(token).await),
+        Ask::TokensAt(origin, now) => {
+            Said::Tokens(store.tokens_at(origin, "GET".into(), now).await)
+        }
+        Ask::Tokens(limit) => Said::Tokens(store.tokens(limit).await),
+        Ask::Use(id) => Said::Finished(store.use_token(id).await),
+        Ask::UseLater(id) => Said::Queued(store.use_token_later(id)),
+        Ask::Forget(id) => Said::Finished(store.forget_token(id).await),
     }
 }
 
@@ -94,6 +112,7 @@ fn spend() -> impl Strategy<Value = Spend> {
             resource: path.clone(),
             path,
             payee,
+            payer: ["", "a", "b"][usize::from(credential)].into(),
             amount: Amount::new(value, asset(of)),
             worth: Worth::new(worth),
             at,
@@ -104,6 +123,23 @@ fn spend() -> impl Strategy<Value = Spend> {
     )
 }
 
+fn token() -> impl Strategy<Value = KeptToken> {
+    let place = (origin(), any::<bool>(), path());
+    let rest = (moment(), moment(), prop::option::of(0_u32..3));
+    (0..SPENDS, place, rest).prop_map(|(number, (origin, get, path), (at, until, uses_left))| {
+        KeptToken {
+            payment: id(number),
+            origin,
+            method: if get { "GET" } else { "POST" }.into(),
+            path,
+            at,
+            until,
+            uses_left,
+            credential: number.to_le_bytes().to_vec(),
+        }
+    })
+}
+
 fn caps() -> impl Strategy<Value = Caps> {
     let cap = || (0_u64..20).prop_map(|units| Worth::new(U256::from(units)));
     let period = (prop_oneof![0_u64..5, Just(100_000), Just(u64::MAX)], cap());
@@ -112,11 +148,13 @@ fn caps() -> impl Strategy<Value = Caps> {
         most,
         prop::option::weighted(0.3, cap()),
         prop::option::weighted(0.3, period),
+        prop::option::weighted(0.2, cap()),
     )
-        .prop_map(|(per_payment, per_host, period)| Caps {
+        .prop_map(|(per_payment, per_host, period, total)| Caps {
             per_payment,
             per_host,
             per_period: period.map(|(secs, cap)| Period { secs, cap }),
+            total,
         })
 }
 
@@ -155,6 +193,13 @@ fn asks() -> impl Strategy<Value = Ask> {
         2 => some().prop_map(Ask::Spend),
         3 => (origin(), path(), some_asset(), payee())
             .prop_map(|(origin, path, asset, payee)| Ask::Known(origin, path, asset, payee)),
+        2 => limit().prop_map(Ask::Signed),
+        4 => token().prop_map(Ask::Keep),
+        2 => (origin(), moment()).prop_map(|(origin, now)| Ask::TokensAt(origin, now)),
+        2 => limit().prop_map(Ask::Tokens),
+        2 => some().prop_map(Ask::Use),
+        1 => some().prop_map(Ask::UseLater),
+        1 => some().prop_map(Ask::Forget),
     ]
 }
 
@@ -168,9 +213,9 @@ proptest! {
     ) {
         let (memory, sqlite) = (MemoryWallet::new(), SqliteWallet::in_memory().unwrap());
         // The same spend again, later, whatever it was.
-        let no_caps = Caps { per_payment: Worth::new(U256::MAX), per_host: None, per_period: None };
+        let no_caps = Caps::per_payment(Worth::new(U256::MAX));
         let again = Ask::Reserve(Box::new(first), no_caps, TermsRule::ANY);
-        let lists = [Ask::Recent(99), Ask::Open(99)];
+        let lists = [Ask::Recent(99), Ask::Open(99), Ask::Signed(99), Ask::Tokens(99)];
         let spends = (0..SPENDS).map(|number| Ask::Spend(id(number)));
         let asked = std::iter::once(again.clone()).chain(asked).chain([again]).chain(lists).chain(spends);
         runtime().block_on(async {

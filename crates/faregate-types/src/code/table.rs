@@ -246,6 +246,7 @@ codes! {
     OverPaymentCap "over_payment_cap" [] Payer Retry::Never, 402, "the price is above the cap for one payment";
     OverHostCap "over_host_cap" [] Payer Retry::Never, 402, "the price does not fit the cap for this host";
     OverPeriodCap "over_period_cap" [] Payer Retry::Never, 402, "the price does not fit the cap for this period";
+    OverTotalCap "over_total_cap" [] Payer Retry::Never, 402, "the price does not fit what may be spent altogether";
     AssetUnknown "asset_unknown" [] Payer Retry::Never, 402, "the asset is not in the own asset table";
     DomainMismatch "domain_mismatch" [] Seller Retry::Never, 402, "the offered EIP-712 domain is not the own asset table's";
     NetworkNotAllowed "network_not_allowed" [] Payer Retry::Never, 402, "the network is not enabled; mainnet networks have to be named";

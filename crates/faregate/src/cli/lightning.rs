@@ -44,6 +44,9 @@ pub struct SatArgs {
     /// Most to pay anybody within a day over Lightning, in satoshis. Remembered across runs.
     #[arg(long, value_name = "SATS", env = "FAREGATE_MAX_SATS_PER_DAY")]
     pub max_sats_per_day: Option<u64>,
+    /// Most to pay anybody altogether over Lightning, in satoshis. Remembered across runs.
+    #[arg(long, value_name = "SATS", env = "FAREGATE_MAX_SATS_TOTAL")]
+    pub max_sats_total: Option<u64>,
     /// Which rail is taken when a server offers both.
     #[arg(long, value_enum, default_value_t = PreferArg::X402)]
     pub prefer: PreferArg,

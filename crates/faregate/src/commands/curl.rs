@@ -146,6 +146,7 @@ fn caps(args: &CurlArgs) -> Result<Caps, Failed> {
     };
     Ok(Caps {
         per_payment: worth("--max-amount", &args.max_amount)?,
+        total: optional("--max-total", &args.max_total)?,
         per_host: optional("--max-per-host", &args.max_per_host)?,
         per_period: optional("--max-per-day", &args.max_per_day)?.map(|cap| Period {
             secs: DAY_SECS,

@@ -143,6 +143,7 @@ fn client() -> Result<Client, Failed> {
         .wallet(wallet)
         .caps(Caps {
             per_payment: limits::PER_PAYMENT_DEFAULT,
+            total: None,
             per_host: None,
             per_period: None,
         })

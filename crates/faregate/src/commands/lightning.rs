@@ -63,6 +63,7 @@ pub(crate) fn caps(args: &SatArgs) -> Result<MsatCaps, Failed> {
     };
     Ok(MsatCaps {
         per_payment: msat(args.max_sats)?,
+        total: args.max_sats_total.map(msat).transpose()?,
         per_host: args.max_sats_per_host.map(msat).transpose()?,
         per_period: args
             .max_sats_per_day
@@ -74,6 +75,7 @@ pub(crate) fn caps(args: &SatArgs) -> Result<MsatCaps, Failed> {
 /// Nothing new may be paid.
 pub(crate) const NO_CAPS: MsatCaps = MsatCaps {
     per_payment: Msat::ZERO,
+    total: None,
     per_host: None,
     per_period: None,
 };

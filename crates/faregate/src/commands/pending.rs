@@ -51,6 +51,7 @@ async fn client(args: &PendingArgs, env: &Env) -> Result<Client, Failed> {
         .wallet(nobody)
         .caps(Caps {
             per_payment: Worth::ZERO,
+            total: None,
             per_host: None,
             per_period: None,
         })

@@ -6,12 +6,13 @@ use faregate_client::wallet::{ScryptCost, WalletError, keystore};
 use faregate_client::{Wallet, WalletStore as _};
 use faregate_evm::OsEntropy;
 use faregate_server::config::Env;
-use faregate_types::{AssetRegistry, Secret};
+use faregate_types::lightning::Msat;
+use faregate_types::{Amount, AssetRegistry, Secret};
 use serde_json::json;
 
 use crate::cli::{WalletArgs, WalletCommand};
 use crate::commands::curl::books;
-use crate::commands::paid::money;
+use crate::commands::paid::{money, sats};
 use crate::commands::pending;
 use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
@@ -35,15 +36,7 @@ pub(crate) async fn run(
     }
 }
 
-/// The wallet these arguments and the environment name.
-///
-/// # Errors
-/// When there is none, or it cannot be opened.
-pub(crate) async fn load(args: &WalletArgs, env: &Env) -> Result<Wallet, Failed> {
-    find(args, env).await?.ok_or_else(no_key)
-}
-
-/// The same, where having no key at all is an answer.
+/// The wallet these arguments and the environment name. Having no key at all is an answer.
 ///
 /// # Errors
 /// When what is named is no key, or does not open.
@@ -127,36 +120,50 @@ async fn new(path: Option<PathBuf>, env: &Env, printer: Printer) -> Result<(), F
 }
 
 async fn show(args: &WalletArgs, limit: u32, env: &Env, printer: Printer) -> Result<(), Failed> {
-    let wallet = load(args, env).await?;
+    let wallet = find(args, env).await?;
+    let address = wallet.map(|wallet| wallet.address().to_string());
     let store = books(args, env).await?;
     let spends = store
         .recent_spends(limit)
         .await
         .map_err(|error| Failed::new(Exit::Failure, format!("the wallet's books: {error}")))?;
     let registry = AssetRegistry::builtin();
-    printer.line(&format!("address  {}", wallet.address()));
+    if let Some(address) = &address {
+        printer.line(&format!("address  {address}"));
+    }
     if spends.is_empty() {
         printer.line("no payments yet");
     }
     let mut rows = Vec::new();
     for record in &spends {
         let spend = &record.spend;
-        let price = registry.find(spend.amount.asset()).map_or_else(
-            || spend.amount.to_string(),
-            |asset| money(spend.amount.value(), asset),
-        );
+        let price = price(spend.amount, &registry);
+        let payer = match &*spend.payer {
+            "" => "-",
+            payer => payer,
+        };
         let transaction = record.transaction.as_deref().unwrap_or("-");
         printer.line(&format!(
-            "{:<8} {price:<16} {}  to {}  {transaction}",
+            "{:<8} {price:<16} {}  from {payer} to {}  {transaction}",
             record.state.as_str(),
             spend.resource,
             spend.payee
         ));
         rows.push(json!({
             "id": spend.id.to_string(), "state": record.state.as_str(), "price": price, "origin": &*spend.origin,
-            "resource": &*spend.resource, "payee": &*spend.payee, "at": spend.at.as_secs(), "transaction": record.transaction.as_deref(),
+            "resource": &*spend.resource, "payee": &*spend.payee, "payer": &*spend.payer, "at": spend.at.as_secs(), "transaction": record.transaction.as_deref(),
         }));
     }
-    printer.data(&json!({"address": wallet.address().to_string(), "payments": rows}));
+    printer.data(&json!({"address": address, "payments": rows}));
     Ok(())
+}
+
+/// An amount as people write it.
+fn price(amount: Amount, registry: &AssetRegistry) -> String {
+    if let Some(amount) = Msat::of(&amount) {
+        return sats(amount);
+    }
+    registry
+        .find(amount.asset())
+        .map_or_else(|| amount.to_string(), |asset| money(amount.value(), asset))
 }

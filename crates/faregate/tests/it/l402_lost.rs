@@ -66,6 +66,7 @@ fn payer(stack: &Stack, store: &Arc<MemoryWallet>) -> ClientBuilder {
     let sender = Sender::new(wallet, BitcoinNetwork::Regtest, clock).unwrap();
     let caps = MsatCaps {
         per_payment: Msat::new(20_000),
+        total: None,
         per_host: None,
         per_period: None,
     };

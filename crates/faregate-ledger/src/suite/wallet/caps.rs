@@ -7,7 +7,8 @@ use faregate_types::{Amount, AssetId, Timestamp};
 use super::{CROWD, PAID, at_host, per_host, per_period, records, refused, reserve, signed, usage};
 use crate::suite::kit::{Bench, Chance, asset, at, id, no_caps, payee, spend, worth};
 use crate::{
-    CapRefusal, Caps, KnownTerms, Spend, SpendState, StoreError, Unit, Usage, WalletStore, Worth,
+    CapRefusal, Caps, KnownTerms, Signed, Spend, SpendState, StoreError, Unit, Usage, WalletStore,
+    Worth,
 };
 
 /// The cap for one payment is checked, to the unit.
@@ -47,7 +48,8 @@ pub async fn a_host_cap_holds_in_a_crowd<S: WalletStore>(bench: &Bench<S>) {
         usage(&*bench.store, at(0)).await,
         Usage {
             host: worth(99),
-            period: worth(99)
+            period: worth(99),
+            total: worth(99),
         }
     );
     assert_eq!(records(&*bench.store).await.len(), 33);
@@ -75,9 +77,77 @@ pub async fn a_period_cap_holds_in_a_crowd<S: WalletStore>(bench: &Bench<S>) {
         usage(&*bench.store, at(0)).await,
         Usage {
             host: worth(0),
-            period: worth(98)
+            period: worth(98),
+            total: worth(98),
         }
     );
+}
+
+/// The cap for everything is one for all hosts and all times.
+pub async fn a_total_cap_holds_in_a_crowd<S: WalletStore>(bench: &Bench<S>) {
+    let caps = Caps {
+        total: Some(worth(100)),
+        ..no_caps()
+    };
+    let verdicts = bench
+        .crowd(0..CROWD, move |store, number| {
+            // A month apart, from the beginning of time on.
+            let at = Timestamp::from_secs(number * 2_592_000);
+            let spend = Spend {
+                at,
+                ..at_host(number, spend(number, 7, 0))
+            };
+            reserve(store, spend, caps)
+        })
+        .await;
+    let count = |wanted| {
+        verdicts
+            .iter()
+            .filter(|verdict| **verdict == Ok(wanted))
+            .count()
+    };
+    assert_eq!((count(Ok(())), count(Err(CapRefusal::Total))), (14, 50));
+    let used = usage(&*bench.store, at(0)).await;
+    assert_eq!((used.period, used.total), (worth(0), worth(98)));
+    // Another unit has a total of its own.
+    let sats = Spend {
+        amount: Amount::new(U256::from(3), BitcoinNetwork::Regtest),
+        ..spend(99, 100, 0)
+    };
+    assert_eq!(reserve(&*bench.store, sats, caps).await, Ok(Ok(())));
+}
+
+/// The sums that caps for hosts are checked against, for whoever wants a report.
+pub async fn what_was_signed_is_told_by_origin<S: WalletStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    assert_eq!(store.signed(9).await, Ok(vec![]));
+    let sats = |number: u64, host: u64| Spend {
+        amount: Amount::new(U256::from(3), BitcoinNetwork::Regtest),
+        ..at_host(host, spend(number, 3, 0))
+    };
+    for spend in [
+        at_host(2, spend(1, 10, 0)),
+        sats(2, 1),
+        at_host(1, spend(3, 20, 1)),
+        at_host(1, spend(4, 22, 2)),
+    ] {
+        signed(store, spend).await;
+    }
+    store.finish_spend(id(4), refused(), at(3)).await.unwrap();
+    let signed = |host: u64, unit, units| Signed {
+        origin: at_host(host, spend(0, 0, 0)).origin,
+        unit,
+        worth: worth(units),
+    };
+    let bitcoin = Unit::Msat(BitcoinNetwork::Regtest);
+    let mut expected = vec![
+        signed(1, bitcoin, 3),
+        signed(1, Unit::Dollar, 42),
+        signed(2, Unit::Dollar, 10),
+    ];
+    expected.sort_by_key(|signed| (signed.origin.clone(), signed.unit.to_string()));
+    assert_eq!(store.signed(9).await, Ok(expected.clone()));
+    assert_eq!(store.signed(2).await, Ok(expected[..2].to_vec()));
 }
 
 /// What one host got does not count against another, and a port or a scheme makes another host.
@@ -106,7 +176,8 @@ pub async fn hosts_are_counted_apart<S: WalletStore>(bench: &Bench<S>) {
             usage,
             Usage {
                 host: worth(10),
-                period: worth(10 * (number + 1))
+                period: worth(10 * (number + 1)),
+                total: worth(10 * (number + 1)),
             }
         );
     }
@@ -118,7 +189,8 @@ pub async fn hosts_are_counted_apart<S: WalletStore>(bench: &Bench<S>) {
         unknown,
         Usage {
             host: worth(0),
-            period: worth(40)
+            period: worth(40),
+            total: worth(40),
         }
     );
 }
@@ -142,7 +214,8 @@ pub async fn a_refusal_records_nothing<S: WalletStore>(bench: &Bench<S>) {
             usage(store, at(0)).await,
             Usage {
                 host: worth(0),
-                period: worth(0)
+                period: worth(0),
+                total: worth(0),
             }
         );
         assert_eq!(records(store).await, []);
@@ -177,7 +250,8 @@ pub async fn refused_spends_still_count<S: WalletStore>(bench: &Bench<S>) {
         usage(store, at(0)).await,
         Usage {
             host: worth(6),
-            period: worth(6)
+            period: worth(6),
+            total: worth(6),
         }
     );
     assert_eq!(
@@ -266,7 +340,8 @@ pub async fn a_spend_counts_once<S: WalletStore>(bench: &Bench<S>) {
         usage(store, at(0)).await,
         Usage {
             host: worth(10),
-            period: worth(10)
+            period: worth(10),
+            total: worth(10),
         }
     );
     store.finish_spend(id(1), PAID, at(1)).await.unwrap();
@@ -319,7 +394,8 @@ pub async fn units_are_counted_apart<S: WalletStore>(bench: &Bench<S>) {
             usage.await,
             Ok(Usage {
                 host: worth(10 * number),
-                period: worth(10 * number)
+                period: worth(10 * number),
+                total: worth(10 * number),
             }),
             "{asset}"
         );

@@ -52,6 +52,10 @@ pub async fn one_id_is_one_spend<S: WalletStore>(bench: &Bench<S>) {
             ..first.clone()
         },
         Spend {
+            payer: "".into(),
+            ..first.clone()
+        },
+        Spend {
             worth: worth(9),
             ..first.clone()
         },
@@ -78,7 +82,8 @@ pub async fn one_id_is_one_spend<S: WalletStore>(bench: &Bench<S>) {
         usage(store, at(0)).await,
         Usage {
             host: worth(10),
-            period: worth(10)
+            period: worth(10),
+            total: worth(10),
         }
     );
     assert_eq!(records(store).await[0].spend, first);

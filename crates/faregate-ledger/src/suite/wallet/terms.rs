@@ -60,6 +60,7 @@ pub async fn terms_are_judged_where_they_are_recorded<S: WalletStore>(bench: &Be
     let full = Usage {
         host: worth(10),
         period: worth(10),
+        total: worth(10),
     };
     assert_eq!(usage(store, at(0)).await, full);
     assert_eq!(records(store).await.len(), 1);

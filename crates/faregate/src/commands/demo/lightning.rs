@@ -80,6 +80,7 @@ fn client(stack: &Stack) -> Result<Client, Failed> {
         .map_err(|_| broken("the Lightning node cannot pay"))?;
     let caps = MsatCaps {
         per_payment: CAP,
+        total: None,
         per_host: None,
         per_period: None,
     };
