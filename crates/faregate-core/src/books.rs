@@ -165,7 +165,7 @@ impl Trail for BooksTrail<'_> {
 }
 
 /// A store that did not answer is away; one that refused is our bug or damage, and the gate stays shut all the same.
-const fn away(error: StoreError) -> Away {
+pub(crate) const fn away(error: StoreError) -> Away {
     match error {
         StoreError::Unavailable => Away {
             code: Code::StoreUnavailable,

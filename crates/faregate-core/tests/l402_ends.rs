@@ -18,12 +18,16 @@ mod wallet;
 #[allow(dead_code, reason = "every test file uses its own part")]
 mod world;
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
-use faregate_core::rail::l402::{MasterKey, MasterKeys};
-use faregate_core::{LightningAsk, Reading};
-use faregate_types::l402::credential;
+use faregate_core::rail::l402::{MasterKey, MasterKeys, Revocations};
+use faregate_core::{LightningAsk, Outcome, Reading};
+use faregate_ledger::{Revocation, RevocationStore, RevokedName, StoreError};
+use faregate_types::l402::{Identifier, Macaroon, credential};
 use faregate_types::{Code, Timestamp};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use wallet::NOW;
@@ -93,4 +97,169 @@ async fn an_old_key_can_be_taken_until_a_date() {
     );
     let newer = both.buy(&offer, &asked).await;
     both.opens(&offer, &asked, &newer).await;
+}
+
+/// A list that is kept, unless the ledger is away.
+#[derive(Default)]
+struct List {
+    entries: Mutex<Vec<Revocation>>,
+    away: AtomicBool,
+}
+
+impl RevocationStore for List {
+    fn revoke(&self, revocation: Revocation) -> BoxFuture<'_, Result<bool, StoreError>> {
+        if self.away.load(Ordering::SeqCst) {
+            return ready(Err(StoreError::Unavailable)).boxed();
+        }
+        let mut entries = self.entries.lock().unwrap();
+        let new = !entries.iter().any(|entry| entry.name == revocation.name);
+        if new {
+            entries.push(revocation);
+        }
+        ready(Ok(new)).boxed()
+    }
+
+    fn revocations(&self) -> BoxFuture<'_, Result<Vec<Revocation>, StoreError>> {
+        if self.away.load(Ordering::SeqCst) {
+            return ready(Err(StoreError::Unavailable)).boxed();
+        }
+        ready(Ok(self.entries.lock().unwrap().clone())).boxed()
+    }
+}
+
+async fn revocable(list: &Arc<List>) -> (World, Arc<Revocations>) {
+    let store = Arc::clone(list) as Arc<dyn RevocationStore>;
+    let revocations = Arc::new(Revocations::load(store).await.unwrap());
+    let with = Arc::clone(&revocations);
+    (
+        world_with(keys(), |rail| rail.revocations(with)),
+        revocations,
+    )
+}
+
+/// A payment's hash and the id of its token.
+fn names(bought: &Bought) -> [RevokedName; 2] {
+    let token = Macaroon::from_base64(&bought.token).unwrap();
+    let identifier = Identifier::decode(token.identifier()).unwrap();
+    [*identifier.payment_hash.as_bytes(), identifier.token_id].map(RevokedName::from_bytes)
+}
+
+fn headers(bought: &Bought) -> HeaderMap {
+    let line = credential::write(&bought.token, &bought.preimage);
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, HeaderValue::from_str(&line).unwrap());
+    headers
+}
+
+const LATER: Timestamp = Timestamp::from_secs(NOW + 1);
+
+#[tokio::test]
+async fn a_token_is_revoked_by_its_id_or_with_its_payment_and_stays_so() {
+    for by in [0, 1] {
+        let list = Arc::new(List::default());
+        let (world, revocations) = revocable(&list).await;
+        for (offer, asked) in [(jokes(), get("/joke")), (passes(), get("/joke"))] {
+            let (bought, other) = (
+                world.buy(&offer, &asked).await,
+                world.buy(&offer, &asked).await,
+            );
+            let name = names(&bought)[by];
+            assert_eq!(revocations.revoke(name, LATER).await, Ok(true));
+            assert_eq!(revocations.revoke(name, LATER).await, Ok(false));
+            for _ in 0..2 {
+                let code = world.refused(&offer, &asked, &bought).await;
+                assert_eq!(code, Code::L402TokenRevoked);
+            }
+            world.opens(&offer, &asked, &other).await;
+            // Another process, with what the first one wrote.
+            let (again, _) = revocable(&list).await;
+            let code = again.refused(&offer, &asked, &bought).await;
+            assert_eq!(code, Code::L402TokenRevoked);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pass_that_is_known_by_its_line_is_revoked_too() {
+    for by in [0, 1] {
+        let (world, revocations) = revocable(&Arc::new(List::default())).await;
+        let (offer, asked) = (passes(), get("/joke"));
+        let bought = world.buy(&offer, &asked).await;
+        world.opens(&offer, &asked, &bought).await;
+        let headers = headers(&bought);
+        let Reading::Found(credential) = world.till.read(&headers) else {
+            panic!()
+        };
+        let new_pass = || world.till.new_pass(&headers, &offer, &asked, &credential);
+        assert!(new_pass().is_some());
+        assert!(world.till.pass(&headers, &offer, &asked).is_some());
+        assert_eq!(
+            revocations.revoke(names(&bought)[by], LATER).await,
+            Ok(true)
+        );
+        assert!(world.till.pass(&headers, &offer, &asked).is_none());
+        assert!(new_pass().is_none());
+        let code = world.refused(&offer, &asked, &bought).await;
+        assert_eq!(code, Code::L402TokenRevoked);
+    }
+}
+
+#[tokio::test]
+async fn what_the_ledger_did_not_take_is_not_revoked() {
+    let list = Arc::new(List::default());
+    let (world, revocations) = revocable(&list).await;
+    let (offer, asked) = (passes(), get("/joke"));
+    let bought = world.buy(&offer, &asked).await;
+    list.away.store(true, Ordering::SeqCst);
+    let away = revocations.revoke(names(&bought)[0], LATER).await;
+    assert_eq!(away.unwrap_err().code, Code::StoreUnavailable);
+    world.opens(&offer, &asked, &bought).await;
+    // And nothing starts without the list.
+    let store = Arc::clone(&list) as Arc<dyn RevocationStore>;
+    assert!(Revocations::load(store).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_that_begins_after_a_token_was_revoked_is_served() {
+    let (world, revocations) = revocable(&Arc::new(List::default())).await;
+    let world = Arc::new(world);
+    let (offer, asked) = (Arc::new(passes()), get("/joke"));
+    let bought = Arc::new(world.buy(&offer, &asked).await);
+    let name = names(&bought)[1];
+    let (revoked, served) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU32::new(0)),
+    );
+    let users = (0..8).map(|_| {
+        let (world, offer, bought) = (Arc::clone(&world), Arc::clone(&offer), Arc::clone(&bought));
+        let (revoked, served, asked) = (Arc::clone(&revoked), Arc::clone(&served), asked.clone());
+        tokio::spawn(async move {
+            let headers = headers(&bought);
+            let mut refused = 0;
+            while refused < 50 {
+                let began_late = revoked.load(Ordering::SeqCst);
+                let passed = world.till.pass(&headers, &offer, &asked).is_some()
+                    || matches!(
+                        world.send(&offer, &asked, &bought).await,
+                        Outcome::Passed { .. }
+                    );
+                if passed {
+                    assert!(!began_late, "served after it was revoked");
+                    served.fetch_add(1, Ordering::SeqCst);
+                } else {
+                    refused += 1;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+    });
+    let users: Vec<_> = users.collect();
+    while served.load(Ordering::SeqCst) < 100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(revocations.revoke(name, LATER).await, Ok(true));
+    revoked.store(true, Ordering::SeqCst);
+    for user in users {
+        user.await.unwrap();
+    }
 }

@@ -23,6 +23,7 @@
 pub mod account;
 pub mod budget;
 pub mod payment;
+pub mod revocation;
 pub mod store;
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -38,6 +39,7 @@ pub use budget::{
 pub use payment::{
     Answer, Claim, Claimed, Effect, Idempotency, Payment, PaymentState, Step, StepError,
 };
+pub use revocation::{Revocation, RevocationStore, RevokedName};
 pub use store::{AccountPage, AccountStore, LedgerStore, StoreError, Totals, WalletStore};
 pub use terms::{KnownTerms, Reserved, Terms, TermsRefusal, TermsRule};
 pub use token::KeptToken;

@@ -11,6 +11,7 @@
 //! | what the operator sees: metrics and health on an address of their own | [`admin`] |
 
 pub mod admin;
+mod bearer;
 pub mod config;
 pub mod facilitator;
 pub mod gateway;

@@ -75,6 +75,12 @@ pub const RATE_MAX: u64 = 1_000_000_000;
 /// Shortest key of a caller, in characters. Shorter ones can be guessed.
 pub const CALLER_KEY_CHARS_MIN: usize = 16;
 
+/// Largest request to the admin address, in bytes.
+pub const ADMIN_BODY_BYTES_MAX: u64 = 1_024;
+
+/// Revocations that are shown at once; they are counted beyond.
+pub const REVOCATIONS_SHOWN_MAX: usize = 1_000;
+
 /// Longest key of a caller, in characters.
 pub const CALLER_KEY_CHARS_MAX: usize = 512;
 

@@ -51,7 +51,7 @@ async fn start() -> World {
     )
     .await
     .unwrap();
-    let admin = Admin::start(SocketAddr::from(ANYWHERE), metrics, readiness)
+    let admin = Admin::start(SocketAddr::from(ANYWHERE), metrics, readiness, None)
         .await
         .unwrap();
     World {

@@ -19,6 +19,7 @@ mod signals;
 pub mod stack;
 mod wire;
 
+use cli::l402::L402Command;
 use cli::{Cli, Command};
 use exit::{Exit, Failed};
 use printer::Printer;
@@ -50,6 +51,7 @@ fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
     }
     match &cli.command {
         Command::Decode(args) => return commands::decode::run(args, printer),
+        Command::L402(L402Command::Revoke(_)) => {}
         Command::L402(command) => return commands::l402::run(command, &env, printer),
         Command::Config(command) => return commands::config::run(command, &env, printer),
         Command::Completions { shell } => {
@@ -74,6 +76,9 @@ fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
             Command::Facilitator(args) => commands::facilitator::run(args, &env, printer).await,
             Command::Curl(args) => commands::curl::run(args, &env, printer).await,
             Command::Wallet(command) => commands::wallet::run(command, &env, printer).await,
+            Command::L402(L402Command::Revoke(args)) => {
+                commands::revoke::run(args, &env, printer).await
+            }
             Command::Decode(_)
             | Command::L402(_)
             | Command::Config(_)

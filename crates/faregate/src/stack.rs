@@ -122,7 +122,10 @@ impl Stack {
         let places = (listener.local_addr()?, seller.addr());
         let (settings, env) = gate_config(&config, places, &lightning)?;
         let l402 = match &settings.lightning {
-            Some(config) => Some(wire::l402(config, &env).await?),
+            Some(config) => {
+                let revocations = wire::revocations(Arc::clone(&ledger) as _).await?;
+                Some(wire::l402(config, &env, &revocations).await?)
+            }
             None => None,
         };
         let deps = Deps {

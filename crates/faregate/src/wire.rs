@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use faregate_core::port::{Clock, Facilitator};
+use faregate_core::rail::l402::Revocations;
 use faregate_evm::{ExactFacilitator, FollowConfig, LocalSigner, NetworkConfig};
-use faregate_ledger::LedgerStore;
+use faregate_ledger::{LedgerStore, RevocationStore};
 use faregate_remote::{RemoteConfig, RemoteFacilitator};
 use faregate_server::config::{EmbeddedConfig, Env, FacilitatorSource, SenderConfig};
 use faregate_store::memory::MemoryLedger;
@@ -116,7 +117,7 @@ fn apply(settings: &mut NetworkConfig, sender: &SenderConfig) {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "fits map_err")]
-fn secret(error: faregate_server::config::SecretError) -> Failed {
+pub(crate) fn secret(error: faregate_server::config::SecretError) -> Failed {
     Failed::usage(error.to_string()).code(Code::ConfigInvalid)
 }
 
@@ -124,6 +125,8 @@ fn secret(error: faregate_server::config::SecretError) -> Failed {
 pub(crate) struct Ledger {
     /// The ledger.
     pub(crate) store: Arc<dyn LedgerStore>,
+    /// Tokens that open nothing any more.
+    pub(crate) revocations: Arc<Revocations>,
     _lock: Option<File>,
 }
 
@@ -136,12 +139,47 @@ pub(crate) struct Ledger {
 /// When the file is locked, damaged, from a newer version or cannot be made.
 pub(crate) async fn ledger(path: &Path) -> Result<Ledger, Failed> {
     let path = path.to_owned();
-    tokio::task::spawn_blocking(move || open(&path))
-        .await
-        .map_err(|_| Failed::new(Exit::Failure, "opening the ledger did not finish"))?
+    let opened = tokio::task::spawn_blocking(move || open(&path)).await;
+    let opened =
+        opened.map_err(|_| Failed::new(Exit::Failure, "opening the ledger did not finish"))??;
+    Ok(Ledger {
+        revocations: revocations(opened.revocations).await?,
+        store: opened.store,
+        _lock: opened.lock,
+    })
 }
 
-fn open(path: &Path) -> Result<Ledger, Failed> {
+/// The list of revoked tokens.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) async fn revocations(
+    store: Arc<dyn RevocationStore>,
+) -> Result<Arc<Revocations>, Failed> {
+    let list = Revocations::load(store).await;
+    list.map(Arc::new).map_err(|away| {
+        Failed::new(Exit::Failure, "the list of revoked tokens cannot be read").code(away.code)
+    })
+}
+
+/// A ledger whose lists were not read yet.
+struct Opened {
+    store: Arc<dyn LedgerStore>,
+    revocations: Arc<dyn RevocationStore>,
+    lock: Option<File>,
+}
+
+impl Opened {
+    fn new(store: Arc<impl LedgerStore + RevocationStore>, lock: Option<File>) -> Self {
+        Self {
+            revocations: Arc::clone(&store) as _,
+            store,
+            lock,
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<Opened, Failed> {
     let at = |error: &dyn std::fmt::Display| {
         format!("the ledger {} cannot be used: {error}", path.display())
     };
@@ -149,10 +187,7 @@ fn open(path: &Path) -> Result<Ledger, Failed> {
         tracing::warn!(
             "the ledger is in memory: what was claimed is forgotten when this process ends"
         );
-        return Ok(Ledger {
-            store: Arc::new(MemoryLedger::new()),
-            _lock: None,
-        });
+        return Ok(Opened::new(Arc::new(MemoryLedger::new()), None));
     }
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -175,8 +210,5 @@ fn open(path: &Path) -> Result<Ledger, Failed> {
     }
     let store = SqliteLedger::open(path)
         .map_err(|error| Failed::new(Exit::Failure, at(&error)).code(error.code()))?;
-    Ok(Ledger {
-        store: Arc::new(store),
-        _lock: Some(lock),
-    })
+    Ok(Opened::new(Arc::new(store), Some(lock)))
 }

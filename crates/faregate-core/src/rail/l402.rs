@@ -7,6 +7,7 @@
 mod keys;
 mod limit;
 mod mint;
+mod revoked;
 mod seen;
 
 use std::fmt;
@@ -38,6 +39,7 @@ use crate::rail::{
 pub use keys::{MasterKey, MasterKeys};
 pub use limit::InvoiceRate;
 use limit::Limit;
+pub use revoked::{REVOCATIONS_MAX, Revocations};
 use seen::Seen;
 
 /// Where the money of all Lightning payments goes.
@@ -53,6 +55,7 @@ pub struct L402 {
     clock: Arc<dyn Clock>,
     limit: Limit,
     seen: Seen,
+    revocations: Option<Arc<Revocations>>,
     lines: challenge::Lines,
     used_up_status: u16,
     invoice_expiry_secs: u32,
@@ -77,6 +80,7 @@ impl L402 {
             clock,
             limit: Limit::new(InvoiceRate::default()),
             seen: Seen::default(),
+            revocations: None,
             lines: challenge::Lines::default(),
             used_up_status: 402,
             invoice_expiry_secs: INVOICE_EXPIRY_SECS,
@@ -94,6 +98,13 @@ impl L402 {
     #[must_use]
     pub fn rate(mut self, rate: InvoiceRate) -> Self {
         self.limit = Limit::new(rate);
+        self
+    }
+
+    /// Refuses what is on this list.
+    #[must_use]
+    pub fn revocations(mut self, list: Arc<Revocations>) -> Self {
+        self.revocations = Some(list);
         self
     }
 
@@ -115,6 +126,11 @@ impl L402 {
     fn ask<'o>(&self, offer: &'o Offer) -> Option<&'o LightningAsk> {
         let mut asks = offer.asks().iter().filter_map(Ask::as_lightning);
         asks.find(|ask| ask.network == self.receiver.network() && self.receiver.can_ask(ask.price))
+    }
+
+    fn is_revoked(&self, token: &Identifier) -> bool {
+        let list = self.revocations.as_ref();
+        list.is_some_and(|list| list.has(token))
     }
 
     /// What the client of a request is called in a token, where the ask binds tokens to clients.
@@ -247,6 +263,17 @@ impl L402 {
         })
     }
 
+    /// The token that the headers' credential has, if it has one only.
+    fn only_token(&self, headers: &HeaderMap) -> Option<Identifier> {
+        let Reading::Found(credential) = self.read(headers) else {
+            return None;
+        };
+        match credential.content::<L402Credential>()?.tokens.as_slice() {
+            [token] => Identifier::decode(token.identifier()).ok(),
+            _ => None,
+        }
+    }
+
     fn instrument(hash: PaymentHash) -> Arc<dyn Instrument> {
         Arc::new(PaidInvoice { hash })
     }
@@ -340,6 +367,9 @@ impl Rail for L402 {
             .ask(offer)
             .ok_or(Refusal::new(Code::NoMatchingRequirements))?;
         let grant = self.grant(sent, ask, asked)?;
+        if self.is_revoked(&grant.identifier) {
+            return Err(Refusal::new(Code::L402TokenRevoked));
+        }
         let hash = grant.identifier.payment_hash;
         let account = |name: &str| AccountId::parse(name).map_err(|_| bug());
         // A token is worth what was paid for it, which may be more than the route costs now.
@@ -373,12 +403,17 @@ impl Rail for L402 {
     fn known(&self, headers: &HeaderMap, offer: &Offer, asked: &Asked) -> Option<Arc<Presented>> {
         let line = seen::line(headers)?;
         let ask = self.ask(offer)?;
-        self.seen.find(line, ask, &asked.method, self.clock.now())
+        let now = self.clock.now();
+        let (presented, token) = self.seen.find(line, ask, &asked.method, now)?;
+        (!self.is_revoked(&token)).then_some(presented)
     }
 
     fn remember(&self, headers: &HeaderMap, offer: &Offer, asked: &Asked, presented: Presented) {
-        if let (Some(line), Some(ask)) = (seen::line(headers), self.ask(offer)) {
-            self.seen.keep(line, ask, &asked.method, presented);
+        let (Some(line), Some(ask)) = (seen::line(headers), self.ask(offer)) else {
+            return;
+        };
+        if let Some(token) = self.only_token(headers) {
+            self.seen.keep(line, ask, &asked.method, token, presented);
         }
     }
 

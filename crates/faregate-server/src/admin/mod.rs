@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `/metrics` | every metric of the process in the text format of Prometheus |
 //! | `/livez`, `/health` | 200 while the process answers |
+//! | `/l402/revocations` | tokens that were revoked, and one more (`POST`), for whoever has `[admin] key` |
 //! | `/readyz` | 200 while it can work; 503 with a code when a part is away, and from the moment it is told to stop |
 //!
-//! Nobody has to say who they are here: the address has to be one that only the operator reaches, loopback by default.
+//! Otherwise nobody has to say who they are here: the address has to be one that only the operator reaches, loopback by default.
 
 mod exporter;
 mod process;
+mod revoking;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -32,6 +34,7 @@ use crate::limits;
 
 pub use exporter::{InstallError, Metrics, install};
 pub use process::describe;
+pub use revoking::Revoking;
 
 /// The admin address, listening.
 pub struct Admin {
@@ -62,6 +65,7 @@ impl Admin {
         bind: SocketAddr,
         metrics: Metrics,
         readiness: Readiness,
+        revoking: Option<Revoking>,
     ) -> Result<Self, StartError> {
         let listener = http::listen(bind).await?;
         let stopping = Arc::new(AtomicBool::new(false));
@@ -71,12 +75,16 @@ impl Admin {
             readiness: readiness.clone(),
             stopping: Arc::clone(&stopping),
         };
+        let revocations = Router::new()
+            .route("/l402/revocations", get(revoking::list).post(revoking::put))
+            .with_state(revoking);
         // `/readyz` is our own here, because the parts of a server that is stopping are still fine.
         let router = Router::new()
             .route("/metrics", get(metrics_page))
             .route("/readyz", get(ready))
             .with_state(shared)
             .merge(health::live_router())
+            .merge(revocations)
             .fallback(async || http::not_found())
             .method_not_allowed_fallback(async || http::method_not_allowed());
         let running = http::serve(listener, router, own_limits(), "admin")?;
@@ -109,7 +117,7 @@ fn own_limits() -> Limits {
     Limits {
         connections_max: limits::ADMIN_CONNECTIONS_MAX,
         requests_max: limits::ADMIN_CONNECTIONS_MAX,
-        body_bytes_max: 0,
+        body_bytes_max: limits::ADMIN_BODY_BYTES_MAX,
         request_timeout: limits::ADMIN_TIMEOUT,
         shutdown_timeout: limits::ADMIN_SHUTDOWN_TIMEOUT,
         ..Limits::default()

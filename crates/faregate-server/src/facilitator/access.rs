@@ -9,16 +9,14 @@ use faregate_core::rate::{Bucket, Rate};
 use faregate_types::x402::FacilitatorRequest;
 use faregate_types::{Address, Code, Problem, Timestamp};
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use subtle::Choice;
 
 use super::answer::Endpoint;
 use super::rate::{Buckets, Daily};
+use crate::bearer::BearerKey;
 use crate::config::{AccessConfig, CallerConfig, Duplicates, Env, SecretError};
 use crate::limits::{
-    CALLER_KEY_CHARS_MAX, CALLER_KEY_CHARS_MIN, FAILED_SETTLES_MAX, FAILED_SETTLES_PERIOD,
-    OPEN_SETTLES_PER_SECOND, STRANGERS_MAX,
+    FAILED_SETTLES_MAX, FAILED_SETTLES_PERIOD, OPEN_SETTLES_PER_SECOND, STRANGERS_MAX,
 };
 
 /// The name of callers without a key.
@@ -44,17 +42,13 @@ struct Inner {
 #[derive(Debug)]
 pub(super) struct Caller {
     name: Arc<str>,
-    keys: Vec<Key>,
+    keys: Vec<BearerKey>,
     verify: Option<Limit>,
     settle: Option<Limit>,
     settle_daily: Option<Daily>,
     payees: Vec<Address>,
     pub(super) duplicates: Duplicates,
 }
-
-/// What is kept of a key: enough to recognise it, not enough to use it.
-#[derive(Clone, PartialEq, Eq)]
-struct Key([u8; 32]);
 
 #[derive(Debug)]
 struct Limit {
@@ -67,12 +61,6 @@ impl fmt::Debug for Access {
         f.debug_struct("Access")
             .field("callers", &self.0.callers.len())
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(hashed)")
     }
 }
 
@@ -94,7 +82,7 @@ impl Access {
     /// [`SecretError`] for a key that is not there, too short, too long, or of two callers.
     pub fn new(config: &AccessConfig, env: &Env) -> Result<Self, SecretError> {
         let mut callers = Vec::with_capacity(config.callers.len());
-        let mut known: Vec<Key> = Vec::new();
+        let mut known: Vec<BearerKey> = Vec::new();
         for caller in &config.callers {
             let caller = Caller::new(caller, env, &mut known)?;
             callers.push(caller);
@@ -133,18 +121,19 @@ impl Access {
         if self.is_open() {
             return Ok(&self.0.open);
         }
-        let Some(key) = bearer(headers) else {
-            let detail = "expected the header Authorization: Bearer and a key";
-            return Err(Problem::new(Code::Unauthorized).detail(detail));
-        };
-        let key: [u8; 32] = Sha256::digest(key).into();
+        let key = BearerKey::shown(headers)?;
         // Every key is compared, each in constant time: how long it takes says nothing.
         let found = self.0.callers.iter().fold(None, |found, caller| {
+            let none = Choice::from(0);
             let same = caller
                 .keys
                 .iter()
-                .fold(0, |same, own| same | own.0.ct_eq(&key).unwrap_u8());
-            if same == 1 { Some(caller) } else { found }
+                .fold(none, |same, own| same | own.is(&key));
+            if bool::from(same) {
+                Some(caller)
+            } else {
+                found
+            }
         });
         found.ok_or_else(|| Problem::new(Code::Unauthorized).detail("nobody here has this key"))
     }
@@ -205,17 +194,14 @@ impl Access {
 }
 
 impl Caller {
-    fn new(config: &CallerConfig, env: &Env, known: &mut Vec<Key>) -> Result<Self, SecretError> {
+    fn new(
+        config: &CallerConfig,
+        env: &Env,
+        known: &mut Vec<BearerKey>,
+    ) -> Result<Self, SecretError> {
         let mut keys = Vec::with_capacity(config.keys.len());
         for source in &config.keys {
-            let secret = source.load(env)?;
-            let length = secret.expose().len();
-            let fit = (CALLER_KEY_CHARS_MIN..=CALLER_KEY_CHARS_MAX).contains(&length)
-                && secret.expose().iter().all(u8::is_ascii_graphic);
-            if !fit {
-                return Err(SecretError::NotABearerKey { at: source.clone() });
-            }
-            let key = Key(Sha256::digest(secret.expose()).into());
+            let key = BearerKey::load(source, env)?;
             if known.contains(&key) {
                 return Err(SecretError::Twice { at: source.clone() });
             }
@@ -279,17 +265,6 @@ fn limited(wait: Duration) -> Problem {
     Problem::new(Code::RateLimited).retry_after_secs(u32::try_from(whole).unwrap_or(u32::MAX))
 }
 
-/// The key of the one `Authorization: Bearer …` header. Two headers are none: who reads which is anybody's guess.
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let mut all = headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (all.next(), all.next()) else {
-        return None;
-    };
-    let (scheme, key) = value.as_bytes().split_at_checked(b"Bearer ".len())?;
-    let key = key.trim_ascii();
-    (scheme.eq_ignore_ascii_case(b"Bearer ") && key.len() <= CALLER_KEY_CHARS_MAX).then_some(key)
-}
-
 /// What stands for a stranger: an IPv4 address, or the network that one customer of a provider has with IPv6. This machine
 /// is no stranger: services of the operator, or a proxy, which has to have limits of its own.
 fn stranger(address: IpAddr) -> Option<u64> {
@@ -303,26 +278,7 @@ fn stranger(address: IpAddr) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
-
-    #[test]
-    fn a_bearer_key_is_read_from_one_header() {
-        let key = |values: &[&'static str]| {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append(AUTHORIZATION, HeaderValue::from_static(value));
-            }
-            bearer(&headers).map(<[u8]>::to_vec)
-        };
-        assert_eq!(key(&["Bearer abc"]), Some(b"abc".to_vec()));
-        assert_eq!(key(&["bearer  abc "]), Some(b"abc".to_vec()));
-        assert_eq!(key(&[]), None);
-        assert_eq!(key(&["Basic abc"]), None);
-        assert_eq!(key(&["Bearer"]), None);
-        assert_eq!(key(&["Bearer abc", "Bearer abc"]), None);
-    }
 
     #[test]
     fn strangers_are_addresses_or_networks() {
@@ -339,7 +295,6 @@ mod tests {
     #[test]
     fn nothing_shows_a_key() {
         let env = Env::from([("K".to_owned(), "0123456789abcdef".to_owned())]);
-        let key = Sha256::digest(b"0123456789abcdef");
         let caller = CallerConfig {
             name: "shop".into(),
             keys: vec![crate::config::SecretSource::Env("K".into())],
@@ -351,6 +306,6 @@ mod tests {
         };
         let caller = Caller::new(&caller, &env, &mut Vec::new()).unwrap();
         let shown = format!("{caller:?}");
-        assert!(!shown.contains("0123456789abcdef") && !shown.contains(&format!("{key:?}")));
+        assert!(!shown.contains("0123456789abcdef") && shown.contains("hashed"));
     }
 }

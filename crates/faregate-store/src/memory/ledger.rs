@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use super::audit;
 use super::limits::{DROPPED_AT_ONCE, LedgerLimits, PAGE_ROWS};
 use super::payments::Payments;
+use super::revocations::List;
 use super::row::Row;
 use crate::audit::Audit;
 
@@ -42,6 +43,7 @@ use crate::audit::Audit;
 /// ```
 pub struct MemoryLedger {
     payments: Mutex<Payments>,
+    revocations: Mutex<List>,
 }
 
 impl fmt::Debug for MemoryLedger {
@@ -69,6 +71,7 @@ impl MemoryLedger {
     pub fn with_limits(limits: LedgerLimits) -> Self {
         Self {
             payments: Mutex::new(Payments::new(limits)),
+            revocations: Mutex::default(),
         }
     }
 
@@ -84,6 +87,11 @@ impl MemoryLedger {
     /// somebody who had them nobody knows what is in them.
     fn books(&self) -> Result<MutexGuard<'_, Payments>, StoreError> {
         self.payments.lock().map_err(|_| StoreError::Damaged)
+    }
+
+    /// What is revoked.
+    pub(super) fn revocation_list(&self) -> Result<MutexGuard<'_, List>, StoreError> {
+        self.revocations.lock().map_err(|_| StoreError::Damaged)
     }
 
     fn list(

@@ -25,6 +25,7 @@ mod audit;
 mod ledger;
 mod limits;
 mod payments;
+mod revocations;
 mod row;
 mod slab;
 mod spends;

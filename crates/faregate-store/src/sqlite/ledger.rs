@@ -39,7 +39,7 @@ use crate::audit::Audit;
 /// ```
 #[derive(Debug)]
 pub struct SqliteLedger {
-    engine: Engine,
+    pub(super) engine: Engine,
 }
 
 impl SqliteLedger {

@@ -34,6 +34,7 @@ mod limits;
 mod payments;
 mod queue;
 mod reader;
+mod revocations;
 mod schema;
 mod spends;
 mod terms;

@@ -25,6 +25,7 @@ pub(super) const LEDGER: Schema = Schema {
     migrations: &[
         include_str!("migrations/ledger/0001_payments.sql"),
         include_str!("migrations/ledger/0002_finality.sql"),
+        include_str!("migrations/ledger/0003_revocations.sql"),
     ],
 };
 

@@ -13,6 +13,8 @@ pub enum L402Command {
     Mint(MintArgs),
     /// Add conditions to a token. No key is needed, and nobody can take them off again.
     Attenuate(AttenuateArgs),
+    /// Say that a gate's token opens nothing any more, from now on.
+    Revoke(RevokeArgs),
 }
 
 /// Where the key is. It is never an argument: those are seen by everybody on the machine.
@@ -111,4 +113,26 @@ pub struct AttenuateArgs {
     /// A condition to add, `name=value`, for example `max_uses=1`. Repeatable; they are added in this order.
     #[arg(long = "caveat", value_name = "CONDITION", required = true)]
     pub caveats: Vec<String>,
+}
+
+/// `faregate l402 revoke`.
+#[derive(Debug, Args)]
+pub struct RevokeArgs {
+    /// Payment hashes or token ids, 64 hexadecimal digits each. A token has both; `faregate decode` shows them.
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+    /// The admin address of the gate.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "FAREGATE_ADMIN_URL",
+        default_value = "http://127.0.0.1:4023"
+    )]
+    pub admin_url: String,
+    /// File with the key of the admin address. Without it the key comes from FAREGATE_ADMIN_KEY.
+    #[arg(long, value_name = "FILE", env = "FAREGATE_ADMIN_KEY_FILE")]
+    pub admin_key_file: Option<PathBuf>,
+    /// The ledger of a gate that is not running, instead of its admin address.
+    #[arg(long, value_name = "FILE")]
+    pub store: Option<PathBuf>,
 }

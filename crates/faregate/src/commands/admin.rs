@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use faregate_core::port::Facilitator;
 use faregate_ledger::LedgerStore;
-use faregate_server::admin::{self, Admin, Metrics};
+use faregate_server::admin::{self, Admin, Metrics, Revoking};
 use faregate_server::config::AdminConfig;
 use faregate_server::health::Readiness;
 use faregate_server::http::Running;
@@ -22,7 +22,7 @@ pub(crate) struct Prepared(Option<(SocketAddr, Metrics)>);
 ///
 /// # Errors
 /// When they cannot be collected.
-pub(crate) fn prepare(config: Option<AdminConfig>) -> Result<Prepared, Failed> {
+pub(crate) fn prepare(config: Option<&AdminConfig>) -> Result<Prepared, Failed> {
     let Some(config) = config else {
         return Ok(Prepared(None));
     };
@@ -41,12 +41,13 @@ impl Prepared {
         self,
         store: Arc<dyn LedgerStore>,
         facilitator: Option<Arc<dyn Facilitator>>,
+        revoking: Option<Revoking>,
     ) -> Result<Option<Admin>, Failed> {
         let Some((bind, collected)) = self.0 else {
             return Ok(None);
         };
         let readiness = Readiness::new(store, facilitator);
-        let admin = Admin::start(bind, collected, readiness)
+        let admin = Admin::start(bind, collected, readiness, revoking)
             .await
             .map_err(|error| {
                 Failed::new(Exit::Failure, error.to_string())

@@ -23,7 +23,7 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     let settings = file
         .facilitator
         .ok_or_else(|| Failed::usage(format!("{} has no [facilitator]", args.config.display())))?;
-    let admin = admin::prepare(file.admin)?;
+    let admin = admin::prepare(file.admin.as_ref())?;
     let ledger = wire::ledger(&settings.store).await?;
     let facilitator: Arc<dyn Facilitator> =
         Arc::new(wire::embedded(&settings.embedded, env).await?);
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     .await
     .map_err(|error| Failed::new(Exit::Failure, error.to_string()))?;
     let admin = admin
-        .start(Arc::clone(&ledger.store), Some(facilitator))
+        .start(Arc::clone(&ledger.store), Some(facilitator), None)
         .await?;
     let url = format!("http://{}", running.addr());
     let admin_url = admin

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use faregate_server::admin::Revoking;
 use faregate_server::config::{Env, RoutePrice};
 use faregate_server::gateway::{Deps, Gateway};
 use serde_json::json;
@@ -21,15 +22,22 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     let settings = file
         .gate
         .ok_or_else(|| Failed::usage(format!("{} has no [gate]", args.config.display())))?;
-    let admin = admin::prepare(file.admin)?;
+    let admin = admin::prepare(file.admin.as_ref())?;
     let ledger = wire::ledger(&settings.store).await?;
     let facilitator = match &settings.facilitator {
         Some(source) => Some(wire::facilitator(source, env).await?),
         None => None,
     };
     let l402 = match &settings.lightning {
-        Some(config) => Some(wire::l402(config, env).await?),
+        Some(config) => Some(wire::l402(config, env, &ledger.revocations).await?),
         None => None,
+    };
+    let revoking = match (&file.admin, &l402) {
+        (Some(admin), Some(_)) => {
+            Revoking::new(admin, env, Arc::clone(&ledger.revocations), wire::clock())
+                .map_err(wire::secret)?
+        }
+        _ => None,
     };
     let priced = settings
         .routes
@@ -46,7 +54,9 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     let running = Gateway::start(settings, deps)
         .await
         .map_err(|error| Failed::new(Exit::Failure, error.to_string()).code(error.code()))?;
-    let admin = admin.start(Arc::clone(&ledger.store), facilitator).await?;
+    let admin = admin
+        .start(Arc::clone(&ledger.store), facilitator, revoking)
+        .await?;
     let admin_url = admin
         .as_ref()
         .map(|admin| format!("http://{}", admin.addr()));

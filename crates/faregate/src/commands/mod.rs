@@ -12,4 +12,5 @@ pub(crate) mod l402;
 pub(crate) mod lightning;
 pub(crate) mod paid;
 pub(crate) mod pending;
+pub(crate) mod revoke;
 pub(crate) mod wallet;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use faregate_core::rail::l402::L402;
+use faregate_core::rail::l402::{L402, Revocations};
 use faregate_http::{PlainHttp, Trust};
 use faregate_lightning::{
     AlbyConfig, AlbyKind, BackendConfig, BlinkConfig, ClnConfig, Endpoint, LnbitsConfig, LndConfig,
@@ -22,7 +22,11 @@ use crate::exit::Failed;
 ///
 /// # Errors
 /// A secret that is missing, a certificate that cannot be read, a URL that is none of a wallet.
-pub(crate) async fn l402(config: &LightningConfig, env: &Env) -> Result<Arc<L402>, Failed> {
+pub(crate) async fn l402(
+    config: &LightningConfig,
+    env: &Env,
+    revocations: &Arc<Revocations>,
+) -> Result<Arc<L402>, Failed> {
     let keys = config.keys(env).map_err(secret)?;
     let certificate = match &config.backend.certificate {
         None => None,
@@ -33,7 +37,8 @@ pub(crate) async fn l402(config: &LightningConfig, env: &Env) -> Result<Arc<L402
     let backend = settings.receiver().map_err(|error| {
         Failed::usage(format!("gate.lightning, {name}: {error}")).code(error.code())
     })?;
-    Ok(Arc::new(config.rail(backend, keys, clock())))
+    let rail = config.rail(backend, keys, clock());
+    Ok(Arc::new(rail.revocations(Arc::clone(revocations))))
 }
 
 async fn certificate(path: &Path) -> Result<Vec<u8>, Failed> {

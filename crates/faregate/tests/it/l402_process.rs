@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use faregate::stack::Stack;
 use faregate_devnet::{Devchain, WalletName};
+use faregate_types::l402::{Identifier, Macaroon};
 use faregate_types::lightning::Preimage;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -16,6 +17,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::l402_gate::{buy, challenge, get};
 use crate::support::{http, payee_address, stack};
+
+const ADMIN_KEY: &str = "operators-know-this-1";
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -43,6 +46,17 @@ fn free_port() -> u16 {
 
 /// Writes the configuration of a gate over the Lightning node at `lnd`, and returns where it will listen.
 async fn configure(folder: &Path, stack: &Stack, lnd: &str, tokens: bool) -> String {
+    configure_with(folder, stack, lnd, tokens, "").await
+}
+
+/// The same with more tables after `[gate]`.
+async fn configure_with(
+    folder: &Path,
+    stack: &Stack,
+    lnd: &str,
+    tokens: bool,
+    more: &str,
+) -> String {
     let bind = format!("127.0.0.1:{}", free_port());
     let facilitator = format!(
         "[gate.facilitator]\nrpc_url = \"{}\"\nsigner_key = \"env:GAS_KEY\"\n[[route]]\nmatch = \"GET /both\"\nprice = [\"$0.001\", \"10 sat\"]\n",
@@ -51,7 +65,7 @@ async fn configure(folder: &Path, stack: &Stack, lnd: &str, tokens: bool) -> Str
     let text = format!(
         "[gate]\nbind = \"{bind}\"\npublic_url = \"http://{bind}\"\nupstream = \"{}\"\nnetwork = \"{}\"\npay_to = \"{}\"\nstore = \"{}\"\n\
          [gate.lightning]\nbackend = \"lnd\"\nurl = \"{lnd}\"\nkey = \"env:LND\"\nnetwork = \"regtest\"\nmaster_key = \"env:MASTER_KEY\"\n\
-         {}[[route]]\nmatch = \"GET /one\"\nprice = \"10 sat\"\n[[route]]\nmatch = \"GET /three\"\nprice = \"10 sat\"\nl402 = {{ uses = 3 }}\n",
+         {more}{}[[route]]\nmatch = \"GET /one\"\nprice = \"10 sat\"\n[[route]]\nmatch = \"GET /three\"\nprice = \"10 sat\"\nl402 = {{ uses = 3 }}\n",
         upstream().await,
         stack.chain,
         payee_address(),
@@ -70,6 +84,7 @@ async fn start(folder: &Path, stack: &Stack, url: &str) -> Child {
         .env("GAS_KEY", Devchain::accounts()[SIGNER].private_key)
         .env("LND", stack.lightning().macaroon(WalletName::Seller))
         .env("MASTER_KEY", "5a".repeat(32))
+        .env("ADMIN_KEY", ADMIN_KEY)
         .stdout(Stdio::null())
         .kill_on_drop(true)
         .spawn()
@@ -122,6 +137,7 @@ async fn l402(arguments: &[&str], input: &str) -> Output {
         .args(arguments)
         .env_clear()
         .env("FAREGATE_L402_MASTER_KEY", "5a".repeat(32))
+        .env("FAREGATE_ADMIN_KEY", ADMIN_KEY)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -238,5 +254,96 @@ async fn while_the_wallet_is_away_other_rails_are_offered_and_tokens_still_open(
         "lightning_unavailable"
     );
     assert_eq!(get(&one, Some(&credential)).await.status(), 200);
+    stack.shutdown().await;
+}
+
+/// The payment's hash and the token's id, as `faregate decode` shows them.
+fn names(credential: &str) -> [String; 2] {
+    let token = credential.strip_prefix("L402 ").unwrap();
+    let token = Macaroon::from_base64(token.split_once(':').unwrap().0).unwrap();
+    let identifier = Identifier::decode(token.identifier()).unwrap();
+    let id: String = identifier
+        .token_id
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    [identifier.payment_hash.to_string(), id]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_revoked_stays_revoked_when_the_gate_starts_again() {
+    let (stack, folder) = (stack().await, tempfile::tempdir().unwrap());
+    let lnd = stack.lightning().rest_url();
+    let admin = format!("127.0.0.1:{}", free_port());
+    let tables = format!(
+        "[admin]\nbind = \"{admin}\"\nkey = \"env:ADMIN_KEY\"\n\
+         [[route]]\nmatch = \"GET /all\"\nprice = \"10 sat\"\nl402 = {{ uses = \"unlimited\" }}\n"
+    );
+    let url = configure_with(folder.path(), &stack, &lnd, false, &tables).await;
+    let mut gate = start(folder.path(), &stack, &url).await;
+    let (one, all) = (format!("{url}/one"), format!("{url}/all"));
+    let admin_url = format!("http://{admin}");
+    let (pass, other, single) = (
+        buy(&stack, &all).await,
+        buy(&stack, &all).await,
+        buy(&stack, &one).await,
+    );
+    for _ in 0..3 {
+        assert_eq!(get(&all, Some(&pass)).await.status(), 200);
+    }
+    let [_, id] = names(&pass);
+    let [hash, _] = names(&single);
+
+    // Nobody without the key, and nothing that is no id.
+    let list = format!("{admin_url}/l402/revocations");
+    for (key, body, status) in [
+        (None, json!({ "id": id }), 401),
+        (Some("somebody-elses-key"), json!({ "id": id }), 401),
+        (Some(ADMIN_KEY), json!({ "id": "5" }), 400),
+        (Some(ADMIN_KEY), json!({}), 400),
+    ] {
+        let mut request = http().post(&list).json(&body);
+        if let Some(key) = key {
+            request = request.bearer_auth(key);
+        }
+        assert_eq!(request.send().await.unwrap().status(), status, "{body}");
+    }
+    assert_eq!(http().get(&list).send().await.unwrap().status(), 401);
+    assert_eq!(get(&all, Some(&pass)).await.status(), 200);
+
+    let revoked = l402(&["revoke", &id, &hash, "--admin-url", &admin_url], "").await;
+    assert!(revoked.status.success(), "{revoked:?}");
+    let refused = async |url: &str, credential: &str| {
+        let answer = get(url, Some(credential)).await;
+        assert_eq!(answer.status(), 402);
+        let next = challenge(answer.headers());
+        assert!(!next.invoice.is_empty());
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body["error"], "l402_token_revoked");
+    };
+    for _ in 0..2 {
+        refused(&all, &pass).await;
+        refused(&one, &single).await;
+        assert_eq!(get(&all, Some(&other)).await.status(), 200);
+    }
+    let shown = http().get(&list).bearer_auth(ADMIN_KEY).send().await;
+    let shown: Value = shown.unwrap().json().await.unwrap();
+    assert_eq!(
+        (&shown["count"], &shown["revocations"][0]["id"]),
+        (&json!(2), &json!(hash))
+    );
+
+    gate.kill().await.unwrap();
+    // While nobody has the ledger, it can be written to directly.
+    let store = folder.path().join("gate.db");
+    let [other_hash, _] = names(&other);
+    let arguments = ["revoke", &other_hash, "--store", store.to_str().unwrap()];
+    let revoked = l402(&arguments, "").await;
+    assert!(revoked.status.success(), "{revoked:?}");
+    let _gate = start(folder.path(), &stack, &url).await;
+    refused(&all, &pass).await;
+    refused(&one, &single).await;
+    refused(&all, &other).await;
+    assert_eq!(l402(&arguments, "").await.status.code(), Some(2), "in use");
     stack.shutdown().await;
 }

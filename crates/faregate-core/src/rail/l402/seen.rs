@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use faregate_types::Timestamp;
+use faregate_types::l402::Identifier;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method};
 
@@ -24,6 +25,7 @@ pub(super) struct Seen(Mutex<BTreeMap<Box<[u8]>, Checked>>);
 struct Checked {
     ask: LightningAsk,
     method: Method,
+    token: Identifier,
     presented: Arc<Presented>,
 }
 
@@ -36,20 +38,21 @@ pub(super) fn line(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 impl Seen {
-    /// What was checked of this line, if it was for the same ask and method and has not expired.
+    /// What was checked of this line, and of which token, if it was for the same ask and method and has not expired. Whether it
+    /// was revoked since is for the caller to ask.
     pub(super) fn find(
         &self,
         line: &[u8],
         ask: &LightningAsk,
         method: &Method,
         now: Timestamp,
-    ) -> Option<Arc<Presented>> {
+    ) -> Option<(Arc<Presented>, Identifier)> {
         let all = self.all();
         let checked = all.get(line)?;
         let good = checked.ask == *ask
             && checked.method == *method
             && checked.presented.good_until.is_some_and(|end| now < end);
-        good.then(|| Arc::clone(&checked.presented))
+        good.then(|| (Arc::clone(&checked.presented), checked.token))
     }
 
     /// Keeps what does not depend on more than ask, method and time.
@@ -58,6 +61,7 @@ impl Seen {
         line: &[u8],
         ask: &LightningAsk,
         method: &Method,
+        token: Identifier,
         presented: Presented,
     ) {
         if ask.scope != Scope::Route || ask.is_bound_to_client {
@@ -71,6 +75,7 @@ impl Seen {
         let checked = Checked {
             ask: ask.clone(),
             method: method.clone(),
+            token,
             presented: Arc::new(presented),
         };
         all.insert(line.into(), checked);
