@@ -14,6 +14,7 @@ const ROWS: &[(&str, u8)] = &[
     ("faregate-devnet", 30),
     ("faregate-evm", 30),
     ("faregate-lightning", 30),
+    ("faregate-redis", 30),
     ("faregate-remote", 30),
     ("faregate-store", 30),
     ("faregate-tower", 30),

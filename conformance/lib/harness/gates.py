@@ -13,8 +13,8 @@ from .world import FACILITATOR, NETWORK, PAYEE
 
 _KEY_VARIABLE = "CONFORMANCE_GAS_KEY"
 # Of a gate over Lightning: its wallet's key, and what its tokens are signed with.
-_WALLET_VARIABLE, _ROOT_VARIABLE = "CONFORMANCE_WALLET_KEY", "CONFORMANCE_ROOT_KEY"
-_ROOT_KEY = "5a" * 32
+_WALLET_VARIABLE, _MASTER_VARIABLE = "CONFORMANCE_WALLET_KEY", "CONFORMANCE_MASTER_KEY"
+_MASTER_KEY = "5a" * 32
 
 
 def folder(name: str) -> Path:
@@ -95,11 +95,11 @@ backend = "{wallet.backend}"
 url = "{wallet.url}"
 key = "env:{_WALLET_VARIABLE}"
 network = "{wallet.network}"
-root_key = "env:{_ROOT_VARIABLE}"
+master_key = "env:{_MASTER_VARIABLE}"
 {more}
 """
     file.write_text(text + "\n".join(routes))
-    return Program("gate", file, url, {_WALLET_VARIABLE: wallet.key, _ROOT_VARIABLE: _ROOT_KEY})
+    return Program("gate", file, url, {_WALLET_VARIABLE: wallet.key, _MASTER_VARIABLE: _MASTER_KEY})
 
 
 def facilitator(file: Path, rpc: str) -> Program:

@@ -34,6 +34,7 @@ pub mod rate;
 pub mod recovery;
 pub mod route;
 pub mod settler;
+mod shared;
 mod uses;
 
 pub use driver::{Outcome, Owed, Paid, Sale, Served, Settling, Till};

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use crate::offer::Offer;
 use crate::order::Asked;
 use crate::port::{Away, Finality, SettleOutcome, Settlement, Trail};
+pub use crate::shared::SharedUses;
 
 pub mod l402;
 pub mod x402;
@@ -133,6 +134,11 @@ pub trait Instrument: Send + Sync + 'static {
 
     /// The settlement, if the money had moved before the credential was shown.
     fn prepaid(&self) -> Option<Settlement> {
+        None
+    }
+
+    /// Where other gates count the uses of the payment too, if they do.
+    fn shared(&self) -> Option<&SharedUses> {
         None
     }
 

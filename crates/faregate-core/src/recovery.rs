@@ -341,6 +341,7 @@ impl Recovery {
         // It may have ended between the list and the guard.
         match self.books.payment(id).await {
             Ok(Some(payment)) if unserved(&payment) => {
+                self.give_back_elsewhere(&payment).await;
                 if let Err(away) = self.books.advance(id, Step::Release).await {
                     tracing::warn!(payment = %id, %away, "an unserved use could not be given back");
                     return false;
@@ -349,6 +350,18 @@ impl Recovery {
                 true
             }
             Ok(_) | Err(_) => false,
+        }
+    }
+
+    /// Before the claim is given back, so that nobody serves what is not noted.
+    async fn give_back_elsewhere(&self, payment: &Payment) {
+        let Some(rail) = self.rail_of(payment) else {
+            return;
+        };
+        if let Ok(presented) = Presented::of(payment, rail)
+            && let Some(shared) = presented.instrument.shared()
+        {
+            shared.give_back(presented.id).await;
         }
     }
 

@@ -113,6 +113,9 @@ impl Till {
                 {
                     taken.keep();
                 }
+                // Where there are many, each is looked for once only. The only one may be given back there.
+                Begun::Elsewhere if max.get() > 1 => taken.keep(),
+                Begun::Elsewhere => owed.push(taken),
                 // The payer says that it was bought already, and with which use.
                 Begun::Claimed(Claimed::Repeated(first)) => {
                     drop((guard, taken));
@@ -193,7 +196,7 @@ impl Run<'_> {
     }
 
     /// Everything that the payment buys was bought.
-    async fn refuse_used_up<R>(self) -> Outcome<R> {
+    pub(super) async fn refuse_used_up<R>(self) -> Outcome<R> {
         let refusal = Refusal::new(Code::L402TokenUsedUp);
         self.till.unpaid(self.offer, self.asked, refusal).await
     }
@@ -209,6 +212,7 @@ impl Run<'_> {
                 return self.till.unpaid(self.offer, self.asked, refusal).await;
             }
             Begun::Away(away) => return Outcome::Unavailable(away),
+            Begun::Elsewhere => return self.refuse_used_up().await,
             Begun::Claimed(Claimed::Same(payment)) if payment.failure.is_none() => {
                 self.rail.recorded(&payment)
             }

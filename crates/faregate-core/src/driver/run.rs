@@ -15,6 +15,7 @@ use crate::live::{LiveGuard, Waiting};
 use crate::machine::{Event, Finish, Phase, SettlePolicy};
 use crate::offer::Offer;
 use crate::order::Asked;
+use crate::port::replay::Noted;
 use crate::port::{Away, SettleOutcome, Settlement, Unknown};
 use crate::rail::{Presented, Rail, VerifyError};
 
@@ -36,6 +37,8 @@ pub(super) enum Begun {
     Claimed(Claimed),
     /// Claimed before, and it does not verify any more.
     Spent(Claimed),
+    /// Another gate has sold it; what was claimed here is given back.
+    Elsewhere,
     Refused(Refusal),
     Away(Away),
 }
@@ -44,7 +47,10 @@ impl<'a> Run<'a> {
     /// Verifies, then claims.
     pub(super) async fn begin(&self) -> Begun {
         let begun = match self.presented.instrument.verify().await {
-            Ok(()) => self.claim().await,
+            Ok(()) => match self.claim().await {
+                Ok(begun) => self.note(begun).await,
+                Err(away) => Err(away),
+            },
             Err(VerifyError::Away(away)) => Err(away),
             // A spent authorisation no longer verifies, but its copies deserve what was sold.
             Err(VerifyError::Refused(refusal)) => self
@@ -81,6 +87,30 @@ impl<'a> Run<'a> {
         books.claim(claim).await.map(Begun::Claimed)
     }
 
+    /// Notes what may now be served where other gates look, if there are any. Until that is done nothing is.
+    async fn note(&self, begun: Begun) -> Result<Begun, Away> {
+        let won = matches!(begun, Begun::Lent | Begun::Claimed(Claimed::Won));
+        let unanswered = match &begun {
+            Begun::Claimed(Claimed::InFlight(payment) | Claimed::Same(payment)) => {
+                payment.answer.is_none() && payment.failure.is_none()
+            }
+            _ => won,
+        };
+        let Some(shared) = self.presented.instrument.shared().filter(|_| unanswered) else {
+            return Ok(begun);
+        };
+        let (id, books) = (self.presented.id, &self.till.books);
+        let noted = shared.take(id, books.now()).await;
+        if let Ok(Noted::Now | Noted::Before) = noted {
+            return Ok(begun);
+        }
+        // What an earlier process left behind, recovery gives back.
+        if won && let Err(away) = books.advance(id, Step::Release).await {
+            tracing::warn!(payment = %id, %away, "a reservation could not be released");
+        }
+        noted.map(|_| Begun::Elsewhere)
+    }
+
     /// This request as a copy of the one that the payer's key names.
     pub(super) fn instead(&self, first: &Payment) -> Option<Self> {
         let rail = self.till.rail(first.claim.rail)?;
@@ -104,7 +134,11 @@ impl<'a> Run<'a> {
         let start = self.start(match &begun {
             Begun::Lent => true,
             Begun::Claimed(Claimed::InFlight(payment)) => payment.claim.exposure_max.is_some(),
-            Begun::Claimed(_) | Begun::Spent(_) | Begun::Refused(_) | Begun::Away(_) => false,
+            Begun::Claimed(_)
+            | Begun::Spent(_)
+            | Begun::Elsewhere
+            | Begun::Refused(_)
+            | Begun::Away(_) => false,
         });
         match begun {
             Begun::Lent | Begun::Claimed(Claimed::Won) => {
@@ -133,6 +167,7 @@ impl<'a> Run<'a> {
                 Outcome::Conflict
             }
             Begun::Claimed(Claimed::KeyConflict) => Outcome::KeyConflict,
+            Begun::Elsewhere => self.refuse_used_up().await,
             Begun::Refused(refusal) => self.till.unpaid(self.offer, self.asked, refusal).await,
             Begun::Away(away) => Outcome::Unavailable(away),
             // Only a claim on credit is refused credit, a payment that is known is neither won nor another's, and a copy of
@@ -311,6 +346,9 @@ impl<'a> Run<'a> {
                     None => return bug(),
                 },
                 Phase::Releasing => {
+                    if let Some(shared) = self.presented.instrument.shared() {
+                        shared.give_back(self.presented.id).await;
+                    }
                     // If the ledger is away the reservation stays; it is in nobody's way but this credential's.
                     if let Err(away) = self
                         .till
@@ -357,7 +395,7 @@ impl<'a> Run<'a> {
                 receipt: self.presented.instrument.receipt(&outcome),
                 sale: Sale::new(
                     self.till,
-                    self.presented.id,
+                    &self.presented,
                     settlement(&outcome).filter(|_| unrecorded),
                     guard,
                 ),

@@ -9,6 +9,7 @@ use super::Till;
 use crate::live::LiveGuard;
 use crate::port::{Away, SettleOutcome, Settlement};
 use crate::rail::Presented;
+use crate::shared::SharedUses;
 use crate::uses::Taken;
 
 /// How often what was lent is settled at once when nothing could be sent: its credential may be too old when recovery comes
@@ -25,6 +26,8 @@ pub struct Sale {
     settled: Option<Settlement>,
     /// Which use of which payment was sold, if it has several.
     pub(super) sold: Option<Taken>,
+    /// Where other gates count it too.
+    shared: Option<SharedUses>,
     _guard: LiveGuard,
 }
 
@@ -55,15 +58,16 @@ impl fmt::Debug for Settling {
 impl Sale {
     pub(super) fn new(
         till: &Till,
-        id: PaymentId,
+        presented: &Presented,
         settled: Option<Settlement>,
         guard: LiveGuard,
     ) -> Self {
         Self {
             till: till.clone(),
-            id,
+            id: presented.id,
             settled,
             sold: None,
+            shared: presented.instrument.shared().cloned(),
             _guard: guard,
         }
     }
@@ -120,9 +124,13 @@ impl Sale {
     /// The service broke down: what was paid beforehand is given back. For other payments the payer is owed an answer to the
     /// same request.
     pub async fn give_back(self) {
-        if !self.is_recorded()
-            && let Err(away) = self.till.books.advance(self.id, Step::Release).await
-        {
+        if self.is_recorded() {
+            return;
+        }
+        if let Some(shared) = &self.shared {
+            shared.give_back(self.id).await;
+        }
+        if let Err(away) = self.till.books.advance(self.id, Step::Release).await {
             tracing::warn!(payment = %self.id, %away, "an unserved use could not be given back");
         }
     }

@@ -3,6 +3,7 @@
 mod clock;
 mod facilitator;
 pub mod lightning;
+pub mod replay;
 
 pub use clock::Clock;
 pub use facilitator::{

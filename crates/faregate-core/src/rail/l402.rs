@@ -7,6 +7,7 @@
 mod keys;
 mod limit;
 mod mint;
+mod paid;
 mod revoked;
 mod seen;
 
@@ -16,6 +17,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use faregate_ledger::{AccountId, Payment, Transfer};
+use faregate_types::l402::replay::UseName;
 use faregate_types::l402::{
     Credential as L402Credential, Grant, Identifier, Presented as Sent, Request, Rules, Target,
     body, challenge, grpc,
@@ -30,15 +32,16 @@ use serde_json::Value;
 use crate::offer::{Ask, LightningAsk, Offer};
 use crate::order::Asked;
 use crate::port::lightning::{InvoiceAsk, Receiver};
-use crate::port::{Away, Clock, SettleOutcome, Settlement, Trail, Unknown};
+use crate::port::replay::ReplayStore;
+use crate::port::{Away, Clock, SettleOutcome, Unknown};
 use crate::rail::{
     Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, Uses,
-    VerifyError,
 };
 
 pub use keys::{MasterKey, MasterKeys};
 pub use limit::InvoiceRate;
 use limit::Limit;
+use paid::{Kept, SharedKey, settled};
 pub use revoked::{REVOCATIONS_MAX, Revocations};
 use seen::Seen;
 
@@ -59,6 +62,7 @@ pub struct L402 {
     lines: challenge::Lines,
     used_up_status: u16,
     invoice_expiry_secs: u32,
+    replay: Option<Arc<dyn ReplayStore>>,
 }
 
 impl fmt::Debug for L402 {
@@ -84,6 +88,7 @@ impl L402 {
             lines: challenge::Lines::default(),
             used_up_status: 402,
             invoice_expiry_secs: INVOICE_EXPIRY_SECS,
+            replay: None,
         }
     }
 
@@ -119,6 +124,14 @@ impl L402 {
     #[must_use]
     pub const fn replay_is_401(mut self, yes: bool) -> Self {
         self.used_up_status = if yes { 401 } else { 402 };
+        self
+    }
+
+    /// Shares what was used with other gates: a use that is counted is claimed in the ledger and noted there before anything
+    /// is served, and whoever cannot note it serves nothing.
+    #[must_use]
+    pub fn replay(mut self, store: Arc<dyn ReplayStore>) -> Self {
+        self.replay = Some(store);
         self
     }
 
@@ -273,10 +286,6 @@ impl L402 {
             _ => None,
         }
     }
-
-    fn instrument(hash: PaymentHash) -> Arc<dyn Instrument> {
-        Arc::new(PaidInvoice { hash })
-    }
 }
 
 /// `error` in a body: what l402kit's clients know, and our codes for the rest.
@@ -378,6 +387,14 @@ impl Rail for L402 {
             None => Uses::Unlimited,
             Some(uses) => Uses::Counted(NonZeroU32::new(uses).ok_or_else(bug)?),
         };
+        let shared = match (&self.replay, uses) {
+            (Some(_), Uses::Counted(_)) => Some(SharedKey {
+                digest: UseName::digest_of(&sent.preimage),
+                until: grant.issued_until.ok_or_else(bug)?,
+            }),
+            _ => None,
+        };
+        let kept = Kept { hash, shared };
         Ok(Presented {
             id: hash.payment_id(),
             rail: RailName::L402,
@@ -386,10 +403,10 @@ impl Rail for L402 {
                 credit: account(PAYEE)?,
                 amount: paid.on(ask.network),
             },
-            evidence: Evidence(hash.as_bytes().to_vec()),
+            evidence: kept.evidence(),
             uses,
             good_until: grant.valid_until,
-            instrument: Self::instrument(hash),
+            instrument: kept.instrument(self.replay.as_ref()),
         })
     }
 
@@ -418,8 +435,8 @@ impl Rail for L402 {
     }
 
     fn recall(&self, evidence: &Evidence) -> Result<Arc<dyn Instrument>, Refusal> {
-        hash_of(&evidence.0)
-            .map(Self::instrument)
+        Kept::read(&evidence.0)
+            .map(|kept| kept.instrument(self.replay.as_ref()))
             .ok_or(Refusal::new(Code::Internal))
     }
 
@@ -432,55 +449,14 @@ impl Rail for L402 {
     }
 
     fn recorded(&self, payment: &Payment) -> SettleOutcome {
-        match (payment.failure, hash_of(&payment.claim.evidence)) {
+        match (payment.failure, Kept::read(&payment.claim.evidence)) {
             (Some(code), _) => SettleOutcome::Failed(Refusal::new(code)),
-            (None, Some(hash)) => settled(hash),
+            (None, Some(kept)) => settled(kept.hash),
             (None, None) => SettleOutcome::Unknown(Unknown {
                 code: Code::Internal,
                 transaction: None,
             }),
         }
-    }
-}
-
-fn hash_of(evidence: &[u8]) -> Option<PaymentHash> {
-    evidence.try_into().map(PaymentHash::from_bytes).ok()
-}
-
-fn settled(hash: PaymentHash) -> SettleOutcome {
-    SettleOutcome::Settled(settlement(hash))
-}
-
-fn settlement(hash: PaymentHash) -> Settlement {
-    Settlement {
-        transaction: Some(hash.to_string().into()),
-        payer: None,
-    }
-}
-
-/// An invoice whose preimage was shown.
-struct PaidInvoice {
-    hash: PaymentHash,
-}
-
-impl Instrument for PaidInvoice {
-    /// The preimage and the signature were checked when it was presented.
-    fn verify(&self) -> BoxFuture<'_, Result<(), VerifyError>> {
-        Box::pin(ready(Ok(())))
-    }
-
-    fn prepaid(&self) -> Option<Settlement> {
-        Some(settlement(self.hash))
-    }
-
-    /// The money is here already.
-    fn settle<'a>(&'a self, _trail: &'a dyn Trail) -> BoxFuture<'a, SettleOutcome> {
-        Box::pin(ready(settled(self.hash)))
-    }
-
-    /// L402 has no receipts: the preimage is one.
-    fn receipt(&self, _outcome: &SettleOutcome) -> Headers {
-        Headers::new()
     }
 }
 

@@ -193,6 +193,8 @@ codes! {
 
     // Dependencies and capacity
     StoreUnavailable "store_unavailable" [] Operator Retry::AfterSecs(2), 503, "the store cannot be reached";
+    ReplayStoreUnavailable "replay_store_unavailable" [] Operator Retry::AfterSecs(2), 503,
+        "the store of used tokens that several gates share cannot be reached";
     ChainUnavailable "chain_unavailable" [] Peer Retry::AfterSecs(2), 503, "the chain cannot be reached";
     FacilitatorUnavailable "facilitator_unavailable" [] Peer Retry::AfterSecs(2), 503, "the facilitator cannot be reached";
     FacilitatorAnswerInvalid "facilitator_answer_invalid" [] Peer Retry::AfterSecs(5), 502,

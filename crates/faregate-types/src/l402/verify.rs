@@ -73,6 +73,8 @@ pub struct Grant {
     pub identifier: Identifier,
     /// It works before this moment. Always there under [`Rules::Ours`].
     pub valid_until: Option<Timestamp>,
+    /// It worked before this moment when it was made: whatever a holder added, no token of the payment works longer.
+    pub issued_until: Option<Timestamp>,
     /// How many requests it opens in all.
     pub max_uses: Option<u32>,
     /// What it cost at least, if it says so.
@@ -124,6 +126,8 @@ struct Chain<'m> {
     services: Option<Vec<(&'m str, u8)>>,
     capabilities: Option<Vec<&'m str>>,
     valid_until: Option<u64>,
+    /// The first of them; holders add others after it.
+    issued_until: Option<u64>,
     path: bool,
     methods: Option<Vec<&'m str>>,
     price: Option<u64>,
@@ -159,7 +163,11 @@ impl<'m> Chain<'m> {
             (_, Some(CAPABILITIES), _) => {
                 narrow_list(CAPABILITIES, &mut self.capabilities, list(value)?)
             }
-            (_, Some(VALID_UNTIL), _) => lower(VALID_UNTIL, &mut self.valid_until, value),
+            (_, Some(VALID_UNTIL), _) => {
+                lower(VALID_UNTIL, &mut self.valid_until, value)?;
+                self.issued_until = self.issued_until.or(self.valid_until);
+                Ok(())
+            }
             (PREIMAGE, _, _) => Ok(()),
             (PATH, _, Rules::Ours(request)) => {
                 self.path = true;
@@ -215,6 +223,7 @@ impl<'m> Chain<'m> {
         Ok(Grant {
             identifier,
             valid_until,
+            issued_until: self.issued_until.map(Timestamp::from_secs),
             max_uses,
             price: self.price.map(Msat::new),
             tier,
