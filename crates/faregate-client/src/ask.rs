@@ -8,10 +8,11 @@ use reqwest::{Method, Request, Response, StatusCode};
 
 use crate::client::Inner;
 use crate::error::{PayError, RequestFault};
-use crate::limits::OFFER_BODY_BYTES_MAX;
+use crate::limits::{OFFER_BODY_BYTES_MAX, TOKEN_TRIES};
 use crate::offer::{self, Offers};
 use crate::origin;
 use crate::rail::l402;
+use crate::tokens::Place;
 use crate::transport;
 
 /// What an answer asks for, on every rail. At least one of them can be read.
@@ -20,12 +21,23 @@ pub(crate) struct Demands {
     pub(crate) challenge: Option<Result<l402::Asked, Refusal>>,
 }
 
+/// Whether a token that was bought before is shown. Showing it uses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ShowTokens {
+    Yes,
+    No,
+}
+
 impl Inner {
     /// Sends the request without a new payment. Gives it back as it was sent last, after redirects.
-    pub(crate) async fn ask(&self, mut request: Request) -> Result<(Request, Response), PayError> {
+    pub(crate) async fn ask(
+        &self,
+        mut request: Request,
+        tokens: ShowTokens,
+    ) -> Result<(Request, Response), PayError> {
         origin::name(request.url())?;
         for hops in 0..=self.redirects_max {
-            let response = self.ask_once(&request).await?;
+            let response = self.ask_once(&request, tokens).await?;
             let followed = hops < self.redirects_max && follow(&mut request, &response);
             if !followed {
                 return Ok((request, response));
@@ -35,30 +47,56 @@ impl Inner {
         Err(PayError::Request(RequestFault::Malformed))
     }
 
-    /// Sends the request once, with the token that was bought for the same place, if there is one. If the server does not take
-    /// that any more it is forgotten; what the server says is then the answer to a request without it.
-    async fn ask_once(&self, request: &Request) -> Result<Response, PayError> {
-        let mut copy = replay(request)?;
-        let token = self.tokens.find(request, self.now());
-        let payment = token.map(|(payment, header)| {
-            copy.headers_mut().insert(AUTHORIZATION, header);
-            payment
-        });
-        let response = self.send_once(copy).await?;
-        let Some(payment) = payment else {
-            return Ok(response);
+    /// Sends the request once, with a token that was bought for such requests, if there is one. If the server does not take it,
+    /// another one is looked for in the books; what the server says without one is then the answer.
+    async fn ask_once(&self, request: &Request, tokens: ShowTokens) -> Result<Response, PayError> {
+        let place = Place::of(request).filter(|_| tokens == ShowTokens::Yes);
+        let Some(place) = place else {
+            return self.send_once(replay(request)?).await;
         };
-        match response.status() {
-            // It says itself what is to be paid now.
-            StatusCode::PAYMENT_REQUIRED => {
-                self.tokens.forget(payment);
-                Ok(response)
+        let mut tries = TOKEN_TRIES;
+        let mut token = self.tokens.find(&place, self.now());
+        if token.is_none() && self.tokens.is_new(&place) {
+            token = self.kept_token(&place).await;
+            tries = tries.saturating_sub(1);
+        }
+        loop {
+            let mut copy = replay(request)?;
+            let payment = token.take().map(|shown| {
+                copy.headers_mut().insert(AUTHORIZATION, shown.header);
+                shown.payment
+            });
+            let response = self.send_once(copy).await?;
+            let status = response.status();
+            let no_more = match (status, payment) {
+                (StatusCode::UNAUTHORIZED, Some(payment)) => {
+                    self.token_refused_at(&place, payment).await;
+                    return self.send_once(replay(request)?).await;
+                }
+                (StatusCode::PAYMENT_REQUIRED, Some(payment)) => {
+                    self.token_refused_at(&place, payment).await;
+                    false
+                }
+                // Somebody else may have bought one meanwhile.
+                (StatusCode::PAYMENT_REQUIRED, None) => {
+                    self.lightning.is_none() || l402::in_headers(response.headers()).is_none()
+                }
+                (_, payment) => {
+                    if let Some(payment) = payment.filter(|_| status.is_success()) {
+                        self.token_used(payment).await;
+                    }
+                    true
+                }
+            };
+            if no_more || tries == 0 {
+                return Ok(response);
             }
-            StatusCode::UNAUTHORIZED => {
-                self.tokens.forget(payment);
-                self.send_once(replay(request)?).await
+            tries = tries.saturating_sub(1);
+            token = self.kept_token(&place).await;
+            if token.is_none() {
+                // It says itself what is to be paid now.
+                return Ok(response);
             }
-            _ => Ok(response),
         }
     }
 

@@ -11,7 +11,7 @@ use faregate_types::{AssetId, AssetRegistry, Code, Refusal, Timestamp};
 use reqwest::{IntoUrl, Method, Request, Response};
 
 use crate::alarm::Bell;
-use crate::ask::{Demands, replay};
+use crate::ask::{Demands, ShowTokens, replay};
 use crate::budget::Books;
 use crate::builder::ClientBuilder;
 use crate::choose::{Choice, Judged};
@@ -132,7 +132,7 @@ impl Client {
     /// [`PayError`]. After [`PayError::Undecided`] send the same request again: it will use the same payment.
     pub async fn execute(&self, request: Request) -> Result<Paid<Response>, PayError> {
         let inner = &self.inner;
-        let (request, response) = inner.ask(request).await?;
+        let (request, response) = inner.ask(request, ShowTokens::Yes).await?;
         if !offer::asks_for_payment(response.status(), response.headers()) {
             return Ok(Paid {
                 answer: response,
@@ -182,7 +182,9 @@ impl Client {
         if let Some(flight) = inner.open.take_by_id(payment.id) {
             flight.decided();
         }
-        inner.tokens.settled(payment.id);
+        if let Some(token) = inner.tokens.settled(payment.id) {
+            inner.keep_token(token).await;
+        }
         crash::point(Point::Recorded);
     }
 
@@ -195,14 +197,15 @@ impl Client {
         Ok(self.inner.books.store.flush().await?)
     }
 
-    /// What [`execute`](Self::execute) would pay, to whom, and why not another offer. Signs nothing, changes nothing.
+    /// What [`execute`](Self::execute) would pay, to whom, and why not another offer. Signs nothing, changes nothing, and shows no
+    /// token that was bought before, because showing it uses it.
     ///
     /// # Errors
     /// [`PayError`] when the server cannot be asked or its answer cannot be read; what the caps and rules say is part of
     /// the quote.
     pub async fn quote(&self, request: Request) -> Result<Quote, PayError> {
         let inner = &self.inner;
-        let (request, response) = inner.ask(request).await?;
+        let (request, response) = inner.ask(request, ShowTokens::No).await?;
         let status = response.status();
         if !offer::asks_for_payment(status, response.headers()) {
             return Ok(Quote::Free {

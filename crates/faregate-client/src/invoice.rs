@@ -25,6 +25,7 @@ use crate::limits::{INVOICE_TRIES, WAIT_PAUSE, WAIT_PAUSE_MIN};
 use crate::payment::{Ends, L402Payment, Paid, Payment, Rail};
 use crate::rail::l402::{InvoicePrice, Invoiced};
 use crate::resume::Flight;
+use crate::tokens;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -225,9 +226,14 @@ impl Inner {
         let hash = bill.bought.invoice.payment_hash();
         let state = if response.status().is_success() {
             let is_settled = self.ends == Ends::WhenAnswered;
-            let (place, header) = token;
-            self.tokens
-                .put(place, spend.id, header, is_settled, self.now());
+            let (request, header) = token;
+            let bought = (spend.id, &*bill.bought.token);
+            if let Some((place, token)) = tokens::kept(request, bought, &header, self.now()) {
+                self.tokens.put(&place, token.clone(), is_settled);
+                if is_settled {
+                    self.keep_token(token).await;
+                }
+            }
             if is_settled {
                 bill.flight.decided();
                 let transaction = Some(hash.to_string().into());

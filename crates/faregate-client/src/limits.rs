@@ -99,8 +99,14 @@ pub const INVOICE_TRIES: u32 = 2;
 /// Most L402 tokens that a client keeps to show them again.
 pub const TOKENS_MAX: usize = 1024;
 
-/// How long a token is kept, in seconds. Servers say when it ends earlier.
+/// How long a token is kept that does not say when it ends, in seconds. Servers say when it ends earlier.
 pub const TOKEN_SECS: u64 = 24 * 60 * 60;
+
+/// How long a token is kept at most, in seconds, whatever it says.
+pub const TOKEN_SECS_MAX: u64 = 366 * 24 * 60 * 60;
+
+/// How often the books are asked for a token for one request: again when the first is not taken.
+pub const TOKEN_TRIES: u32 = 2;
 
 /// Longest name of a Lightning wallet in the books, in bytes.
 pub const WALLET_NAME_BYTES_MAX: usize = 64;

@@ -225,6 +225,15 @@ pub enum WalletCommand {
         #[arg(long, default_value_t = 20)]
         limit: u32,
     },
+    /// List the L402 tokens that were bought and may be shown again, without what is secret in them.
+    Tokens {
+        /// The wallet's books.
+        #[command(flatten)]
+        wallet: WalletArgs,
+        /// How many tokens to list.
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
     /// List payments whose end is unknown, send them again, or prove that they were not used.
     Pending(PendingArgs),
 }

@@ -48,7 +48,7 @@ pub(crate) async fn find(
     let clock = Arc::new(|| Timestamp::from(SystemTime::now()));
     let sender = Sender::new(backend, network, clock)
         .map_err(|away| trouble(away.code.meaning().to_owned()))?;
-    let wallet = LightningWallet::new(sender, caps);
+    let wallet = LightningWallet::new(sender, caps).named("lnd");
     Ok(Some(if network == BitcoinNetwork::Mainnet {
         wallet.allow_mainnet()
     } else {

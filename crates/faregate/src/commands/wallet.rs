@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use faregate_client::wallet::{ScryptCost, WalletError, keystore};
 use faregate_client::{Wallet, WalletStore as _};
 use faregate_evm::OsEntropy;
+use faregate_ledger::StoreError;
 use faregate_server::config::Env;
 use faregate_types::lightning::Msat;
 use faregate_types::{Amount, AssetRegistry, Secret};
@@ -32,6 +33,7 @@ pub(crate) async fn run(
     match command {
         WalletCommand::New { keystore } => new(keystore.clone(), env, printer).await,
         WalletCommand::Show { wallet, limit } => show(wallet, *limit, env, printer).await,
+        WalletCommand::Tokens { wallet, limit } => tokens(wallet, *limit, env, printer).await,
         WalletCommand::Pending(args) => pending::run(args, env, printer).await,
     }
 }
@@ -126,7 +128,7 @@ async fn show(args: &WalletArgs, limit: u32, env: &Env, printer: Printer) -> Res
     let spends = store
         .recent_spends(limit)
         .await
-        .map_err(|error| Failed::new(Exit::Failure, format!("the wallet's books: {error}")))?;
+        .map_err(|error| trouble(&error))?;
     let registry = AssetRegistry::builtin();
     if let Some(address) = &address {
         printer.line(&format!("address  {address}"));
@@ -156,6 +158,39 @@ async fn show(args: &WalletArgs, limit: u32, env: &Env, printer: Printer) -> Res
     }
     printer.data(&json!({"address": address, "payments": rows}));
     Ok(())
+}
+
+async fn tokens(args: &WalletArgs, limit: u32, env: &Env, printer: Printer) -> Result<(), Failed> {
+    let store = books(args, env).await?;
+    let tokens = store.tokens(limit).await.map_err(|error| trouble(&error))?;
+    if tokens.is_empty() {
+        printer.line("no tokens are kept");
+    }
+    let mut rows = Vec::new();
+    for token in &tokens {
+        let left = match token.uses_left {
+            Some(uses) => format!("{uses} more"),
+            None => "unknown".to_owned(),
+        };
+        printer.line(&format!(
+            "{:<6} {}{}  uses {left}, until @{}, payment {}",
+            token.method,
+            token.origin,
+            token.path,
+            token.until.as_secs(),
+            token.payment
+        ));
+        rows.push(json!({
+            "payment": token.payment.to_string(), "origin": &*token.origin, "method": &*token.method, "path": &*token.path,
+            "at": token.at.as_secs(), "until": token.until.as_secs(), "usesLeft": token.uses_left,
+        }));
+    }
+    printer.data(&json!({"tokens": rows}));
+    Ok(())
+}
+
+fn trouble(error: &StoreError) -> Failed {
+    Failed::new(Exit::Failure, format!("the wallet's books: {error}"))
 }
 
 /// An amount as people write it.

@@ -347,3 +347,57 @@ async fn what_was_revoked_stays_revoked_when_the_gate_starts_again() {
     assert_eq!(l402(&arguments, "").await.status.code(), Some(2), "in use");
     stack.shutdown().await;
 }
+
+/// A token for three requests is bought by one process and used by the next two; its secret is only in the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_shown_by_later_commands_and_listed_without_their_secrets() {
+    let (stack, folder) = (stack().await, tempfile::tempdir().unwrap());
+    let lnd = stack.lightning().rest_url();
+    let url = configure(folder.path(), &stack, &lnd, false).await;
+    let _gate = start(folder.path(), &stack, &url).await;
+    let faregate = |arguments: &[&str]| {
+        let run = Command::new(env!("CARGO_BIN_EXE_faregate"))
+            .args(arguments)
+            .args(["--json"])
+            .env_clear()
+            .envs(stack.env())
+            .env("FAREGATE_HOME", folder.path())
+            .kill_on_drop(true)
+            .output();
+        async move {
+            let output = timeout(SOON, run).await.unwrap().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{said}");
+            serde_json::from_slice::<Value>(&output.stdout).unwrap()
+        }
+    };
+    let route = format!("{url}/three");
+    let mut left = Vec::new();
+    for number in 0..4 {
+        let paid = faregate(&["curl", &route]).await;
+        assert_eq!(paid["status"], 200);
+        assert_eq!(paid["payment"].is_object(), number % 3 == 0, "{number}");
+        let tokens = faregate(&["wallet", "tokens"]).await;
+        let tokens = tokens["tokens"].as_array().unwrap();
+        left.push(tokens.first().map(|token| token["usesLeft"].clone()));
+        for token in tokens {
+            assert_eq!(
+                (&token["method"], &token["path"]),
+                (&"GET".into(), &"/three".into())
+            );
+            assert_eq!(token.as_object().unwrap().len(), 7);
+        }
+    }
+    let two = || Some(Value::from(2));
+    assert_eq!(left, [two(), Some(1.into()), None, two()]);
+    let shown = faregate(&["wallet", "show"]).await;
+    let payments = shown["payments"].as_array().unwrap();
+    assert_eq!((payments.len(), &payments[0]["payer"]), (2, &"lnd".into()));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let about = std::fs::metadata(folder.path().join("wallet.db")).unwrap();
+        assert_eq!(about.permissions().mode() & 0o077, 0);
+    }
+    stack.shutdown().await;
+}
