@@ -12,7 +12,7 @@ from .outcome import Fail, once
 from .paths import REPOSITORY
 
 # Taken before children get an environment without them.
-_GIVEN = {name: os.environ.get(name) for name in ("FAREGATE_BIN", "FAREGATE_PAYER")}
+_GIVEN = {name: os.environ.get(name) for name in ("FAREGATE_BIN", "FAREGATE_PAYER", "FAREGATE_LDK_BIN")}
 
 
 @once
@@ -25,6 +25,13 @@ def faregate() -> Path:
 def payer() -> Path:
     """FAREGATE_PAYER, or the client library's program (`src/bin/payer.rs` here) from a debug build."""
     return _given("FAREGATE_PAYER") or _built("faregate-payer", "-p", "faregate-conformance")
+
+
+@once
+def faregate_ldk() -> Path:
+    """FAREGATE_LDK_BIN, or a debug build of the program with a Lightning node in it that can be told where to die."""
+    wanted = ("--manifest-path", "ldk/Cargo.toml", "--features", "crash-points")
+    return _given("FAREGATE_LDK_BIN") or _built("faregate-ldk", *wanted)
 
 
 def _given(name: str) -> Path | None:

@@ -32,11 +32,12 @@ class Program(NamedTuple):
     file: Path
     url: str
     env: dict[str, str]
+    binary: Path | None = None
 
     def launch(self) -> Service:
         """Starts it and does not wait."""
         name = f"{self.file.parent.name}-{self.file.stem}"
-        return Service(name, [str(faregate()), self.command, "-c", str(self.file)], self.env)
+        return Service(name, [str(self.binary or faregate()), self.command, "-c", str(self.file)], self.env)
 
     def start(self) -> Service:
         """Starts it and waits until it answers."""

@@ -59,7 +59,7 @@ def _install(name: str, folder: Path, command: list[str]) -> None:
         raise Fail(f"installing {name} failed, see {log}: {shown(said[:700], 700)}")
 
 
-class _Lock:
+class Lock:
     """Only one harness installs at a time."""
 
     def __enter__(self) -> None:
@@ -75,7 +75,7 @@ class _Lock:
 def python(name: str = "python") -> Path:
     """The interpreter of a venv that holds requirements.txt of peers/<name>."""
     wanted = PEERS / name / "requirements.txt"
-    with _Lock():
+    with Lock():
         folder = _fresh_folder(f"{name}-venv", [wanted], sys.version)
         interpreter = folder / "bin" / "python"
         if not (folder / _STAMP).exists():
@@ -91,7 +91,7 @@ def node(name: str) -> Path:
     """A folder with the node_modules of peers/<name> and today's copy of its programs."""
     source = PEERS / name
     inputs = [source / "package.json", source / "package-lock.json", source / ".npmrc"]
-    with _Lock():
+    with Lock():
         folder = _fresh_folder(name, inputs, _version("node"))
         if not (folder / _STAMP).exists():
             for file in inputs:

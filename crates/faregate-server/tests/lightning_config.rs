@@ -63,6 +63,17 @@ const LIGHTNING_MISTAKES: &[Case] = &[
         "backend = \"address\"\naddress = \"shop@wallet.example\"",
         &[("contradiction", 7), ("contradiction", 8)],
     ),
+    (5, "backend = \"ldk\"", &[("missing_key", 4)]),
+    (
+        5,
+        "backend = \"ldk\"\nnode = \"/etc/node.toml\"",
+        &[("contradiction", 7), ("contradiction", 8)],
+    ),
+    (
+        5,
+        "backend = \"lnd\"\nnode = \"/etc/node.toml\"",
+        &[("contradiction", 6)],
+    ),
     (6, "", &[("missing_key", 4)]),
     (6, "url = \"http://wallet.example\"", &[("invalid_url", 6)]),
     (

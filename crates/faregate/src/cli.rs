@@ -235,7 +235,7 @@ pub enum WalletCommand {
         limit: u32,
     },
     /// List payments whose end is unknown, send them again, or prove that they were not used.
-    Pending(PendingArgs),
+    Pending(Box<PendingArgs>),
 }
 
 /// `faregate wallet pending`.

@@ -13,6 +13,7 @@ pub mod cli;
 mod commands;
 pub mod exit;
 pub mod metrics;
+pub mod node;
 mod printer;
 mod seller;
 mod signals;
@@ -27,6 +28,17 @@ use printer::Printer;
 /// Runs the program: parses what was typed, does it, says how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
+    run_program()
+}
+
+/// The same, of a program that can have Lightning nodes in its process.
+#[must_use]
+pub fn main_with(nodes: Box<dyn node::Nodes>) -> ExitCode {
+    node::plug(nodes);
+    run_program()
+}
+
+fn run_program() -> ExitCode {
     let cli = Cli::parse();
     let printer = Printer::new(cli.json);
     logging(cli.verbose);
@@ -69,7 +81,7 @@ fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        match &cli.command {
+        let ended = match &cli.command {
             Command::Demo => commands::demo::run(printer).await,
             Command::Dev(args) => commands::dev::run(args, printer).await,
             Command::Gate(args) => commands::gate::run(args, &env, printer).await,
@@ -83,7 +95,9 @@ fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
             | Command::L402(_)
             | Command::Config(_)
             | Command::Completions { .. } => Ok(()),
-        }
+        };
+        node::stop().await;
+        ended
     })
 }
 

@@ -3,7 +3,10 @@
 import importlib
 
 # In the order they run: what needs nothing of ours first, then one part of ours at a time.
-_GROUPS = ("self_check", "chains", "clients", "lightning", "tolls", "lnbits", "gates", "servers", "facilitators", "hostile", "sellers", "anvil")
+_GROUPS = (
+    "self_check", "chains", "clients", "lightning", "tolls", "lnbits", "real_lightning",
+    "gates", "servers", "facilitators", "hostile", "sellers", "anvil",
+)
 
 
 def load() -> None:

@@ -56,9 +56,10 @@ pub struct OldMasterKey {
 pub struct LightningBackend {
     /// Whose API it speaks.
     pub kind: LightningKind,
-    /// What the API's paths are appended to. `None` for a Lightning address, which says it itself.
+    /// What the API's paths are appended to. `None` for a Lightning address, which says it itself, and for a node in this
+    /// process.
     pub url: Option<Url>,
-    /// LND's macaroon, Core Lightning's rune, phoenixd's password, the others' key. `None` for a Lightning address.
+    /// LND's macaroon, Core Lightning's rune, phoenixd's password, the others' key. `None` where there is no URL.
     pub key: Option<SecretSource>,
     /// The one certificate that is believed, in PEM; without it, those that the machine trusts.
     pub certificate: Option<PathBuf>,
@@ -102,10 +103,14 @@ pub enum LightningKind {
         /// Such as `shop@wallet.example`.
         address: Box<str>,
     },
+    /// A node in this process, of a program that has one.
+    Ldk {
+        /// The file that describes it.
+        node: PathBuf,
+    },
 }
 
-const BACKENDS: &str =
-    "expected one of lnd, cln, lnbits, phoenixd, blink, alby-hub, alby, strike, opennode, address";
+const BACKENDS: &str = "expected one of lnd, cln, lnbits, phoenixd, blink, alby-hub, alby, strike, opennode, address, ldk";
 
 impl LightningConfig {
     /// Fetches the keys that those of the tokens are derived from.
@@ -268,6 +273,7 @@ fn backend(section: &Section<'_, '_>) -> Option<LightningBackend> {
     let private_hints = section.has("private_hints");
     let wallet_id = section.has("wallet_id");
     let address = section.has("address");
+    let node = section.has("node");
     let (has_url, has_key) = (section.has("url"), section.has("key"));
     let kind = kind(section, name?)?;
     let takes = |key: &'static str, is_there: bool, fits: bool| {
@@ -287,10 +293,13 @@ fn backend(section: &Section<'_, '_>) -> Option<LightningBackend> {
         wallet_id,
         matches!(kind, LightningKind::Blink { .. }),
     );
+    let is_ldk = matches!(kind, LightningKind::Ldk { .. });
+    let is_here = is_address || is_ldk;
     takes("address", address, is_address);
-    takes("url", has_url, !is_address);
-    takes("key", has_key, !is_address);
-    let (url, key) = if is_address {
+    takes("node", node, is_ldk);
+    takes("url", has_url, !is_here);
+    takes("key", has_key, !is_here);
+    let (url, key) = if is_here {
         (None, None)
     } else {
         let (url, key) = (url(section, plain_http), key(section));
@@ -329,6 +338,12 @@ fn kind(section: &Section<'_, '_>, name: &str) -> Option<LightningKind> {
                     "address",
                     "expected a Lightning address such as shop@wallet.example",
                 )?
+                .value
+                .into(),
+        },
+        "ldk" => LightningKind::Ldk {
+            node: section
+                .required("node", "expected the file that describes the node")?
                 .value
                 .into(),
         },

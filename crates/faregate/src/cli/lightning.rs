@@ -25,6 +25,23 @@ pub struct LightningArgs {
         env = "FAREGATE_LND_NETWORK"
     )]
     pub lnd_network: String,
+    /// A Lightning node in this process that pays L402 invoices, instead of LND: the file that describes it. Only in the
+    /// program that has such nodes (`ldk/` of the repository).
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "FAREGATE_LDK_NODE",
+        conflicts_with = "lnd_rest"
+    )]
+    pub ldk_node: Option<PathBuf>,
+}
+
+impl LightningArgs {
+    /// Whether they name a wallet.
+    #[must_use]
+    pub const fn is_some(&self) -> bool {
+        self.lnd_rest.is_some() || self.ldk_node.is_some()
+    }
 }
 
 /// What may be spent over Lightning.

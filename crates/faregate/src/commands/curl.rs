@@ -39,7 +39,7 @@ pub(crate) async fn run(args: &CurlArgs, env: &Env, printer: Printer) -> Result<
     let printer = printer.quiet(args.silent);
     let request = request(args)?;
     let wallet = wallet::find(&args.wallet, env).await?;
-    let has_key = wallet.is_some() || args.lightning.lnd_rest.is_some();
+    let has_key = wallet.is_some() || args.lightning.is_some();
     let client = client(args, wallet, env, printer).await?;
     if args.dry_run {
         return dry_run(&client, request, printer).await;

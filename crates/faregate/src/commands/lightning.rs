@@ -1,10 +1,10 @@
-//! The Lightning wallet of the command line: an LND node behind its REST API.
+//! The Lightning wallet of the command line: an LND node behind its REST API, or a node in this process.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use faregate_client::{LightningWallet, MsatCaps, Prefer};
-use faregate_core::port::lightning::Sender;
+use faregate_core::port::lightning::{SendBackend, Sender};
 use faregate_lightning::{BackendConfig, Endpoint, LndConfig};
 use faregate_server::config::Env;
 use faregate_types::lightning::{BitcoinNetwork, Msat};
@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::cli::lightning::{LightningArgs, PreferArg, SatArgs};
 use crate::exit::{Exit, Failed};
+use crate::node;
 
 const DAY_SECS: u64 = 24 * 60 * 60;
 
@@ -31,6 +32,10 @@ pub(crate) async fn find(
     caps: MsatCaps,
     env: &Env,
 ) -> Result<Option<LightningWallet>, Failed> {
+    if let Some(file) = &args.ldk_node {
+        let node = node::start(file).await?;
+        return wallet("--ldk-node", "ldk", node.sender, node.network, caps).map(Some);
+    }
     let Some(text) = &args.lnd_rest else {
         return Ok(None);
     };
@@ -41,19 +46,29 @@ pub(crate) async fn find(
         endpoint = endpoint.pinned(read(path.clone()).await?);
     }
     let config = BackendConfig::Lnd(LndConfig::new(endpoint, macaroon(args, env).await?));
-    let trouble = |error: String| Failed::usage(format!("--lnd-rest: {error}"));
     let backend = config
         .sender()
-        .map_err(|error| trouble(error.to_string()))?;
+        .map_err(|error| Failed::usage(format!("--lnd-rest: {error}")))?;
+    wallet("--lnd-rest", "lnd", backend, network, caps).map(Some)
+}
+
+/// Where the network is said to be mainnet, mainnet is meant.
+fn wallet(
+    option: &str,
+    name: &'static str,
+    backend: Arc<dyn SendBackend>,
+    network: BitcoinNetwork,
+    caps: MsatCaps,
+) -> Result<LightningWallet, Failed> {
     let clock = Arc::new(|| Timestamp::from(SystemTime::now()));
     let sender = Sender::new(backend, network, clock)
-        .map_err(|away| trouble(away.code.meaning().to_owned()))?;
-    let wallet = LightningWallet::new(sender, caps).named("lnd");
-    Ok(Some(if network == BitcoinNetwork::Mainnet {
+        .map_err(|away| Failed::usage(format!("{option}: {}", away.code.meaning())))?;
+    let wallet = LightningWallet::new(sender, caps).named(name);
+    Ok(if network == BitcoinNetwork::Mainnet {
         wallet.allow_mainnet()
     } else {
         wallet
-    }))
+    })
 }
 
 /// The caps of these arguments.

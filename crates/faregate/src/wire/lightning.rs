@@ -17,6 +17,7 @@ use faregate_types::{Code, Secret};
 
 use super::{clock, secret};
 use crate::exit::Failed;
+use crate::node;
 
 /// The rail over the configured wallet. Nobody is asked: a wallet that is away now may be there when somebody wants to pay.
 ///
@@ -28,6 +29,19 @@ pub(crate) async fn l402(
     revocations: &Arc<Revocations>,
 ) -> Result<Arc<L402>, Failed> {
     let keys = config.keys(env).map_err(secret)?;
+    if let LightningKind::Ldk { node } = &config.backend.kind {
+        let wallet = node::start(node).await?;
+        if wallet.network != config.network {
+            return Err(Failed::usage(format!(
+                "gate.lightning.network is {}, and that of the node in {} is {}",
+                config.network.as_str(),
+                node.display(),
+                wallet.network.as_str()
+            ))
+            .code(Code::ConfigInvalid));
+        }
+        return Ok(Arc::new(config.rail(wallet.receiver, keys, clock())));
+    }
     let certificate = match &config.backend.certificate {
         None => None,
         Some(path) => Some(certificate(path).await?),
@@ -101,8 +115,8 @@ fn settings(
         }
         LightningKind::Strike => BackendConfig::Strike(StrikeConfig::new(endpoint, key()?)),
         LightningKind::OpenNode => BackendConfig::OpenNode(OpenNodeConfig::new(endpoint, key()?)),
-        LightningKind::Address { .. } => {
-            return Err(Failed::usage("a Lightning address has no key").code(Code::ConfigInvalid));
+        LightningKind::Address { .. } | LightningKind::Ldk { .. } => {
+            return Err(Failed::usage("this backend has no key").code(Code::ConfigInvalid));
         }
     })
 }

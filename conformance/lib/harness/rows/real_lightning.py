@@ -1,0 +1,227 @@
+"""Real Lightning: our gate and our client, each with a node of LDK in its process, over a real Bitcoin node (regtest)."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .. import install, wire
+from ..binary import faregate_ldk
+from ..lightning_nodes import DEAR_SATS, EXPIRY_SECS, PRICE_MSAT, Nodes, node, nodes
+from ..outcome import equal, require
+from ..paths import PEERS
+from ..procs import Service, run
+from ..table import row
+
+_OK, _OVER_BUDGET, _REFUSED, _UNDECIDED = 0, 3, 5, 6
+_CHALLENGE = re.compile(r'L402 macaroon="([^"]+)", invoice="([^"]+)"')
+
+
+class _Invoice(NamedTuple):
+    """A challenge of the gate."""
+
+    token: str
+    invoice: str
+    at: float
+
+    def payment_hash(self) -> str:
+        """As our decoder reads it."""
+        done = run([str(faregate_ldk()), "decode", self.invoice, "--json"])
+        found = re.search(r'"payment_?[hH]ash":\s*"([0-9a-f]{64})"', done.stdout)
+        require(found, "the decoder names the payment hash", done.stdout)
+        return found[1] if found else ""
+
+
+def _ask(path: str) -> _Invoice:
+    answer = wire.request(f"{nodes().url}{path}")
+    equal(answer.status, 402, "status without a token")
+    found = _CHALLENGE.search(answer.headers.get("www-authenticate", ""))
+    require(found, "a challenge with an invoice", answer.headers)
+    assert found
+    return _Invoice(found[1], found[2], time.monotonic())
+
+
+def _show(path: str, token: str, preimage: str) -> wire.Answer:
+    return wire.request(f"{nodes().url}{path}", headers={"authorization": f"L402 {token}:{preimage}"})
+
+
+def _error(answer: wire.Answer) -> str:
+    return str(answer.json().get("code") or answer.json().get("error"))
+
+
+def _curl(path: str, *flags: str, env: dict[str, str] | None = None) -> tuple[int, dict[str, Any], str]:
+    """Exit code, what --json says, and standard error."""
+    there = nodes()
+    done = run(there.curl(path, *flags), {**there.payer_env(), **(env or {})}, seconds=90)
+    return done.returncode, json.loads(done.stdout) if done.stdout.startswith("{") else {}, done.stderr
+
+
+def _buys(path: str, *, resumed: bool = False) -> dict[str, Any]:
+    code, report, errors = _curl(path)
+    equal(code, 0, f"exit code; {errors[-600:]}")
+    equal(report["status"], 200, "status")
+    equal(report["body"], {"sold": path}, "what was sold")
+    equal(report["payment"]["resumed"], resumed, "whether an earlier payment was resumed")
+    return report["payment"]
+
+
+@functools.cache
+def _old() -> _Invoice:
+    """An invoice of the first row, which the last row finds expired."""
+    return _ask("/one")
+
+
+def _moves(msat: int) -> Any:
+    """The row's purchase moves exactly so much to the seller, as the payer's node sees its channel."""
+
+    def wrap(check: Any) -> Any:
+        @functools.wraps(check)
+        def checked() -> str:
+            _old()
+            before = nodes().can_send()
+            note = check()
+            equal(before - nodes().can_send(), msat, "millisatoshis that went to the seller")
+            return note
+
+        return checked
+
+    return wrap
+
+
+@row("real-lightning/purchase", "`faregate curl` with a node in it buys from a gate with a node in it")
+@_moves(PRICE_MSAT)
+def _purchase() -> str:
+    payment = _buys("/one")
+    equal(payment["feeMsat"], 0, "fee of a direct channel")
+    return f"payment hash {payment['paymentHash'][:16]}…, no fee"
+
+
+@row("real-lightning/tokens", "a token for three requests opens three; its preimage has the invoice's hash")
+@_moves(PRICE_MSAT)
+def _tokens() -> str:
+    asked = _ask("/many")
+    equal(_show("/many", asked.token, "00" * 32).status, 401, "status with a preimage that is none")
+    paid = node(nodes().payer, "pay", asked.invoice)
+    digest = hashlib.sha256(bytes.fromhex(paid["preimage"])).hexdigest()
+    equal(digest, asked.payment_hash(), "hash of the preimage")
+    statuses = [_show("/many", asked.token, paid["preimage"]).status for _ in range(4)]
+    equal(statuses, [200, 200, 200, 402], "statuses of four requests")
+    return "200, 200, 200, then 402"
+
+
+@row("real-lightning/used-up", "a token for one request is refused the second time, and on another route")
+@_moves(PRICE_MSAT)
+def _used_up() -> str:
+    asked = _ask("/one")
+    preimage = node(nodes().payer, "pay", asked.invoice)["preimage"]
+    elsewhere = _show("/many", asked.token, preimage)
+    require(elsewhere.status in (401, 402), "refused on another route", elsewhere.status)
+    equal(_show("/one", asked.token, preimage).status, 200, "status of the first request")
+    again = _show("/one", asked.token, preimage)
+    equal(again.status, 402, "status of the second request")
+    return _error(again)
+
+
+@row("real-lightning/paid-twice", "an invoice that was paid is not paid again: the node says the same preimage")
+@_moves(PRICE_MSAT)
+def _paid_twice() -> str:
+    asked = _ask("/one")
+    first = node(nodes().payer, "pay", asked.invoice)
+    second = node(nodes().payer, "pay", asked.invoice)
+    equal(second["preimage"], first["preimage"], "preimage of the second try")
+    return "paid once, told twice"
+
+
+@row("real-lightning/no-liquidity", "what the channel cannot carry is refused, and nothing is lost")
+@_moves(PRICE_MSAT)
+def _no_liquidity() -> str:
+    code, report, errors = _curl("/dear")
+    equal(code, _OVER_BUDGET, f"exit code above the cap; {errors[-600:]}")
+    code, report, errors = _curl("/dear", "--max-sats", str(2 * DEAR_SATS))
+    require(code not in (_OK, _UNDECIDED), "exit code above the channel: certainly not paid", [code, errors[-600:]])
+    require("insufficient_funds" in json.dumps(report) + errors, "the reason is named", [report, errors])
+    # Nothing is left open, and what can be paid still is.
+    _buys("/one")
+    return "insufficient_funds, then a purchase as usual"
+
+
+def _killed_at(place: str) -> str:
+    code, _, _ = _curl("/one", env={"FAREGATE_CRASH_AT": place})
+    equal(code, -6, f"the client died at {place}")
+    payment = _buys("/one", resumed=True)
+    return f"resumed, paid once: {payment['paymentHash'][:16]}…"
+
+
+for _place, _about in (
+    ("reserved", "a client that dies before its node hears of the invoice pays it once"),
+    ("invoice_paid", "a client that dies after its node has paid does not pay again"),
+):
+    row(f"real-lightning/killed-{_place}", _about)(_moves(PRICE_MSAT)(functools.partial(_killed_at, _place)))
+
+
+@row("real-lightning/killed-in-flight", "a client and its node, killed while the payment is on its way, resume it: paid once")
+@_moves(PRICE_MSAT)
+def _killed_in_flight() -> str:
+    there = nodes()
+    there.relay.hold_next_payment()
+    try:
+        buying = Service("real-buying", there.curl("/one"), there.payer_env())
+        buying.until(there.relay.held.is_set, "payment", 30)
+        # The node writes its state down behind the payment. Killed before, it would close the channel.
+        time.sleep(3)
+        require(buying.alive(), "the client waits for its payment", buying.tail())
+        buying.kill()
+    finally:
+        there.relay.mend()
+    payment = _buys("/one", resumed=True)
+    return f"resumed, paid once: {payment['paymentHash'][:16]}…"
+
+
+@row("real-lightning/seller-restarts", "the gate and its node are killed and started: an invoice of before still buys, once")
+@_moves(2 * PRICE_MSAT)
+def _seller_restarts() -> str:
+    there = nodes()
+    asked = _ask("/one")
+    preimage = node(there.payer, "pay", asked.invoice)["preimage"]
+    later = _ask("/one")
+    there.restart()
+    equal(_show("/one", asked.token, preimage).status, 200, "status of a token that was paid before")
+    equal(_show("/one", asked.token, preimage).status, 402, "status of the same token again")
+    preimage = node(there.payer, "pay", later.invoice)["preimage"]
+    equal(_show("/one", later.token, preimage).status, 200, "status of an invoice that was made before")
+    return "killed and started in between"
+
+
+def _peer(program: str, *words: str) -> str:
+    """A client of somebody else, with our node as the wallet behind it."""
+    there = nodes()
+    count = 2
+    command = [str(install.python("python-l402")), str(PEERS / "python-l402" / program), *words]
+    pay = json.dumps([str(faregate_ldk()), "node", str(there.payer), "pay"])
+    done = run(command, {"URL": f"{there.url}/one", "COUNT": str(count), "PAY_COMMAND": pay}, seconds=120)
+    equal(done.returncode, 0, f"exit of the client; {done.stderr[-600:]}")
+    said = json.loads(done.stdout.strip().splitlines()[-1])
+    equal(said["statuses"], [200] * count, "statuses")
+    return f"{count} purchases, each paid once"
+
+
+for _name, _program in (("l402kit", "client_l402kit.py"), ("l402-requests", "client_l402_requests.py")):
+    _check = _moves(2 * PRICE_MSAT)(functools.partial(_peer, _program))
+    row(f"real-lightning/{_name}", f"{_name} buys twice, paying through our node")(_check)
+
+
+@row("real-lightning/expired", "an invoice that has expired is not paid, and the gate makes a new one")
+@_moves(PRICE_MSAT)
+def _expired() -> str:
+    asked = _old()
+    time.sleep(max(0.0, asked.at + EXPIRY_SECS + 1 - time.monotonic()))
+    done = run([str(faregate_ldk()), "node", str(nodes().payer), "pay", asked.invoice])
+    equal(done.returncode, _REFUSED, f"exit code; {done.stderr[-600:]}")
+    require("invoice_expired" in done.stderr, "the reason is named", done.stderr)
+    _buys("/one")
+    return "invoice_expired, then a purchase as usual"
