@@ -15,9 +15,10 @@ const here = dirname(fileURLToPath(import.meta.url));
 const solc = createRequire(import.meta.url)('solc');
 
 const PINNED = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8')).devDependencies;
-const CONTRACTS = ['TestUsdc', 'Multicall3', 'BatchSettler', 'TestWalletFactory', 'WalletProbe'];
-// Not compiled: see its `source` field. Compared with anvil's by test/anvil.test.mjs.
-const FOREIGN = ['Create2Deployer'];
+const CONTRACTS = ['TestUsdc', 'Multicall3', 'BatchSettler', 'PermitSettler', 'TestWalletFactory', 'WalletProbe'];
+// Not compiled: see their `source` fields. The first is compared with anvil's by test/anvil.test.mjs; the second's address
+// proves its bytes (test/PermitSettler.t.sol).
+const FOREIGN = ['Create2Deployer', 'Permit2'];
 const SETTINGS = {
   optimizer: { enabled: true, runs: 200 },
   evmVersion: 'cancun',
