@@ -74,6 +74,7 @@ const LIGHTNING_MISTAKES: &[Case] = &[
         "backend = \"lnd\"\nnode = \"/etc/node.toml\"",
         &[("contradiction", 6)],
     ),
+    (5, "backend = \"nwc\"", &[("contradiction", 6)]),
     (6, "", &[("missing_key", 4)]),
     (6, "url = \"http://wallet.example\"", &[("invalid_url", 6)]),
     (

@@ -17,7 +17,7 @@ use faregate_types::{Code, Timestamp};
 
 use crate::exit::{Exit, Failed};
 
-mod lightning;
+pub(crate) mod lightning;
 
 pub(crate) use lightning::l402;
 

@@ -56,10 +56,11 @@ pub struct OldMasterKey {
 pub struct LightningBackend {
     /// Whose API it speaks.
     pub kind: LightningKind,
-    /// What the API's paths are appended to. `None` for a Lightning address, which says it itself, and for a node in this
-    /// process.
+    /// What the API's paths are appended to. `None` for a Lightning address and for Nostr Wallet Connect, which say it
+    /// themselves, and for a node in this process.
     pub url: Option<Url>,
-    /// LND's macaroon, Core Lightning's rune, phoenixd's password, the others' key. `None` where there is no URL.
+    /// LND's macaroon, Core Lightning's rune, phoenixd's password, the text of a wallet connection, the others' key. `None` for
+    /// a Lightning address and for a node in this process.
     pub key: Option<SecretSource>,
     /// The one certificate that is believed, in PEM; without it, those that the machine trusts.
     pub certificate: Option<PathBuf>,
@@ -98,6 +99,8 @@ pub enum LightningKind {
     Strike,
     /// OpenNode.
     OpenNode,
+    /// Nostr Wallet Connect. Only in builds with the feature `nwc`.
+    Nwc,
     /// A Lightning address.
     Address {
         /// Such as `shop@wallet.example`.
@@ -110,7 +113,43 @@ pub enum LightningKind {
     },
 }
 
-const BACKENDS: &str = "expected one of lnd, cln, lnbits, phoenixd, blink, alby-hub, alby, strike, opennode, address, ldk";
+impl LightningBackend {
+    /// A backend that is reached over TLS with a certificate that this machine trusts; where it is and with what key is still
+    /// to be said.
+    #[must_use]
+    pub const fn new(kind: LightningKind) -> Self {
+        Self {
+            kind,
+            url: None,
+            key: None,
+            certificate: None,
+            plain_http: false,
+        }
+    }
+}
+
+impl LightningKind {
+    /// The kind that a word of the configuration stands for, if the word is enough.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "lnd" => Self::Lnd {
+                private_hints: false,
+            },
+            "cln" => Self::Cln,
+            "lnbits" => Self::Lnbits,
+            "phoenixd" => Self::Phoenixd,
+            "alby-hub" => Self::AlbyHub,
+            "alby" => Self::Alby,
+            "strike" => Self::Strike,
+            "opennode" => Self::OpenNode,
+            "nwc" => Self::Nwc,
+            _ => return None,
+        })
+    }
+}
+
+const BACKENDS: &str = "expected one of lnd, cln, lnbits, phoenixd, blink, alby-hub, alby, strike, opennode, nwc, address, ldk";
 
 impl LightningConfig {
     /// Fetches the keys that those of the tokens are derived from.
@@ -297,13 +336,18 @@ fn backend(section: &Section<'_, '_>) -> Option<LightningBackend> {
     let is_here = is_address || is_ldk;
     takes("address", address, is_address);
     takes("node", node, is_ldk);
-    takes("url", has_url, !is_here);
+    let has_place = is_here || kind == LightningKind::Nwc;
+    takes("url", has_url, !has_place);
     takes("key", has_key, !is_here);
-    let (url, key) = if is_here {
-        (None, None)
-    } else {
-        let (url, key) = (url(section, plain_http), key(section));
-        (Some(url?), Some(key?))
+    let url = (!has_place).then(|| url(section, plain_http));
+    let key = (!is_here).then(|| key(section));
+    let url = match url {
+        Some(url) => Some(url?),
+        None => None,
+    };
+    let key = match key {
+        Some(key) => Some(key?),
+        None => None,
     };
     Some(LightningBackend {
         kind,
@@ -319,19 +363,12 @@ fn kind(section: &Section<'_, '_>, name: &str) -> Option<LightningKind> {
         "lnd" => LightningKind::Lnd {
             private_hints: section.flag("private_hints").unwrap_or(false),
         },
-        "cln" => LightningKind::Cln,
-        "lnbits" => LightningKind::Lnbits,
-        "phoenixd" => LightningKind::Phoenixd,
         "blink" => LightningKind::Blink {
             wallet_id: section
                 .required("wallet_id", "expected the id of the Blink wallet")?
                 .value
                 .into(),
         },
-        "alby-hub" => LightningKind::AlbyHub,
-        "alby" => LightningKind::Alby,
-        "strike" => LightningKind::Strike,
-        "opennode" => LightningKind::OpenNode,
         "address" => LightningKind::Address {
             address: section
                 .required(
@@ -347,9 +384,12 @@ fn kind(section: &Section<'_, '_>, name: &str) -> Option<LightningKind> {
                 .value
                 .into(),
         },
-        _ => {
-            section.fault(ConfigCode::Value, "backend", BACKENDS);
-            return None;
+        word => {
+            let kind = LightningKind::from_word(word);
+            if kind.is_none() {
+                section.fault(ConfigCode::Value, "backend", BACKENDS);
+            }
+            return kind;
         }
     })
 }
@@ -368,7 +408,7 @@ fn url(section: &Section<'_, '_>, plain_http: bool) -> Option<Url> {
 fn key(section: &Section<'_, '_>) -> Option<SecretSource> {
     let text = section.required(
         "key",
-        "expected the key of the wallet's API (LND's macaroon, Core Lightning's rune, phoenixd's password) as env:NAME or file:/path",
+        "expected the key of the wallet's API (LND's macaroon, Core Lightning's rune, phoenixd's password, the text of a wallet connection) as env:NAME or file:/path",
     )?;
     secret_source(section, &text)
 }

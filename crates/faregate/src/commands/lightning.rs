@@ -1,24 +1,23 @@
-//! The Lightning wallet of the command line: an LND node behind its REST API, or a node in this process.
+//! The Lightning wallet of the command line: any that pays, described as in a gate's configuration, or a node in this process.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use faregate_client::{LightningWallet, MsatCaps, Prefer};
 use faregate_core::port::lightning::{SendBackend, Sender};
-use faregate_lightning::{BackendConfig, Endpoint, LndConfig};
-use faregate_server::config::Env;
+use faregate_server::config::{Env, LightningBackend, LightningKind, SecretSource};
+use faregate_types::Timestamp;
 use faregate_types::lightning::{BitcoinNetwork, Msat};
-use faregate_types::{Secret, Timestamp};
 use url::Url;
 
 use crate::cli::lightning::{LightningArgs, PreferArg, SatArgs};
-use crate::exit::{Exit, Failed};
-use crate::node;
+use crate::exit::Failed;
+use crate::{node, wire};
 
 const DAY_SECS: u64 = 24 * 60 * 60;
 
-/// Largest certificate or macaroon that is read from a file, in bytes.
-const FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Where the key is unless told otherwise.
+const KEY_ENV: [&str; 1] = ["FAREGATE_LIGHTNING_KEY"];
 
 /// Where the macaroon is unless told otherwise. The second is what `faregate dev` writes.
 const MACAROON_ENV: [&str; 2] = ["FAREGATE_LND_MACAROON", "FAREGATE_LND_MACAROON_PAYER"];
@@ -26,7 +25,7 @@ const MACAROON_ENV: [&str; 2] = ["FAREGATE_LND_MACAROON", "FAREGATE_LND_MACAROON
 /// The wallet of these arguments, if they name one.
 ///
 /// # Errors
-/// What is wrong with them; never with a part of the macaroon.
+/// What is wrong with them; never with a part of the key.
 pub(crate) async fn find(
     args: &LightningArgs,
     caps: MsatCaps,
@@ -34,28 +33,29 @@ pub(crate) async fn find(
 ) -> Result<Option<LightningWallet>, Failed> {
     if let Some(file) = &args.ldk_node {
         let node = node::start(file).await?;
-        return wallet("--ldk-node", "ldk", node.sender, node.network, caps).map(Some);
+        let name = args.lightning_name.as_deref().unwrap_or("ldk");
+        return wallet("--ldk-node", name, node.sender, node.network, caps).map(Some);
     }
-    let Some(text) = &args.lnd_rest else {
+    let Some(Described {
+        backend,
+        network,
+        flag,
+    }) = described(args, env)?
+    else {
         return Ok(None);
     };
-    let url = Url::parse(text).map_err(|_| Failed::usage("--lnd-rest is no URL"))?;
-    let network = network(&args.lnd_network)?;
-    let mut endpoint = Endpoint::new(url);
-    if let Some(path) = &args.lnd_cert {
-        endpoint = endpoint.pinned(read(path.clone()).await?);
-    }
-    let config = BackendConfig::Lnd(LndConfig::new(endpoint, macaroon(args, env).await?));
+    let config = wire::lightning::backend(&backend, env, flag).await?;
+    let name = args.lightning_name.as_deref().unwrap_or(config.name());
     let backend = config
         .sender()
-        .map_err(|error| Failed::usage(format!("--lnd-rest: {error}")))?;
-    wallet("--lnd-rest", "lnd", backend, network, caps).map(Some)
+        .map_err(|error| Failed::usage(format!("{flag}: {error}")))?;
+    wallet(flag, name, backend, network, caps).map(Some)
 }
 
 /// Where the network is said to be mainnet, mainnet is meant.
 fn wallet(
     option: &str,
-    name: &'static str,
+    name: &str,
     backend: Arc<dyn SendBackend>,
     network: BitcoinNetwork,
     caps: MsatCaps,
@@ -69,6 +69,95 @@ fn wallet(
     } else {
         wallet
     })
+}
+
+/// A wallet in the words of `[gate.lightning]`.
+struct Described {
+    backend: LightningBackend,
+    network: BitcoinNetwork,
+    /// The argument that named it.
+    flag: &'static str,
+}
+
+fn described(args: &LightningArgs, env: &Env) -> Result<Option<Described>, Failed> {
+    let named = args.lightning.as_deref();
+    let (word, flag) = match (named, &args.lnd_rest) {
+        (Some(word), _) => (word, "--lightning"),
+        (None, Some(_)) => ("lnd", "--lnd-rest"),
+        (None, None) => return Ok(None),
+    };
+    // The node's own arguments are for LND only, and then those of any wallet come first.
+    let of_lnd = |own: &Option<String>, any: &Option<String>| {
+        let own = own.clone().filter(|_| word == "lnd");
+        any.clone().or(own)
+    };
+    let mut backend = LightningBackend::new(kind(word, args)?);
+    backend.url = of_lnd(&args.lnd_rest, &args.lightning_url)
+        .map(|text| Url::parse(&text).map_err(|_| Failed::usage(format!("{flag}: no URL"))))
+        .transpose()?;
+    let has_place = backend.kind == LightningKind::Nwc;
+    match (&backend.url, has_place) {
+        (None, false) => return Err(Failed::usage(format!("{flag} needs --lightning-url"))),
+        (Some(_), true) => {
+            return Err(Failed::usage(format!(
+                "{flag} {word} has no --lightning-url"
+            )));
+        }
+        (Some(_), false) | (None, true) => {}
+    }
+    let where_is = of_lnd(&args.lnd_macaroon, &args.lightning_key);
+    backend.key = Some(key(where_is.as_deref(), word, env)?);
+    let own = args.lnd_cert.clone().filter(|_| word == "lnd");
+    backend.certificate = args.lightning_cert.clone().or(own);
+    let network = of_lnd(&args.lnd_network, &args.lightning_network);
+    Ok(Some(Described {
+        backend,
+        network: network_of(network.as_deref().unwrap_or("regtest"))?,
+        flag,
+    }))
+}
+
+fn kind(word: &str, args: &LightningArgs) -> Result<LightningKind, Failed> {
+    let kind = match (word, &args.lightning_wallet_id) {
+        ("blink", Some(id)) => Some(LightningKind::Blink {
+            wallet_id: id.as_str().into(),
+        }),
+        ("blink", None) => {
+            return Err(Failed::usage(
+                "--lightning blink needs --lightning-wallet-id",
+            ));
+        }
+        _ => LightningKind::from_word(word),
+    };
+    kind.ok_or_else(|| {
+        Failed::usage(format!("--lightning {word:?} is no backend"))
+            .hint("lnd, cln, lnbits, phoenixd, blink, alby-hub, alby, strike or nwc")
+    })
+}
+
+/// Where the key is.
+fn key(where_is: Option<&str>, word: &str, env: &Env) -> Result<SecretSource, Failed> {
+    let missing = || {
+        Failed::usage(format!("there is no key for --lightning {word}"))
+            .hint("--lightning-key env:NAME or file:PATH")
+    };
+    let Some(text) = where_is else {
+        let usual = KEY_ENV
+            .iter()
+            .chain(MACAROON_ENV.iter().filter(|_| word == "lnd"));
+        let mut there = usual.filter(|name| env.contains_key(**name));
+        let name = there.next().ok_or_else(missing)?;
+        return Ok(SecretSource::Env((*name).into()));
+    };
+    if let Some(name) = text.strip_prefix("env:") {
+        return Ok(SecretSource::Env(name.into()));
+    }
+    match text.strip_prefix("file:") {
+        Some(path) => Ok(SecretSource::File(path.into())),
+        // Whatever it is, it may be the key itself: it is not repeated.
+        None => Err(Failed::usage("expected the key as env:NAME or file:PATH")
+            .hint("arguments are seen by everybody on this machine: a key must not be one")),
+    }
 }
 
 /// The caps of these arguments.
@@ -103,52 +192,10 @@ pub(crate) const fn prefer(args: &SatArgs) -> Prefer {
     }
 }
 
-fn network(word: &str) -> Result<BitcoinNetwork, Failed> {
+fn network_of(word: &str) -> Result<BitcoinNetwork, Failed> {
     let network = BitcoinNetwork::from_word(word).or_else(|| word.parse().ok());
     network.ok_or_else(|| {
-        Failed::usage(format!("--lnd-network {word:?} is no network"))
+        Failed::usage(format!("{word:?} is no network of Lightning"))
             .hint("mainnet, testnet, signet or regtest")
     })
-}
-
-async fn macaroon(args: &LightningArgs, env: &Env) -> Result<Secret, Failed> {
-    let missing = || {
-        Failed::usage("there is no macaroon for --lnd-rest")
-            .hint("--lnd-macaroon env:NAME or file:PATH")
-    };
-    let of_env = |name: &str| {
-        let text = env.get(name)?;
-        Some(Secret::new(text.trim().as_bytes().to_vec()))
-    };
-    let Some(text) = &args.lnd_macaroon else {
-        let found = MACAROON_ENV.iter().find_map(|name| of_env(name));
-        return found.ok_or_else(missing);
-    };
-    if let Some(name) = text.strip_prefix("env:") {
-        return of_env(name).ok_or_else(missing);
-    }
-    match text.strip_prefix("file:") {
-        Some(path) => Ok(Secret::new(read(path.into()).await?)),
-        // Whatever it is, it may be the macaroon itself: it is not repeated.
-        None => Err(
-            Failed::usage("expected --lnd-macaroon env:NAME or file:PATH").hint(
-                "arguments are seen by everybody on this machine: a macaroon must not be one",
-            ),
-        ),
-    }
-}
-
-async fn read(path: std::path::PathBuf) -> Result<Vec<u8>, Failed> {
-    let shown = path.display().to_string();
-    let reading = tokio::task::spawn_blocking(move || {
-        use std::io::Read as _;
-        let mut bytes = Vec::new();
-        let mut file = std::fs::File::open(path)?.take(FILE_BYTES_MAX);
-        file.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    });
-    reading
-        .await
-        .map_err(|_| Failed::new(Exit::Failure, "reading a file did not finish"))?
-        .map_err(|error: std::io::Error| Failed::usage(format!("{shown}: {error}")))
 }

@@ -1,4 +1,4 @@
-//! The Lightning wallet of a gate, as it is configured.
+//! The Lightning wallet of a gate, as it is configured, and that of the command line, which is described in the same words.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,19 +40,32 @@ pub(crate) async fn l402(
             ))
             .code(Code::ConfigInvalid));
         }
-        return Ok(Arc::new(config.rail(wallet.receiver, keys, clock())));
+        let rail = config.rail(wallet.receiver, keys, clock());
+        return Ok(Arc::new(rail.revocations(Arc::clone(revocations))));
     }
-    let certificate = match &config.backend.certificate {
-        None => None,
-        Some(path) => Some(certificate(path).await?),
-    };
-    let settings = settings(&config.backend, certificate, env)?;
+    let settings = backend(&config.backend, env, "gate.lightning").await?;
     let name = settings.name();
     let backend = settings.receiver().map_err(|error| {
         Failed::usage(format!("gate.lightning, {name}: {error}")).code(error.code())
     })?;
     let rail = config.rail(backend, keys, clock());
     Ok(Arc::new(rail.revocations(Arc::clone(revocations))))
+}
+
+/// The settings of a backend that is described `at` some place: the one place that knows how each is made.
+///
+/// # Errors
+/// A secret that is missing, a certificate that cannot be read, a backend that this build does not have.
+pub(crate) async fn backend(
+    backend: &LightningBackend,
+    env: &Env,
+    at: &str,
+) -> Result<BackendConfig, Failed> {
+    let certificate = match &backend.certificate {
+        None => None,
+        Some(path) => Some(certificate(path).await?),
+    };
+    settings(backend, certificate, env, at)
 }
 
 async fn certificate(path: &Path) -> Result<Vec<u8>, Failed> {
@@ -73,7 +86,14 @@ fn settings(
     backend: &LightningBackend,
     certificate: Option<Vec<u8>>,
     env: &Env,
+    at: &str,
 ) -> Result<BackendConfig, Failed> {
+    let invalid = |what: &str| Failed::usage(format!("{at}: {what}")).code(Code::ConfigInvalid);
+    if backend.kind == LightningKind::Nwc {
+        let source = backend.key.as_ref();
+        let source = source.ok_or_else(|| invalid("a wallet connection is needed"))?;
+        return connection(backend, certificate, source.load(env).map_err(secret)?, at);
+    }
     let reached = |mut endpoint: Endpoint| {
         if let Some(pem) = certificate {
             endpoint.trust = Trust::Pinned(pem);
@@ -84,14 +104,13 @@ fn settings(
         endpoint
     };
     if let LightningKind::Address { address } = &backend.kind {
-        let config = LnurlConfig::new(address).map_err(|error| {
-            Failed::usage(format!("gate.lightning.address: {error}")).code(error.code())
-        })?;
+        let config = LnurlConfig::new(address)
+            .map_err(|error| Failed::usage(format!("{at}: {error}")).code(error.code()))?;
         let endpoint = reached(config.endpoint.clone());
         return Ok(BackendConfig::Lnurl(config.at(endpoint)));
     }
     let (Some(url), Some(source)) = (&backend.url, &backend.key) else {
-        return Err(Failed::usage("gate.lightning needs url and key").code(Code::ConfigInvalid));
+        return Err(invalid("url and key are needed"));
     };
     let endpoint = reached(Endpoint::new(url.clone()));
     let key = || source.load(env).map_err(secret);
@@ -115,10 +134,40 @@ fn settings(
         }
         LightningKind::Strike => BackendConfig::Strike(StrikeConfig::new(endpoint, key()?)),
         LightningKind::OpenNode => BackendConfig::OpenNode(OpenNodeConfig::new(endpoint, key()?)),
-        LightningKind::Address { .. } | LightningKind::Ldk { .. } => {
-            return Err(Failed::usage("this backend has no key").code(Code::ConfigInvalid));
+        LightningKind::Address { .. } | LightningKind::Ldk { .. } | LightningKind::Nwc => {
+            return Err(invalid("this backend has no key of an API"));
         }
     })
+}
+
+#[cfg(feature = "nwc")]
+fn connection(
+    backend: &LightningBackend,
+    certificate: Option<Vec<u8>>,
+    uri: Secret,
+    _at: &str,
+) -> Result<BackendConfig, Failed> {
+    let mut config = faregate_lightning::NwcConfig::new(uri);
+    if let Some(pem) = certificate {
+        config.trust = Trust::Pinned(pem);
+    }
+    if backend.plain_http {
+        config.plain_http = PlainHttp::Anywhere;
+    }
+    Ok(BackendConfig::Nwc(config))
+}
+
+#[cfg(not(feature = "nwc"))]
+fn connection(
+    _backend: &LightningBackend,
+    _certificate: Option<Vec<u8>>,
+    _uri: Secret,
+    at: &str,
+) -> Result<BackendConfig, Failed> {
+    let trouble = format!("{at}: this program was built without Nostr Wallet Connect");
+    Err(Failed::usage(trouble)
+        .code(Code::ConfigInvalid)
+        .hint("cargo install with --features nwc"))
 }
 
 /// LND writes its macaroons as files of bytes, which may well end with one that looks like a blank.
@@ -133,6 +182,55 @@ fn macaroon(source: &SecretSource, env: &Env) -> Result<Secret, Failed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a wallet shows, with keys that anybody may know.
+    const CONNECTION: &str = "nostr+walletconnect://b889ff5b1513b641e2a139f661a661364979c5beee91842f8f0ef42ab558e9d4?relay=ws%3A%2F%2F127.0.0.1%3A1&secret=71a8c14c1407c113601079c4302dab36460f0ccd0ad506f1f2dc73b5100e4f3c";
+
+    /// Who is described can receive, and all but three can pay.
+    #[tokio::test]
+    async fn every_backend_is_made_of_its_words() {
+        let env = Env::from([
+            ("KEY".to_owned(), "0201aabb".to_owned()),
+            ("CONNECTION".to_owned(), CONNECTION.to_owned()),
+        ]);
+        let blink = LightningKind::Blink {
+            wallet_id: "w".into(),
+        };
+        let words = [
+            "lnd", "cln", "lnbits", "phoenixd", "alby-hub", "alby", "strike", "opennode", "nwc",
+        ];
+        let kinds = words.iter().map(|word| {
+            let kind = LightningKind::from_word(word);
+            (*word, kind.unwrap())
+        });
+        for (word, kind) in kinds.chain([("blink", blink)]) {
+            let is_nwc = kind == LightningKind::Nwc;
+            let mut described = LightningBackend::new(kind);
+            let name = if is_nwc { "CONNECTION" } else { "KEY" };
+            described.key = Some(SecretSource::Env(name.into()));
+            if !is_nwc {
+                described.url = Some("https://wallet.example".parse().unwrap());
+            }
+            let make = || backend(&described, &env, "here");
+            if is_nwc && cfg!(not(feature = "nwc")) {
+                let failed = make().await.unwrap_err();
+                assert!(
+                    failed.message.contains("built without"),
+                    "{}",
+                    failed.message
+                );
+                continue;
+            }
+            assert!(make().await.unwrap().receiver().is_ok(), "{word}");
+            let pays = make().await.unwrap().sender().is_ok();
+            assert_eq!(pays, word != "opennode", "{word}");
+            assert!(word.starts_with(make().await.unwrap().name()), "{word}");
+            described.key = Some(SecretSource::Env("NOTHING".into()));
+            assert!(backend(&described, &env, "here").await.is_err());
+            described.key = None;
+            assert!(backend(&described, &env, "here").await.is_err());
+        }
+    }
 
     #[test]
     fn a_macaroon_is_read_as_bytes_or_as_hexadecimal_digits() {

@@ -8,12 +8,12 @@ use std::time::{Duration, SystemTime};
 use axum::Router;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::IntoResponse as _;
-use faregate_core::port::lightning::{InvoiceAsk, Receiver};
+use faregate_core::port::lightning::{InvoiceAsk, PayOrder, PayReport, Receiver, SendBackend as _};
 use faregate_devnet::lightning::Fate;
 use faregate_devnet::{DevLightning, LightningConfig, WalletName};
 use faregate_types::Timestamp;
-use faregate_types::lightning::{BitcoinNetwork, Msat, Preimage};
-use serde_json::Value;
+use faregate_types::lightning::{BitcoinNetwork, Bolt11, Msat, Preimage};
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::support::{payer_key, stack};
@@ -81,7 +81,7 @@ async fn faregate(folder: &Path, dev: &DevLightning, arguments: &[&str]) -> Outp
     output
 }
 
-fn json(output: &Output) -> Value {
+fn heard(output: &Output) -> Value {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
     serde_json::from_slice(&output.stdout).unwrap()
@@ -108,7 +108,7 @@ async fn curl_pays_an_invoice_within_caps_and_says_what_it_cost() {
         let words = format!("curl {url} {more}");
         run(words.split_whitespace().map(str::to_owned).collect())
     };
-    let quote = json(&curl("--dry-run --json").await);
+    let quote = heard(&curl("--dry-run --json").await);
     assert_eq!(quote["invoice"]["amountMsat"], 10_000);
     // What the way may cost counts: fifteen satoshis altogether.
     let macaroon = dev.macaroon(WalletName::Payer);
@@ -124,7 +124,7 @@ async fn curl_pays_an_invoice_within_caps_and_says_what_it_cost() {
         assert_eq!(output.status.code(), Some(exit), "{more}: {output:?}");
     }
     assert_eq!(spent(&dev), 0);
-    let paid = json(&curl("--max-sats 15 --json").await);
+    let paid = heard(&curl("--max-sats 15 --json").await);
     assert_eq!(
         (&paid["body"], &paid["payment"]["rail"]),
         (&"a joke".into(), &"l402".into())
@@ -133,12 +133,121 @@ async fn curl_pays_an_invoice_within_caps_and_says_what_it_cost() {
     assert_eq!(paid["payment"]["feeMsat"], 1_001);
     assert_eq!(spent(&dev), PRICE_AND_FEE);
     // The same again is free: the token is shown once more. Another method is another purchase.
-    let again = json(&curl("--json").await);
+    let again = heard(&curl("--json").await);
     assert_eq!(again["payment"], Value::Null);
     let output = curl("-X PUT").await;
     assert_eq!(output.stdout, b"a joke");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("paid 10 sat to "), "{said}");
+}
+
+/// A wallet behind phoenixd's API that pays out of the dev network. Wants the password `hunter2`.
+async fn phoenixd(dev: &DevLightning) -> String {
+    let wallet = Arc::new(dev.wallet(WalletName::Payer));
+    let pay = move |headers: HeaderMap, body: String| {
+        let wallet = Arc::clone(&wallet);
+        async move {
+            // Base64 of ":hunter2".
+            let may = headers
+                .get("authorization")
+                .is_some_and(|value| value == "Basic Omh1bnRlcjI=");
+            if !may {
+                return StatusCode::UNAUTHORIZED.into_response();
+            }
+            let invoice = Bolt11::parse(body.strip_prefix("invoice=").unwrap()).unwrap();
+            let order = PayOrder {
+                invoice: invoice.clone(),
+                fee_max: Msat::new(5_000),
+                time_limit: Duration::from_secs(5),
+            };
+            let PayReport::Paid {
+                preimage: Some(preimage),
+                ..
+            } = wallet.pay(&order).await
+            else {
+                panic!("the dev network did not pay");
+            };
+            axum::Json(json!({
+                "paymentHash": invoice.payment_hash().to_string(), "routingFeeSat": 1,
+                "paymentPreimage": hex::encode(preimage.expose()),
+            }))
+            .into_response()
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let app = Router::new().route("/payinvoice", axum::routing::post(pay));
+    tokio::spawn(async { axum::serve(listener, app).await });
+    url
+}
+
+/// Any wallet that pays can be named, in arguments or in the environment, and the books say which of them paid.
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_pays_with_the_wallet_that_is_named() {
+    let dev = DevLightning::start(LightningConfig::default())
+        .await
+        .unwrap();
+    let (url, home) = (seller(&dev).await, tempfile::tempdir().unwrap());
+    let (phoenixd, lnd) = (phoenixd(&dev).await, dev.rest_url());
+    let run = |arguments: &str, env: &[(&str, &str)]| {
+        let run = Command::new(env!("CARGO_BIN_EXE_faregate"))
+            .args(arguments.split_whitespace())
+            .env_clear()
+            .env("FAREGATE_HOME", home.path())
+            .env("PASSWORD", "hunter2")
+            .env("MACAROON", dev.macaroon(WalletName::Payer))
+            .envs(env.iter().copied())
+            .kill_on_drop(true)
+            .output();
+        async move {
+            let output = tokio::time::timeout(Duration::from_secs(60), run);
+            let output = output.await.unwrap().unwrap();
+            let said = [output.stdout.clone(), output.stderr.clone()].concat();
+            assert!(!String::from_utf8_lossy(&said).contains("hunter2"));
+            output
+        }
+    };
+    let of_phoenixd = format!("--lightning phoenixd --lightning-url {phoenixd}");
+    for wrong in [
+        "--lightning nowhere --lightning-url http://127.0.0.1:1",
+        "--lightning lnd --lightning-key env:MACAROON",
+        "--lightning blink --lightning-url http://127.0.0.1:1 --lightning-key env:PASSWORD",
+        "--lightning opennode --lightning-url http://127.0.0.1:1 --lightning-key env:PASSWORD",
+        "--lightning nwc --lightning-url http://127.0.0.1:1 --lightning-key env:PASSWORD",
+        "--lightning nwc --lightning-key env:PASSWORD",
+        "--lightning phoenixd --lightning-url http://203.0.113.1 --lightning-key env:PASSWORD",
+        &of_phoenixd,
+        &format!("{of_phoenixd} --lightning-key env:NOTHING"),
+        &format!("{of_phoenixd} --lightning-key hunter2"),
+        &format!("{of_phoenixd} --lightning-key env:PASSWORD --lightning-network nowhere"),
+    ] {
+        let output = run(&format!("curl {url} {wrong}"), &[]).await;
+        assert_eq!(output.status.code(), Some(2), "{wrong}: {output:?}");
+    }
+    let paid = heard(
+        &run(
+            &format!("curl {url} --json {of_phoenixd} --lightning-key env:PASSWORD"),
+            &[],
+        )
+        .await,
+    );
+    assert_eq!(paid["payment"]["feeMsat"], 1_000);
+    let in_env = [
+        ("FAREGATE_LIGHTNING", "lnd"),
+        ("FAREGATE_LIGHTNING_URL", &lnd),
+        ("FAREGATE_LIGHTNING_KEY", &dev.macaroon(WalletName::Payer)),
+        ("FAREGATE_LIGHTNING_NAME", "savings"),
+    ];
+    let paid = heard(&run(&format!("curl {url} --json -X PUT"), &in_env).await);
+    assert_eq!(paid["payment"]["feeMsat"], 1_001);
+    let shown = heard(&run("wallet show --json", &[]).await);
+    let payers: Vec<_> = shown["payments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|payment| payment["payer"].as_str().unwrap())
+        .collect();
+    assert_eq!(payers, ["savings", "phoenixd"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,7 +260,7 @@ async fn a_payment_on_its_way_is_pending_until_the_node_knows() {
     let first = faregate(home.path(), &dev, &["curl", &url, "--wait", "1"]).await;
     assert_eq!(first.status.code(), Some(6), "{first:?}");
     let pending = ["wallet", "pending", "--json"];
-    let listed = json(&faregate(home.path(), &dev, &pending).await);
+    let listed = heard(&faregate(home.path(), &dev, &pending).await);
     let rows = listed["pending"].as_array().unwrap();
     assert_eq!((rows.len(), &rows[0]["price"]), (1, &"10 sat".into()));
     let id = rows[0]["id"].as_str().unwrap();
@@ -161,7 +270,7 @@ async fn a_payment_on_its_way_is_pending_until_the_node_knows() {
     dev.settle_held();
     let done = faregate(home.path(), &dev, &resume).await;
     assert_eq!(done.stdout, b"a joke", "{done:?}");
-    let listed = json(&faregate(home.path(), &dev, &pending).await);
+    let listed = heard(&faregate(home.path(), &dev, &pending).await);
     assert_eq!(listed["pending"], Value::Array(vec![]));
     assert_eq!(spent(&dev), PRICE_AND_FEE);
 }
@@ -181,7 +290,7 @@ async fn curl_buys_the_joke_of_dev_over_either_rail() {
             .kill_on_drop(true)
             .output();
         let output = tokio::time::timeout(Duration::from_secs(60), run);
-        let paid = json(&output.await.unwrap().unwrap());
+        let paid = heard(&output.await.unwrap().unwrap());
         assert_eq!(
             (&paid["status"], &paid["payment"]["rail"]),
             (&200.into(), &rail.into())
