@@ -18,13 +18,16 @@ mod wallet;
 #[allow(dead_code, reason = "every test file uses its own part")]
 mod world;
 
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use faregate_core::rail::l402::{MasterKey, MasterKeys, Revocations};
-use faregate_core::{LightningAsk, Outcome, Reading};
+use faregate_core::port::lightning::{ANSWER_INVALID, InvoiceState, UNAVAILABLE, Wanted};
+use faregate_core::rail::l402::{Confirms, MasterKey, MasterKeys, Revocations};
+use faregate_core::{Away, LightningAsk, Outcome, Reading};
 use faregate_ledger::{Revocation, RevocationStore, RevokedName, StoreError};
 use faregate_types::l402::{Identifier, Macaroon, credential};
+use faregate_types::lightning::Preimage;
 use faregate_types::{Code, Timestamp};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
@@ -262,4 +265,157 @@ async fn nothing_that_begins_after_a_token_was_revoked_is_served() {
     for user in users {
         user.await.unwrap();
     }
+}
+
+/// What the wallet says about every invoice.
+struct Word {
+    says: Mutex<Result<InvoiceState, Away>>,
+    asked: AtomicU32,
+}
+
+impl Word {
+    fn set(&self, word: Result<InvoiceState, Away>) {
+        *self.says.lock().unwrap() = word;
+    }
+
+    fn asked(&self) -> u32 {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+impl Confirms for Word {
+    fn confirm<'a>(&'a self, wanted: &'a Wanted) -> BoxFuture<'a, Result<InvoiceState, Away>> {
+        assert_eq!(wanted.amount, ask().price);
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        ready(*self.says.lock().unwrap()).boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_strict_gate_believes_its_wallet_besides_the_preimage() {
+    let word = Arc::new(Word {
+        says: Mutex::new(Ok(InvoiceState::Open)),
+        asked: AtomicU32::new(0),
+    });
+    let wallet = Arc::clone(&word) as Arc<dyn Confirms>;
+    let world = world_with(keys(), |rail| rail.strict(wallet));
+    let thrice = offer(
+        "thrice",
+        LightningAsk {
+            uses: NonZeroU32::new(3),
+            ..ask()
+        },
+    );
+    for offer in [jokes(), thrice, passes()] {
+        let asked = get("/joke");
+        let bought = world.buy(&offer, &asked).await;
+        // Nobody knows yet: come back, nothing is used.
+        for word_now in [
+            Ok(InvoiceState::Open),
+            Err(ANSWER_INVALID),
+            Err(Away {
+                code: Code::Internal,
+            }),
+        ] {
+            word.set(word_now);
+            let outcome = world.send(&offer, &asked, &bought).await;
+            let Outcome::Unavailable(away) = outcome else {
+                panic!("{outcome:?}")
+            };
+            assert_eq!(away.code, Code::PaymentUnknown);
+            assert_eq!(away.code.http_status(), 503);
+        }
+        word.set(Err(UNAVAILABLE));
+        let outcome = world.send(&offer, &asked, &bought).await;
+        let Outcome::Unavailable(away) = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!(away.code, Code::LightningUnavailable);
+        // The wallet knows that it was not paid.
+        for state in [
+            InvoiceState::Expired,
+            InvoiceState::Cancelled,
+            InvoiceState::Unknown,
+        ] {
+            word.set(Ok(state));
+            let code = world.refused(&offer, &asked, &bought).await;
+            assert_eq!(code, Code::L402InvoiceUnpaid);
+        }
+        // It was, and nobody has to ask twice.
+        word.set(Ok(InvoiceState::Paid { amount: None }));
+        let before = word.asked();
+        world.opens(&offer, &asked, &bought).await;
+        word.set(Err(UNAVAILABLE));
+        match offer.route() {
+            "thrice" => {
+                world.opens(&offer, &asked, &bought).await;
+                world.opens(&offer, &asked, &bought).await;
+            }
+            "any" => world.opens(&offer, &asked, &bought).await,
+            _ => {}
+        }
+        assert_eq!(word.asked(), before + 1);
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_in_the_words_of_the_published_documents() {
+    let world = world_with(keys(), |rail| rail.replay_is_401(true).exact_texts(true));
+    let (offer, asked) = (jokes(), get("/joke"));
+    let bought = world.buy(&offer, &asked).await;
+    let expired = world.buy(&offer, &asked).await;
+    world.opens(&offer, &asked, &bought).await;
+    let forged = Bought {
+        token: bought.token.clone(),
+        preimage: Preimage::from_bytes([3; 32]),
+    };
+    world.clock.store(NOW + 3_600, Ordering::SeqCst);
+    let before = world.wallet.made();
+    let line = |bought: &Bought| credential::write(&bought.token, &bought.preimage).to_string();
+    for line in [
+        line(&expired),
+        line(&forged),
+        "L402 nonsense".to_owned(),
+        format!("L402 {}:{}", bought.token, "ab".repeat(48)),
+    ] {
+        let Outcome::Unpaid { challenge, .. } = world.send_line(&offer, &asked, &line).await else {
+            panic!("{line}")
+        };
+        assert_eq!(challenge.status, 401);
+        assert_eq!(&*challenge.bytes, br#"{"error":"Unauthorized"}"#);
+    }
+    assert_eq!(world.wallet.made(), before);
+    world.clock.store(NOW, Ordering::SeqCst);
+    let plain = world.challenge(&offer, &asked).await.unwrap();
+    assert_eq!(plain.status, 402);
+    assert_eq!(plain.body["error"], "Payment Required");
+    let again = world.buy(&offer, &asked).await;
+    world.opens(&offer, &asked, &again).await;
+    let Outcome::Unpaid { challenge, .. } = world.send(&offer, &asked, &again).await else {
+        panic!()
+    };
+    assert_eq!(challenge.status, 401);
+    assert_eq!(&*challenge.bytes, br#"{"error":"Token already used"}"#);
+}
+
+/// What l402-requests 0.9.0 sends over LND: the preimage's digits, decoded as base64 and written out again.
+#[tokio::test]
+async fn a_preimage_that_was_decoded_twice_is_named_as_such() {
+    let recorded = include_str!("../../../conformance/vectors/l402.json");
+    let recorded: serde_json::Value = serde_json::from_str(recorded).unwrap();
+    let wrong = recorded["double_decoded_preimage"]["wrong_96_hex"].as_str();
+    let world = world();
+    let (offer, asked) = (jokes(), get("/joke"));
+    let bought = world.buy(&offer, &asked).await;
+    let line = format!("L402 {}:{}", bought.token, wrong.unwrap());
+    let Outcome::Unpaid { challenge, .. } = world.send_line(&offer, &asked, &line).await else {
+        panic!()
+    };
+    assert_eq!(challenge.status, 401);
+    assert_eq!(challenge.body["error"], "l402_token_malformed");
+    let detail = challenge.body["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("decodes hexadecimal text as base64"),
+        "{detail}"
+    );
 }

@@ -3,7 +3,7 @@
 //! | path | 200 `{"status":"ok"}` when |
 //! |---|---|
 //! | `/livez`, `/health` | the process answers; restarting it would not help otherwise |
-//! | `/readyz` | the ledger and the facilitator, if there is one, answer too; else 503 with the code of who does not |
+//! | `/readyz` | the ledger, the facilitator and the Lightning wallet, if there are any, answer too; else 503 with the code of who does not |
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,9 +12,11 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use faregate_core::port::lightning::{Receiver, UNSUPPORTED, Wanted};
 use faregate_core::{Away, Facilitator};
 use faregate_ledger::LedgerStore;
 use faregate_tower::respond;
+use faregate_types::lightning::{Msat, PaymentHash};
 use faregate_types::{Code, PaymentId, Problem};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use tokio::sync::Mutex;
@@ -30,7 +32,10 @@ pub struct Readiness(Arc<Parts>);
 struct Parts {
     store: Arc<dyn LedgerStore>,
     facilitator: Option<Arc<dyn Facilitator>>,
+    wallet: Option<Receiver>,
     last: Mutex<Option<(Instant, Result<(), Away>)>>,
+    /// When the wallet last answered: many are paid for, or count, what they are asked.
+    wallet_answered: Mutex<Option<Instant>>,
 }
 
 impl fmt::Debug for Readiness {
@@ -43,10 +48,22 @@ impl Readiness {
     /// Readiness of a server with these parts.
     #[must_use]
     pub fn new(store: Arc<dyn LedgerStore>, facilitator: Option<Arc<dyn Facilitator>>) -> Self {
+        Self::with_wallet(store, facilitator, None)
+    }
+
+    /// The same with a wallet that can be asked about payment hashes.
+    #[must_use]
+    pub fn with_wallet(
+        store: Arc<dyn LedgerStore>,
+        facilitator: Option<Arc<dyn Facilitator>>,
+        wallet: Option<Receiver>,
+    ) -> Self {
         Self(Arc::new(Parts {
             store,
             facilitator,
+            wallet,
             last: Mutex::new(None),
+            wallet_answered: Mutex::new(None),
         }))
     }
 
@@ -74,6 +91,11 @@ impl Parts {
             Ok(Ok(_)) => {}
             Ok(Err(_)) | Err(_) => return Err(away(Code::StoreUnavailable)),
         }
+        self.ask_facilitator().await?;
+        self.ask_wallet().await
+    }
+
+    async fn ask_facilitator(&self) -> Result<(), Away> {
         let Some(facilitator) = &self.facilitator else {
             return Ok(());
         };
@@ -82,6 +104,31 @@ impl Parts {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(away)) => Err(away),
             Err(_) => Err(away(Code::FacilitatorUnavailable)),
+        }
+    }
+
+    /// Asks about an invoice that nobody made.
+    async fn ask_wallet(&self) -> Result<(), Away> {
+        let Some(wallet) = &self.wallet else {
+            return Ok(());
+        };
+        let mut answered = self.wallet_answered.lock().await;
+        if answered.is_some_and(|at| at.elapsed() < limits::WALLET_READY_KEPT) {
+            return Ok(());
+        }
+        let nothing = Wanted {
+            payment_hash: PaymentHash::from_bytes([0; 32]),
+            amount: Msat::new(1),
+            handle: None,
+        };
+        match timeout(limits::READY_TIMEOUT, wallet.look_up(&nothing)).await {
+            // One that cannot be asked says nothing about whether it is there.
+            Ok(Ok(_)) | Ok(Err(UNSUPPORTED)) => {
+                *answered = Some(Instant::now());
+                Ok(())
+            }
+            Ok(Err(away)) => Err(away),
+            Err(_) => Err(away(Code::LightningUnavailable)),
         }
     }
 }

@@ -13,6 +13,7 @@
 pub mod admin;
 mod bearer;
 pub mod config;
+mod confirm;
 pub mod facilitator;
 pub mod gateway;
 pub mod health;

@@ -75,6 +75,22 @@ pub const RATE_MAX: u64 = 1_000_000_000;
 /// Shortest key of a caller, in characters. Shorter ones can be guessed.
 pub const CALLER_KEY_CHARS_MIN: usize = 16;
 
+/// How long a payer who shows a preimage waits for the wallet to say that it was paid.
+pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How soon the wallet is asked a second time; each time after, twice as late as the time before, up to
+/// [`CONFIRM_PAUSE_MAX`].
+pub const CONFIRM_PAUSE: Duration = Duration::from_millis(50);
+
+/// Longest pause before the wallet is asked again.
+pub const CONFIRM_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Payers who wait for the wallet's word at once; the next one is told to come back.
+pub const CONFIRMS_MAX: usize = 64;
+
+/// How long a wallet that answered is taken for one that is there.
+pub const WALLET_READY_KEPT: Duration = Duration::from_secs(10);
+
 /// Largest request to the admin address, in bytes.
 pub const ADMIN_BODY_BYTES_MAX: u64 = 1_024;
 

@@ -100,6 +100,16 @@ const LIGHTNING_MISTAKES: &[Case] = &[
         &[("invalid_secret", 10)],
     ),
     (
+        5,
+        "backend = \"strike\"\nstrict = true",
+        &[("contradiction", 6)],
+    ),
+    (
+        9,
+        "master_key = \"env:MASTER_KEY\"\nl402kit_texts = true\nreplay_status = 402",
+        &[("contradiction", 11)],
+    ),
+    (
         9,
         "master_key = \"env:MASTER_KEY\"\nroot_key = \"env:MASTER_KEY\"",
         &[("contradiction", 10)],

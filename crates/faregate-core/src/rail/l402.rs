@@ -10,6 +10,7 @@ mod mint;
 mod paid;
 mod revoked;
 mod seen;
+mod strict;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -22,7 +23,7 @@ use faregate_types::l402::{
     Credential as L402Credential, Grant, Identifier, Presented as Sent, Request, Rules, Target,
     body, challenge, grpc,
 };
-use faregate_types::lightning::PaymentHash;
+use faregate_types::lightning::{Msat, PaymentHash};
 use faregate_types::{Code, PaymentId, RailName, Refusal};
 use futures_util::future::{BoxFuture, ready};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
@@ -31,7 +32,7 @@ use serde_json::Value;
 
 use crate::offer::{Ask, LightningAsk, Offer};
 use crate::order::Asked;
-use crate::port::lightning::{InvoiceAsk, Receiver};
+use crate::port::lightning::{InvoiceAsk, Receiver, Wanted};
 use crate::port::replay::ReplayStore;
 use crate::port::{Away, Clock, SettleOutcome, Unknown};
 use crate::rail::{
@@ -44,6 +45,8 @@ use limit::Limit;
 use paid::{Kept, SharedKey, settled};
 pub use revoked::{REVOCATIONS_MAX, Revocations};
 use seen::Seen;
+pub use strict::Confirms;
+use strict::{Check, Strict};
 
 /// Where the money of all Lightning payments goes.
 const PAYEE: &str = "payee/lightning";
@@ -59,6 +62,8 @@ pub struct L402 {
     limit: Limit,
     seen: Seen,
     revocations: Option<Arc<Revocations>>,
+    strict: Option<Arc<Strict>>,
+    exact_texts: bool,
     lines: challenge::Lines,
     used_up_status: u16,
     invoice_expiry_secs: u32,
@@ -85,6 +90,8 @@ impl L402 {
             limit: Limit::new(InvoiceRate::default()),
             seen: Seen::default(),
             revocations: None,
+            strict: None,
+            exact_texts: false,
             lines: challenge::Lines::default(),
             used_up_status: 402,
             invoice_expiry_secs: INVOICE_EXPIRY_SECS,
@@ -111,6 +118,26 @@ impl L402 {
     pub fn revocations(mut self, list: Arc<Revocations>) -> Self {
         self.revocations = Some(list);
         self
+    }
+
+    /// Asks the wallet before the first use of a token whether its invoice was paid. Without this the preimage is enough.
+    #[must_use]
+    pub fn strict(mut self, wallet: Arc<dyn Confirms>) -> Self {
+        self.strict = Some(Arc::new(Strict::new(wallet)));
+        self
+    }
+
+    /// Answers every token that opens nothing with 401 and the words of l402kit's documents, and nothing else.
+    #[must_use]
+    pub const fn exact_texts(mut self, yes: bool) -> Self {
+        self.exact_texts = yes;
+        self
+    }
+
+    /// The wallet that makes the invoices.
+    #[must_use]
+    pub const fn receiver(&self) -> &Receiver {
+        &self.receiver
     }
 
     /// How long an invoice can be paid, in seconds.
@@ -262,10 +289,16 @@ impl L402 {
     }
 
     /// For a credential that nobody issued: no invoice, or everybody could have as many as they like.
-    fn reject(why: &Refusal) -> Result<Challenge, Away> {
+    fn reject(&self, why: &Refusal) -> Result<Challenge, Away> {
         let mut body = serde_json::Map::new();
-        body.insert("error".into(), said(why).into());
-        if let Some(detail) = &why.detail {
+        let error = match why.code {
+            code if self.exact_texts && code != Code::L402TokenUsedUp => body::UNAUTHORIZED,
+            _ => said(why),
+        };
+        body.insert("error".into(), error.into());
+        if let Some(detail) = &why.detail
+            && !self.exact_texts
+        {
             body.insert("detail".into(), (&**detail).into());
         }
         Ok(Challenge {
@@ -285,6 +318,17 @@ impl L402 {
             [token] => Identifier::decode(token.identifier()).ok(),
             _ => None,
         }
+    }
+
+    /// What the wallet is asked about a payment of that much, if it is asked.
+    fn check(&self, hash: PaymentHash, paid: Msat) -> Option<Check> {
+        let strict = Arc::clone(self.strict.as_ref()?);
+        let wanted = Wanted {
+            payment_hash: hash,
+            amount: paid,
+            handle: None,
+        };
+        Some(Check { strict, wanted })
     }
 }
 
@@ -352,11 +396,13 @@ impl Rail for L402 {
         why: &'a Refusal,
     ) -> BoxFuture<'a, Result<Challenge, Away>> {
         let status = match why.code {
+            Code::PaymentRequired => 402,
+            _ if self.exact_texts => 401,
             Code::L402TokenUsedUp => self.used_up_status,
             code => code.http_status(),
         };
         if status == 401 {
-            return Box::pin(ready(Self::reject(why)));
+            return Box::pin(ready(self.reject(why)));
         }
         Box::pin(async move {
             let ask = self.ask(offer).ok_or(BUG)?;
@@ -406,7 +452,7 @@ impl Rail for L402 {
             evidence: kept.evidence(),
             uses,
             good_until: grant.valid_until,
-            instrument: kept.instrument(self.replay.as_ref()),
+            instrument: kept.instrument(self.replay.as_ref(), self.check(hash, paid)),
         })
     }
 
@@ -436,7 +482,7 @@ impl Rail for L402 {
 
     fn recall(&self, evidence: &Evidence) -> Result<Arc<dyn Instrument>, Refusal> {
         Kept::read(&evidence.0)
-            .map(|kept| kept.instrument(self.replay.as_ref()))
+            .map(|kept| kept.instrument(self.replay.as_ref(), None))
             .ok_or(Refusal::new(Code::Internal))
     }
 

@@ -17,6 +17,7 @@ use super::facilitator::{Surroundings, is_this_machine};
 use super::parts::{self, UrlKind};
 use super::reader::{Env, Section};
 use super::secret::{SecretError, SecretSource, master_key_source, secret_source};
+use crate::confirm::Patient;
 use crate::gateway::limits;
 
 /// Lightning for the gate.
@@ -38,6 +39,10 @@ pub struct LightningConfig {
     pub lines: Lines,
     /// A token that was used up is answered with 401 and no invoice.
     pub replay_is_401: bool,
+    /// Every token that opens nothing is answered with 401 and the words of l402kit's documents.
+    pub l402kit_texts: bool,
+    /// The wallet is asked before the first use of a token.
+    pub strict: bool,
 }
 
 /// A master key that signs no more tokens.
@@ -126,6 +131,16 @@ impl LightningBackend {
             plain_http: false,
         }
     }
+
+    /// Whether it can be asked about an invoice by its payment hash. The others want a name of their own for it, which
+    /// nobody keeps.
+    #[must_use]
+    pub const fn knows_hashes(&self) -> bool {
+        !matches!(
+            self.kind,
+            LightningKind::Strike | LightningKind::OpenNode | LightningKind::Address { .. }
+        )
+    }
 }
 
 impl LightningKind {
@@ -177,7 +192,14 @@ impl LightningConfig {
         clock: Arc<dyn Clock>,
     ) -> L402 {
         let receiver = Receiver::new(backend, self.network, Arc::clone(&clock));
-        L402::new(receiver, keys, clock)
+        let confirms = Patient::new(receiver.clone());
+        let rail = L402::new(receiver, keys, clock);
+        let rail = if self.strict {
+            rail.strict(Arc::new(confirms))
+        } else {
+            rail
+        };
+        rail.exact_texts(self.l402kit_texts)
             .lines(self.lines)
             .rate(self.rate)
             .invoice_expiry_secs(self.invoice_expiry_secs)
@@ -216,7 +238,17 @@ pub(super) fn read(section: &Section<'_, '_>, about: Surroundings<'_>) -> Option
         lsat: section.flag("lsat_line").unwrap_or(usual.lsat),
         ordered: section.flag("ordered_line").unwrap_or(usual.ordered),
     };
-    let replay_is_401 = section.number("replay_status", 401..=402) == Some(401);
+    let replay_status = section.number("replay_status", 401..=402);
+    let l402kit_texts = section.flag("l402kit_texts").unwrap_or(false);
+    if l402kit_texts && replay_status == Some(402) {
+        let message = "with l402kit_texts a token that was used up is answered with 401";
+        section.fault(ConfigCode::Contradiction, "replay_status", message);
+    }
+    let strict = section.flag("strict").unwrap_or(false);
+    if strict && backend.as_ref().is_some_and(|own| !own.knows_hashes()) {
+        let message = "this backend cannot be asked about a payment hash, so it cannot confirm what a token was paid with";
+        section.fault(ConfigCode::Contradiction, "strict", message);
+    }
     Some(LightningConfig {
         backend: backend?,
         network: network?,
@@ -225,7 +257,9 @@ pub(super) fn read(section: &Section<'_, '_>, about: Surroundings<'_>) -> Option
         invoice_expiry_secs,
         rate,
         lines,
-        replay_is_401,
+        replay_is_401: replay_status == Some(401) || l402kit_texts,
+        l402kit_texts,
+        strict,
     })
 }
 

@@ -36,7 +36,7 @@ use faregate_types::x402::{Kind, SupportedResponse, Version};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::config::{GatewayConfig, RouteConfig, RoutePrice};
+use crate::config::{GatewayConfig, LightningConfig, RouteConfig, RoutePrice};
 use crate::health::Readiness;
 use crate::http::{self, Gauge, Limits, Running};
 use crate::recovery::Worker;
@@ -210,14 +210,27 @@ struct Built {
     recovery: Recovery,
 }
 
+/// Whether the parts of a gate can work.
+#[must_use]
+pub fn readiness(config: &GatewayConfig, deps: &Deps) -> Readiness {
+    let asked = |config: &LightningConfig| config.backend.knows_hashes();
+    let wallet = deps.l402.as_ref();
+    let wallet = wallet.filter(|_| config.lightning.as_ref().is_none_or(asked));
+    Readiness::with_wallet(
+        Arc::clone(&deps.store),
+        deps.facilitator.clone(),
+        wallet.map(|rail| rail.receiver().clone()),
+    )
+}
+
 fn build(config: &GatewayConfig, deps: Deps) -> Result<Built, StartError> {
+    let readiness = readiness(config, &deps);
     let Deps {
         facilitator,
         l402,
         store,
         clock,
     } = deps;
-    let readiness = Readiness::new(Arc::clone(&store), facilitator.clone());
     let x402 = facilitator.map(|facilitator| Arc::new(X402::new(facilitator)) as Arc<dyn Rail>);
     let l402 = l402.map(|rail| rail as Arc<dyn Rail>);
     let till = Till::new(store, clock, x402.into_iter().chain(l402).collect());

@@ -185,6 +185,8 @@ codes! {
     L402TokenExpired "l402_token_expired" [] Payer Retry::Never, 402, "the token has expired";
     L402TokenUsedUp "l402_token_used_up" [] Payer Retry::Never, 402, "the token was used as often as was paid for";
     L402TokenRevoked "l402_token_revoked" [] Payer Retry::Never, 402, "the token was revoked";
+    L402InvoiceUnpaid "l402_invoice_unpaid" [] Payer Retry::Never, 402,
+        "the seller's wallet says that the invoice of the token was not paid";
     L402PriceNotCovered "l402_price_not_covered" [] Payer Retry::Never, 402, "the token was cheaper than what is asked for now";
     L402WrongService "l402_wrong_service" [] Payer Retry::Never, 402, "the token is for another service, tier or capability";
     L402WrongRoute "l402_wrong_route" [] Payer Retry::Never, 402, "the token is for another route";

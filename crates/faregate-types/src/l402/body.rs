@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::lightning::Msat;
 
+/// What l402kit's documents say to any other token that opens nothing.
+pub const UNAUTHORIZED: &str = "Unauthorized";
+
 /// `error` in l402kit's answer to a token that was used before. Clients compare it letter by letter.
 pub const ALREADY_USED: &str = "Token already used";
 

@@ -1,10 +1,7 @@
 //! The operator's address beside a gate or a facilitator.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use faregate_core::port::Facilitator;
-use faregate_ledger::LedgerStore;
 use faregate_server::admin::{self, Admin, Metrics, Revoking};
 use faregate_server::config::AdminConfig;
 use faregate_server::health::Readiness;
@@ -39,14 +36,12 @@ impl Prepared {
     /// When the address is taken.
     pub(crate) async fn start(
         self,
-        store: Arc<dyn LedgerStore>,
-        facilitator: Option<Arc<dyn Facilitator>>,
+        readiness: Readiness,
         revoking: Option<Revoking>,
     ) -> Result<Option<Admin>, Failed> {
         let Some((bind, collected)) = self.0 else {
             return Ok(None);
         };
-        let readiness = Readiness::new(store, facilitator);
         let admin = Admin::start(bind, collected, readiness, revoking)
             .await
             .map_err(|error| {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use faregate_core::port::Facilitator;
 use faregate_server::config::Env;
 use faregate_server::facilitator::{Access, FacilitatorServer, Settings};
+use faregate_server::health::Readiness;
 use faregate_types::Code;
 use serde_json::json;
 
@@ -42,7 +43,10 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     .await
     .map_err(|error| Failed::new(Exit::Failure, error.to_string()))?;
     let admin = admin
-        .start(Arc::clone(&ledger.store), Some(facilitator), None)
+        .start(
+            Readiness::new(Arc::clone(&ledger.store), Some(facilitator)),
+            None,
+        )
         .await?;
     let url = format!("http://{}", running.addr());
     let admin_url = admin

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use faregate_server::admin::Revoking;
 use faregate_server::config::{Env, RoutePrice};
-use faregate_server::gateway::{Deps, Gateway};
+use faregate_server::gateway::{self, Deps, Gateway};
 use serde_json::json;
 
 use crate::cli::ConfigArgs;
@@ -46,17 +46,16 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         .count();
     let (all, public) = (settings.routes.len(), settings.public_url.clone());
     let deps = Deps {
-        facilitator: facilitator.clone(),
+        facilitator,
         l402,
         store: Arc::clone(&ledger.store),
         clock: wire::clock(),
     };
+    let readiness = gateway::readiness(&settings, &deps);
     let running = Gateway::start(settings, deps)
         .await
         .map_err(|error| Failed::new(Exit::Failure, error.to_string()).code(error.code()))?;
-    let admin = admin
-        .start(Arc::clone(&ledger.store), facilitator, revoking)
-        .await?;
+    let admin = admin.start(readiness, revoking).await?;
     let admin_url = admin
         .as_ref()
         .map(|admin| format!("http://{}", admin.addr()));

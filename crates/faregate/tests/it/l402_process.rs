@@ -229,6 +229,8 @@ async fn while_the_wallet_is_away_other_rails_are_offered_and_tokens_still_open(
     let url = configure(folder.path(), &stack, &lnd, true).await;
     let mut gate = start(folder.path(), &stack, &url).await;
     let (both, one) = (format!("{url}/both"), format!("{url}/one"));
+    let ready = get(&format!("{url}/readyz"), None).await;
+    assert_eq!(ready.status(), 200);
     assert!(
         !challenge(get(&both, None).await.headers())
             .invoice
@@ -242,6 +244,10 @@ async fn while_the_wallet_is_away_other_rails_are_offered_and_tokens_still_open(
     let away = text.replace(&lnd, &format!("http://127.0.0.1:{}", free_port()));
     std::fs::write(folder.path().join("gate.toml"), away).unwrap();
     let _gate = start(folder.path(), &stack, &url).await;
+    let ready = get(&format!("{url}/readyz"), None).await;
+    assert_eq!(ready.status(), 503);
+    let said: Value = ready.json().await.unwrap();
+    assert_eq!(said["code"], "lightning_unavailable");
     let answer = get(&both, None).await;
     assert_eq!(answer.status(), 402);
     assert!(answer.headers().contains_key("payment-required"));
@@ -398,6 +404,55 @@ async fn tokens_are_shown_by_later_commands_and_listed_without_their_secrets() {
         use std::os::unix::fs::PermissionsExt as _;
         let about = std::fs::metadata(folder.path().join("wallet.db")).unwrap();
         assert_eq!(about.permissions().mode() & 0o077, 0);
+    }
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_gate_asks_its_node_before_the_first_use() {
+    let (stack, folder) = (stack().await, tempfile::tempdir().unwrap());
+    let lnd = stack.lightning().rest_url();
+    let url = configure_with(folder.path(), &stack, &lnd, false, "strict = true\n").await;
+    let mut gate = start(folder.path(), &stack, &url).await;
+    let three = format!("{url}/three");
+    let bought = buy(&stack, &three).await;
+    assert_eq!(get(&three, Some(&bought)).await.status(), 200);
+
+    // Signed by the gate's own key and with the right preimage, but the node never had an invoice for it.
+    let preimage = "cd".repeat(32);
+    let hash = Preimage::parse(&preimage).unwrap().hash().to_string();
+    let mint = [
+        "mint",
+        "--payment-hash",
+        &hash,
+        "--max-uses",
+        "3",
+        "--service",
+        "127.0.0.1",
+    ];
+    let route = ["--path", "/three", "--price", "10 sat"];
+    let minted = l402(&[&mint[..], &route].concat(), "").await;
+    let token = String::from_utf8(minted.stdout).unwrap();
+    let gift = format!("L402 {}:{preimage}", token.trim());
+    let answer = get(&three, Some(&gift)).await;
+    assert_eq!(answer.status(), 402);
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!(body["error"], "l402_invoice_unpaid");
+    gate.kill().await.unwrap();
+
+    // A node that is away knows nothing: come back, whatever is left of the token.
+    let text = std::fs::read_to_string(folder.path().join("gate.toml")).unwrap();
+    let away = text.replace(&lnd, &format!("http://127.0.0.1:{}", free_port()));
+    std::fs::write(folder.path().join("gate.toml"), away).unwrap();
+    let mut gate = start(folder.path(), &stack, &url).await;
+    let answer = get(&three, Some(&bought)).await;
+    assert_eq!(answer.status(), 503);
+    assert!(answer.headers().contains_key("retry-after"));
+    gate.kill().await.unwrap();
+    std::fs::write(folder.path().join("gate.toml"), text).unwrap();
+    let _gate = start(folder.path(), &stack, &url).await;
+    for status in [200, 200, 402] {
+        assert_eq!(get(&three, Some(&bought)).await.status(), status);
     }
     stack.shutdown().await;
 }

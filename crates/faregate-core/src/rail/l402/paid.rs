@@ -6,6 +6,7 @@ use faregate_types::Timestamp;
 use faregate_types::lightning::PaymentHash;
 use futures_util::future::{BoxFuture, ready};
 
+use super::strict::Check;
 use crate::port::replay::ReplayStore;
 use crate::port::{SettleOutcome, Settlement, Trail};
 use crate::rail::{Evidence, Headers, Instrument, VerifyError};
@@ -54,8 +55,13 @@ impl Kept {
         })
     }
 
-    /// The payment for the till. Without the store its uses are counted in the ledger alone.
-    pub(super) fn instrument(self, store: Option<&Arc<dyn ReplayStore>>) -> Arc<dyn Instrument> {
+    /// The payment for the till. Without the store its uses are counted in the ledger alone; without a check its preimage is
+    /// believed.
+    pub(super) fn instrument(
+        self,
+        store: Option<&Arc<dyn ReplayStore>>,
+        check: Option<Check>,
+    ) -> Arc<dyn Instrument> {
         let shared = self.shared.zip(store).map(|(key, store)| SharedUses {
             store: Arc::clone(store),
             payment: self.hash.payment_id(),
@@ -65,6 +71,7 @@ impl Kept {
         Arc::new(PaidInvoice {
             hash: self.hash,
             shared,
+            check,
         })
     }
 }
@@ -73,12 +80,16 @@ impl Kept {
 struct PaidInvoice {
     hash: PaymentHash,
     shared: Option<SharedUses>,
+    check: Option<Check>,
 }
 
 impl Instrument for PaidInvoice {
     /// The preimage and the signature were checked when it was presented.
     fn verify(&self) -> BoxFuture<'_, Result<(), VerifyError>> {
-        Box::pin(ready(Ok(())))
+        match &self.check {
+            None => Box::pin(ready(Ok(()))),
+            Some(check) => Box::pin(check.run()),
+        }
     }
 
     fn prepaid(&self) -> Option<Settlement> {
