@@ -4,6 +4,7 @@
 //! that whoever asks and does not pay leaves nothing behind. A token that comes back was issued here or it has no valid
 //! signature, and its preimage says that its invoice was paid; what it was used for stands in the ledger, by payment hash.
 
+mod invite;
 mod keys;
 mod limit;
 mod mint;
@@ -21,23 +22,20 @@ use faregate_ledger::{AccountId, Payment, Transfer};
 use faregate_types::l402::replay::UseName;
 use faregate_types::l402::{
     Credential as L402Credential, Grant, Identifier, Presented as Sent, Request, Rules, Target,
-    body, challenge, grpc,
+    challenge, grpc,
 };
 use faregate_types::lightning::{Msat, PaymentHash};
 use faregate_types::{Code, PaymentId, RailName, Refusal};
 use futures_util::future::{BoxFuture, ready};
-use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
-use serde_json::Value;
 
 use crate::offer::{Ask, LightningAsk, Offer};
 use crate::order::Asked;
-use crate::port::lightning::{InvoiceAsk, Receiver, Wanted};
+use crate::port::lightning::{Receiver, Wanted};
 use crate::port::replay::ReplayStore;
 use crate::port::{Away, Clock, SettleOutcome, Unknown};
-use crate::rail::{
-    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, Uses,
-};
+use crate::rail::{Challenge, Credential, Evidence, Instrument, Presented, Rail, Reading, Uses};
 
 pub use keys::{MasterKey, MasterKeys};
 pub use limit::InvoiceRate;
@@ -253,62 +251,6 @@ impl L402 {
         mint::token(&self.keys, payment_hash, &terms)
     }
 
-    async fn issue(
-        &self,
-        offer: &Offer,
-        ask: &LightningAsk,
-        asked: &Asked,
-        why: &Refusal,
-    ) -> Result<Challenge, Away> {
-        let _making = self.limit.enter(asked.client, self.clock.now())?;
-        let resource = offer.resource();
-        let description = match &*resource.description {
-            "" => resource.url.clone(),
-            description => description.into(),
-        };
-        let invoice = self
-            .receiver
-            .create(&InvoiceAsk {
-                amount: ask.price,
-                description,
-                expiry_secs: self.invoice_expiry_secs,
-            })
-            .await?;
-        let invoice = invoice.bolt11();
-        let token = self.mint(invoice.payment_hash(), ask, asked)?;
-        let body = body::Body::new(said(why), ask.price, invoice.as_str(), &token);
-        let Ok(Value::Object(body)) = serde_json::to_value(&body) else {
-            return Err(BUG);
-        };
-        let lines = challenge::write(&token, invoice.as_str(), self.lines);
-        Ok(Challenge {
-            headers: authenticate(lines)?,
-            body,
-            ..Challenge::default()
-        })
-    }
-
-    /// For a credential that nobody issued: no invoice, or everybody could have as many as they like.
-    fn reject(&self, why: &Refusal) -> Result<Challenge, Away> {
-        let mut body = serde_json::Map::new();
-        let error = match why.code {
-            code if self.exact_texts && code != Code::L402TokenUsedUp => body::UNAUTHORIZED,
-            _ => said(why),
-        };
-        body.insert("error".into(), error.into());
-        if let Some(detail) = &why.detail
-            && !self.exact_texts
-        {
-            body.insert("detail".into(), (&**detail).into());
-        }
-        Ok(Challenge {
-            headers: authenticate(["L402".to_owned()])?,
-            body,
-            status: 401,
-            ..Challenge::default()
-        })
-    }
-
     /// The token that the headers' credential has, if it has one only.
     fn only_token(&self, headers: &HeaderMap) -> Option<Identifier> {
         let Reading::Found(credential) = self.read(headers) else {
@@ -332,28 +274,9 @@ impl L402 {
     }
 }
 
-/// `error` in a body: what l402kit's clients know, and our codes for the rest.
-const fn said(why: &Refusal) -> &'static str {
-    match why.code {
-        Code::PaymentRequired => "Payment Required",
-        Code::L402TokenUsedUp => body::ALREADY_USED,
-        code => code.as_str(),
-    }
-}
-
 const BUG: Away = Away {
     code: Code::Internal,
 };
-
-fn authenticate(lines: impl IntoIterator<Item = String>) -> Result<Headers, Away> {
-    lines
-        .into_iter()
-        .map(|line| {
-            let value = HeaderValue::from_str(&line).map_err(|_| BUG)?;
-            Ok((WWW_AUTHENTICATE, value))
-        })
-        .collect()
-}
 
 impl Rail for L402 {
     fn name(&self) -> RailName {
