@@ -6,6 +6,7 @@
 //! | what every request meets first: sizes, times, numbers | [`http`], [`limits`] |
 //! | which route, which price, which upstream | [`gateway`] |
 //! | verifying and settling for gates elsewhere | [`facilitator`] |
+//! | receiving Lightning for others, and their directory | [`managed`] |
 //! | what becomes of payments that nobody asks about | `recovery` |
 //! | is it alive, can it work | [`health`] |
 //! | what the operator sees: metrics and health on an address of their own | [`admin`] |
@@ -19,4 +20,6 @@ pub mod gateway;
 pub mod health;
 pub mod http;
 pub mod limits;
+pub mod managed;
 mod recovery;
+mod strangers;

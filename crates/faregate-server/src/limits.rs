@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use faregate_types::lightning::Msat;
+
 /// Connections open at once. More wait in the listener's backlog.
 pub const CONNECTIONS_MAX: usize = 4_096;
 
@@ -27,8 +29,8 @@ pub const BODY_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a copy of a settlement in progress waits for its result. Shorter than any client's patience.
 pub const COPY_WAIT: Duration = Duration::from_secs(20);
 
-/// Longest time for the whole body of a request to the facilitator; it is small.
-pub const FACILITATOR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time for the whole body of a request in JSON; it is small.
+pub const JSON_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longest wait for the head of the answer. Above what the slowest settlement and the slowest paid service may take
 /// together; the services' own deadlines are shorter.
@@ -117,6 +119,60 @@ pub const HEARD_MAX: usize = 200_000;
 
 /// How long that is known at least, unless there are more than [`HEARD_MAX`].
 pub const HEARD_FOR: Duration = Duration::from_secs(1_800);
+
+/// Largest body of a call of managed mode, in bytes.
+pub const MANAGED_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Invoices of managed mode for one client in a minute.
+pub const MANAGED_INVOICES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
+
+/// Invoices of managed mode for everybody in a minute. Each stays in the ledger, also when nobody pays it.
+pub const MANAGED_INVOICES_PER_MINUTE_ALL: NonZeroU32 = NonZeroU32::MIN.saturating_add(299);
+
+/// Tokens that managed mode checks for one client in a minute.
+pub const MANAGED_VERIFICATIONS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(119);
+
+/// Entries of the directory that one client may make or change in an hour.
+pub const MANAGED_REGISTRATIONS_PER_HOUR: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+
+/// Largest invoice of managed mode, if nobody says otherwise: a hundredth of a bitcoin.
+pub const MANAGED_AMOUNT_MAX: Msat = Msat::new(1_000_000_000);
+
+/// Longest wait that a client of managed mode is told.
+pub const MANAGED_WAIT_MAX: Duration = Duration::from_secs(3_600);
+
+/// How often invoices and payouts are looked at.
+pub const MANAGED_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long the wallet is left alone after it broke off telling.
+pub const MANAGED_LISTEN_AGAIN: Duration = Duration::from_secs(5);
+
+/// Lines in a list of owners.
+pub const OWNERS_MAX: usize = 10_000;
+
+/// Entries of the directory: about a kilobyte each at most.
+pub const DIRECTORY_ENTRIES_MAX: usize = 2_000;
+
+/// Largest file of a directory, in bytes.
+pub const DIRECTORY_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Longest URL in the directory, in bytes.
+pub const LISTING_URL_BYTES_MAX: usize = 2_048;
+
+/// Longest name in the directory, in characters.
+pub const LISTING_NAME_CHARS_MAX: usize = 100;
+
+/// Longest description in the directory, in characters.
+pub const LISTING_DESCRIPTION_CHARS_MAX: usize = 500;
+
+/// Largest `/.well-known/l402.txt`, in bytes.
+pub const PROOF_BYTES_MAX: usize = 8 * 1024;
+
+/// Longest wait for it.
+pub const PROOF_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Longest wait for a connection to its host.
+pub const PROOF_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Connections to the admin address at once, and requests.
 pub const ADMIN_CONNECTIONS_MAX: usize = 32;

@@ -12,12 +12,13 @@ use http::HeaderMap;
 use subtle::Choice;
 
 use super::answer::Endpoint;
-use super::rate::{Buckets, Daily};
+use super::rate::Daily;
 use crate::bearer::BearerKey;
 use crate::config::{AccessConfig, CallerConfig, Duplicates, Env, SecretError};
 use crate::limits::{
     FAILED_SETTLES_MAX, FAILED_SETTLES_PERIOD, OPEN_SETTLES_PER_SECOND, STRANGERS_MAX,
 };
+use crate::strangers::{Buckets, limited, stranger};
 
 /// The name of callers without a key.
 const OPEN: &str = "open";
@@ -258,39 +259,9 @@ impl Caller {
     }
 }
 
-fn limited(wait: Duration) -> Problem {
-    let whole = wait
-        .as_secs()
-        .saturating_add(u64::from(wait.subsec_nanos() > 0));
-    Problem::new(Code::RateLimited).retry_after_secs(u32::try_from(whole).unwrap_or(u32::MAX))
-}
-
-/// What stands for a stranger: an IPv4 address, or the network that one customer of a provider has with IPv6. This machine
-/// is no stranger: services of the operator, or a proxy, which has to have limits of its own.
-fn stranger(address: IpAddr) -> Option<u64> {
-    match address.to_canonical() {
-        address if address.is_loopback() => None,
-        IpAddr::V4(address) => Some(u64::from(address.to_bits())),
-        // The 64 bits of the network; no IPv4 address has as many.
-        IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).ok(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn strangers_are_addresses_or_networks() {
-        let of = |text: &str| stranger(text.parse().unwrap());
-        assert_eq!(of("127.0.0.1"), None);
-        assert_eq!(of("::1"), None);
-        assert_eq!(of("::ffff:127.0.0.1"), None);
-        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
-        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-    }
 
     #[test]
     fn nothing_shows_a_key() {

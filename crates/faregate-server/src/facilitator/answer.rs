@@ -1,14 +1,15 @@
 //! From outcomes to answers in the protocol's shapes.
 
-use axum::body::Body;
 use axum::response::Response;
 use faregate_core::Away;
 use faregate_tower::respond;
 use faregate_types::{Code, Problem};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+use crate::http::json;
 
 const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"facilitator\"");
 
@@ -31,7 +32,7 @@ impl Endpoint {
 
 /// 200 with a JSON body.
 pub(super) fn ok(body: &impl Serialize) -> Response {
-    json(StatusCode::OK, body)
+    json::write(StatusCode::OK, body)
 }
 
 /// Not a request of the protocol. The answer is a verdict of the endpoint and a problem at once, because clients look for
@@ -64,7 +65,7 @@ pub(super) fn refuse(endpoint: Endpoint, about: &Problem) -> Response {
             .map(|(key, value)| (key.to_owned(), value)),
     );
     let status = StatusCode::from_u16(about.status).unwrap_or(StatusCode::BAD_REQUEST);
-    let mut response = json(status, &body);
+    let mut response = json::write(status, &body);
     if let Some(secs) = about.retry_after_secs {
         let headers = response.headers_mut();
         headers.insert(RETRY_AFTER, HeaderValue::from(secs));
@@ -92,16 +93,4 @@ pub(super) fn away(away: Away) -> Response {
         tracing::error!("the facilitator met a bug or damaged books");
     }
     respond::problem(&Problem::new(away.code))
-}
-
-fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    let Ok(bytes) = serde_json::to_vec(body) else {
-        return respond::problem(&Problem::new(Code::Internal));
-    };
-    let mut response = Response::new(Body::from(bytes));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

@@ -13,6 +13,7 @@ use faregate_core::port::SettleOutcome;
 use faregate_core::rail::x402::response_of;
 use faregate_core::{Away, Clock, Facilitator, Recovery, Settler, Verdict};
 use faregate_ledger::LedgerStore;
+use faregate_types::limits::BODY_BYTES_MAX;
 use faregate_types::x402::exact::ExactPayment;
 use faregate_types::x402::{FacilitatorRequest, SettleResponse, VerifyResponse};
 use faregate_types::{Code, Problem};
@@ -25,9 +26,8 @@ use super::access::{Access, Caller};
 use super::answer::{self, Endpoint};
 use super::heard::{Call, Heard};
 use super::meter::{self, Outcome};
-use super::read::read;
 use crate::config::Duplicates;
-use crate::http::Peer;
+use crate::http::{Peer, json};
 use crate::limits;
 
 /// Everything the calls share. Cheap to clone.
@@ -247,6 +247,12 @@ impl Parts {
             SettleOutcome::Unknown(_) => (Outcome::Pending, answer::ok(&response)),
         }
     }
+}
+
+/// Reads and decodes, or says what is wrong.
+async fn read(request: Request<Body>) -> Result<FacilitatorRequest, Problem> {
+    let body = json::read(request, BODY_BYTES_MAX).await?;
+    FacilitatorRequest::decode(&body).map_err(|error| Problem::from(&error))
 }
 
 fn turned_away(endpoint: Endpoint, outcome: Outcome, about: &Problem) -> Answered {

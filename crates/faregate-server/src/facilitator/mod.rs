@@ -22,7 +22,6 @@ mod desk;
 mod heard;
 mod meter;
 mod rate;
-mod read;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

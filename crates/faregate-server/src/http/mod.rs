@@ -18,6 +18,7 @@ mod body;
 mod connection;
 mod gauge;
 mod guard;
+pub(crate) mod json;
 mod serve;
 
 use axum::response::Response;

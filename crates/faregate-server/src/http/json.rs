@@ -1,40 +1,52 @@
-//! From a request to what it asks for.
+//! JSON in bodies: read within bounds, and written.
 
 use axum::body::Body;
-use faregate_types::limits::BODY_BYTES_MAX;
-use faregate_types::x402::FacilitatorRequest;
+use axum::response::Response;
+use bytes::Bytes;
+use faregate_tower::respond;
 use faregate_types::{Code, Problem};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, Request};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::limits::FACILITATOR_BODY_TIMEOUT;
+use crate::limits::JSON_BODY_TIMEOUT;
 
-/// Reads and decodes, or says what is wrong.
-pub(super) async fn read(request: Request<Body>) -> Result<FacilitatorRequest, Problem> {
+/// The body of a request that says it is JSON, or says nothing, of at most `bytes_max` bytes; or what is wrong with it.
+pub(crate) async fn read(request: Request<Body>, bytes_max: usize) -> Result<Bytes, Problem> {
     let (head, body) = request.into_parts();
     if !is_json(&head.headers) {
         return Err(Problem::new(Code::UnsupportedMediaType));
     }
-    if announced(&head.headers).is_some_and(|length| length > BODY_BYTES_MAX) {
-        return Err(too_large());
+    if announced(&head.headers).is_some_and(|length| length > bytes_max) {
+        return Err(too_large(bytes_max));
     }
     // A deadline for all of it: a body that drips would keep each single wait short.
-    let reading = Limited::new(body, BODY_BYTES_MAX).collect();
-    let body = match timeout(FACILITATOR_BODY_TIMEOUT, reading).await {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
-        Ok(Err(_)) => return Err(Problem::new(Code::BadRequest).detail("the body broke off")),
-        Err(_elapsed) => {
-            return Err(Problem::new(Code::RequestTimeout).detail("the body came too slowly"));
-        }
-    };
-    FacilitatorRequest::decode(&body).map_err(|error| Problem::from(&error))
+    let reading = Limited::new(body, bytes_max).collect();
+    match timeout(JSON_BODY_TIMEOUT, reading).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
+        Ok(Err(_)) => Err(Problem::new(Code::BadRequest).detail("the body broke off")),
+        Err(_elapsed) => Err(Problem::new(Code::RequestTimeout).detail("the body came too slowly")),
+    }
 }
 
-fn too_large() -> Problem {
-    Problem::new(Code::BodyTooLarge).detail(format!("expected at most {BODY_BYTES_MAX} bytes"))
+/// An answer that nobody keeps.
+pub(crate) fn write(status: StatusCode, body: &impl Serialize) -> Response {
+    let Ok(bytes) = serde_json::to_vec(body) else {
+        return respond::problem(&Problem::new(Code::Internal));
+    };
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn too_large(bytes_max: usize) -> Problem {
+    Problem::new(Code::BodyTooLarge).detail(format!("expected at most {bytes_max} bytes"))
 }
 
 fn announced(headers: &HeaderMap) -> Option<usize> {
