@@ -219,6 +219,12 @@ impl Custody {
         })
     }
 
+    /// Who makes the invoices.
+    #[must_use]
+    pub const fn receiver(&self) -> &Receiver {
+        &self.wallets.receiver
+    }
+
     /// What of a payment goes to its owner; `None` when the fee would leave nothing, or the wallet makes no such invoices.
     #[must_use]
     pub fn split(&self, amount: Msat) -> Option<Split> {

@@ -1,6 +1,7 @@
 //! Every number of the servers. Sizes are upper bounds; what is above is answered with its own code and costs nothing more.
 
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use faregate_types::lightning::Msat;
@@ -146,6 +147,12 @@ pub const MANAGED_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long the wallet is left alone after it broke off telling.
 pub const MANAGED_LISTEN_AGAIN: Duration = Duration::from_secs(5);
+
+/// Where managed mode listens if nobody says otherwise.
+pub const MANAGED_PORT: u16 = 4_024;
+
+/// How long an invoice of managed mode may be good for, in seconds.
+pub const MANAGED_EXPIRY_SECS: RangeInclusive<u64> = 60..=86_400;
 
 /// Lines in a list of owners.
 pub const OWNERS_MAX: usize = 10_000;

@@ -24,6 +24,7 @@ fn env() -> Env {
         ("SHORT_KEY", "0x1234"),
         ("QUOTE", "x\"]\nmainnet = true"),
         ("TOKEN", "tok"),
+        ("LND_MACAROON", "0201"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into()
@@ -52,7 +53,7 @@ fn every_example_loads() {
             count += 1;
         }
     }
-    assert_eq!(count, 3);
+    assert_eq!(count, 4);
 }
 
 #[test]

@@ -42,6 +42,10 @@ pub enum Command {
     Gate(ConfigArgs),
     /// Verify and settle payments for gates: the x402 facilitator API.
     Facilitator(ConfigArgs),
+    /// Receive Lightning payments for others and pay them out: l402kit's managed mode, self-hosted.
+    Managed(ConfigArgs),
+    /// List a priced API in the directory of a managed mode server.
+    Register(Box<RegisterArgs>),
     /// Fetch a URL and pay for it if it asks, within caps.
     Curl(Box<CurlArgs>),
     /// Keys and what was spent with them.
@@ -91,7 +95,35 @@ pub struct DevArgs {
     pub bind: IpAddr,
 }
 
-/// `faregate gate` and `faregate facilitator`.
+/// `faregate register`.
+#[derive(Debug, Args)]
+pub struct RegisterArgs {
+    /// The API.
+    pub url: url::Url,
+    /// What it is called.
+    #[arg(long)]
+    pub name: String,
+    /// What a request costs, in satoshis.
+    #[arg(long, value_name = "SATS")]
+    pub price_sats: u64,
+    /// The Lightning address that is paid.
+    #[arg(long, value_name = "NAME@HOST")]
+    pub address: String,
+    /// The server whose directory it is.
+    #[arg(long, value_name = "URL", env = "FAREGATE_MANAGED_URL")]
+    pub server: url::Url,
+    /// data, ai, finance, weather, compute, storage or other.
+    #[arg(long, default_value = "other")]
+    pub category: String,
+    /// A sentence about it.
+    #[arg(long)]
+    pub description: Option<String>,
+    /// The key of the entry, to change it: `env:NAME` or `file:/path`. It is printed when an entry is made.
+    #[arg(long, value_name = "SOURCE")]
+    pub key: Option<String>,
+}
+
+/// `faregate gate`, `faregate facilitator` and `faregate managed`.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
     /// The configuration file.

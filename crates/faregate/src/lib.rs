@@ -74,6 +74,8 @@ fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
         | Command::Dev(_)
         | Command::Gate(_)
         | Command::Facilitator(_)
+        | Command::Managed(_)
+        | Command::Register(_)
         | Command::Curl(_)
         | Command::Wallet(_) => {}
     }
@@ -86,6 +88,8 @@ fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
             Command::Dev(args) => commands::dev::run(args, printer).await,
             Command::Gate(args) => commands::gate::run(args, &env, printer).await,
             Command::Facilitator(args) => commands::facilitator::run(args, &env, printer).await,
+            Command::Managed(args) => commands::managed::run(args, &env, printer).await,
+            Command::Register(args) => commands::register::run(args, &env, printer).await,
             Command::Curl(args) => commands::curl::run(args, &env, printer).await,
             Command::Wallet(command) => commands::wallet::run(command, &env, printer).await,
             Command::L402(L402Command::Revoke(args)) => {

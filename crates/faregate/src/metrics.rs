@@ -9,4 +9,5 @@ pub fn describe() {
     faregate_evm::describe_metrics();
     faregate_lightning::describe_metrics();
     faregate_server::gateway::describe_metrics();
+    faregate_server::managed::describe_metrics();
 }

@@ -174,7 +174,7 @@ impl Stack {
         self.devchain.as_ref()
     }
 
-    /// The Lightning network of two wallets.
+    /// The Lightning network.
     #[must_use]
     pub const fn lightning(&self) -> &DevLightning {
         &self.lightning

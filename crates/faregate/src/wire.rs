@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use faregate_core::port::{Clock, Facilitator};
 use faregate_core::rail::l402::Revocations;
 use faregate_evm::{ExactFacilitator, FollowConfig, LocalSigner, NetworkConfig};
-use faregate_ledger::{LedgerStore, RevocationStore};
+use faregate_ledger::{AccountStore, LedgerStore, RevocationStore};
 use faregate_remote::{RemoteConfig, RemoteFacilitator};
 use faregate_server::config::{EmbeddedConfig, Env, FacilitatorSource, SenderConfig};
 use faregate_store::memory::MemoryLedger;
@@ -18,8 +18,10 @@ use faregate_types::{Code, Timestamp};
 use crate::exit::{Exit, Failed};
 
 pub(crate) mod lightning;
+mod managed;
 
 pub(crate) use lightning::l402;
+pub(crate) use managed::custody;
 
 /// The system's clock.
 #[must_use]
@@ -127,6 +129,8 @@ pub(crate) struct Ledger {
     pub(crate) store: Arc<dyn LedgerStore>,
     /// Tokens that open nothing any more.
     pub(crate) revocations: Arc<Revocations>,
+    /// The ledger as one that lists whom money is owed to.
+    pub(crate) accounts: Arc<dyn AccountStore>,
     _lock: Option<File>,
 }
 
@@ -145,6 +149,7 @@ pub(crate) async fn ledger(path: &Path) -> Result<Ledger, Failed> {
     Ok(Ledger {
         revocations: revocations(opened.revocations).await?,
         store: opened.store,
+        accounts: opened.accounts,
         _lock: opened.lock,
     })
 }
@@ -165,14 +170,16 @@ pub(crate) async fn revocations(
 /// A ledger whose lists were not read yet.
 struct Opened {
     store: Arc<dyn LedgerStore>,
+    accounts: Arc<dyn AccountStore>,
     revocations: Arc<dyn RevocationStore>,
     lock: Option<File>,
 }
 
 impl Opened {
-    fn new(store: Arc<impl LedgerStore + RevocationStore>, lock: Option<File>) -> Self {
+    fn new(store: Arc<impl AccountStore + RevocationStore>, lock: Option<File>) -> Self {
         Self {
             revocations: Arc::clone(&store) as _,
+            accounts: Arc::clone(&store) as _,
             store,
             lock,
         }

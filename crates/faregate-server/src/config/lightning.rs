@@ -8,7 +8,7 @@ use faregate_core::Clock;
 use faregate_core::port::lightning::{ReceiveBackend, Receiver};
 use faregate_core::rail::l402::{INVOICE_EXPIRY_SECS, InvoiceRate, L402, MasterKeys};
 use faregate_types::l402::challenge::Lines;
-use faregate_types::lightning::{BitcoinNetwork, Msat, MsatError};
+use faregate_types::lightning::{BitcoinNetwork, LightningAddress, Msat, MsatError};
 use faregate_types::{MoneyText, Timestamp};
 use url::Url;
 
@@ -65,7 +65,7 @@ pub struct LightningBackend {
     /// themselves, and for a node in this process.
     pub url: Option<Url>,
     /// LND's macaroon, Core Lightning's rune, phoenixd's password, the text of a wallet connection, the others' key. `None` for
-    /// a Lightning address and for a node in this process.
+    /// a Lightning address, for managed mode and for a node in this process.
     pub key: Option<SecretSource>,
     /// The one certificate that is believed, in PEM; without it, those that the machine trusts.
     pub certificate: Option<PathBuf>,
@@ -109,6 +109,11 @@ pub enum LightningKind {
     /// A Lightning address.
     Address {
         /// Such as `shop@wallet.example`.
+        address: Box<str>,
+    },
+    /// A server that receives for a Lightning address and passes the money on.
+    Managed {
+        /// Whom it passes it on to.
         address: Box<str>,
     },
     /// A node in this process, of a program that has one.
@@ -164,7 +169,7 @@ impl LightningKind {
     }
 }
 
-const BACKENDS: &str = "expected one of lnd, cln, lnbits, phoenixd, blink, alby-hub, alby, strike, opennode, nwc, address, ldk";
+const BACKENDS: &str = "expected one of lnd, cln, lnbits, phoenixd, blink, alby-hub, alby, strike, opennode, nwc, address, managed, ldk";
 
 impl LightningConfig {
     /// Fetches the keys that those of the tokens are derived from.
@@ -263,7 +268,7 @@ pub(super) fn read(section: &Section<'_, '_>, about: Surroundings<'_>) -> Option
     })
 }
 
-fn network(section: &Section<'_, '_>, mainnet: bool) -> Option<BitcoinNetwork> {
+pub(super) fn network(section: &Section<'_, '_>, mainnet: bool) -> Option<BitcoinNetwork> {
     let text = section.required(
         "network",
         "expected the network of the invoices: mainnet, testnet, signet or regtest",
@@ -337,7 +342,7 @@ fn old_master_keys(section: &Section<'_, '_>) -> Option<Vec<OldMasterKey>> {
     keys.into_iter().collect()
 }
 
-fn backend(section: &Section<'_, '_>) -> Option<LightningBackend> {
+pub(super) fn backend(section: &Section<'_, '_>) -> Option<LightningBackend> {
     let certificate = section.text("certificate").map(|text| text.value.into());
     let plain_http = section.flag("plain_http").unwrap_or(false);
     let name = section.required("backend", BACKENDS);
@@ -367,14 +372,16 @@ fn backend(section: &Section<'_, '_>) -> Option<LightningBackend> {
         matches!(kind, LightningKind::Blink { .. }),
     );
     let is_ldk = matches!(kind, LightningKind::Ldk { .. });
+    let is_managed = matches!(kind, LightningKind::Managed { .. });
     let is_here = is_address || is_ldk;
-    takes("address", address, is_address);
+    takes("address", address, is_address || is_managed);
     takes("node", node, is_ldk);
     let has_place = is_here || kind == LightningKind::Nwc;
+    let has_no_key = is_here || is_managed;
     takes("url", has_url, !has_place);
-    takes("key", has_key, !is_here);
+    takes("key", has_key, !has_no_key);
     let url = (!has_place).then(|| url(section, plain_http));
-    let key = (!is_here).then(|| key(section));
+    let key = (!has_no_key).then(|| key(section));
     let url = match url {
         Some(url) => Some(url?),
         None => None,
@@ -404,13 +411,10 @@ fn kind(section: &Section<'_, '_>, name: &str) -> Option<LightningKind> {
                 .into(),
         },
         "address" => LightningKind::Address {
-            address: section
-                .required(
-                    "address",
-                    "expected a Lightning address such as shop@wallet.example",
-                )?
-                .value
-                .into(),
+            address: address(section)?,
+        },
+        "managed" => LightningKind::Managed {
+            address: address(section)?,
         },
         "ldk" => LightningKind::Ldk {
             node: section
@@ -426,6 +430,19 @@ fn kind(section: &Section<'_, '_>, name: &str) -> Option<LightningKind> {
             return kind;
         }
     })
+}
+
+fn address(section: &Section<'_, '_>) -> Option<Box<str>> {
+    let text = section.required(
+        "address",
+        "expected a Lightning address such as shop@wallet.example",
+    )?;
+    if text.value.trim().parse::<LightningAddress>().is_err() {
+        let message = "expected a Lightning address such as shop@wallet.example";
+        section.fault(ConfigCode::Value, "address", message);
+        return None;
+    }
+    Some(text.value.trim().into())
 }
 
 fn url(section: &Section<'_, '_>, plain_http: bool) -> Option<Url> {

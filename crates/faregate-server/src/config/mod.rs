@@ -34,6 +34,7 @@ mod facilitator;
 mod gate;
 mod l402;
 mod lightning;
+mod managed;
 mod moment;
 mod parts;
 mod price;
@@ -53,6 +54,7 @@ pub use error::{ConfigCode, ConfigError, ConfigErrors};
 pub use facilitator::{EmbeddedConfig, EmbeddedNetwork, FacilitatorConfig, FacilitatorSource};
 pub use gate::{GatewayConfig, Unmatched};
 pub use lightning::{LightningBackend, LightningConfig, LightningKind, OldMasterKey};
+pub use managed::ManagedConfig;
 pub use parts::PrivateUrl;
 pub use reader::Env;
 pub use route::{RouteConfig, RouteOffer, RoutePrice};
@@ -67,6 +69,8 @@ pub struct Config {
     pub gate: Option<GatewayConfig>,
     /// `[facilitator]`.
     pub facilitator: Option<FacilitatorConfig>,
+    /// `[managed]`.
+    pub managed: Option<ManagedConfig>,
     /// `[admin]`: where the operator looks, of whichever of the two runs.
     pub admin: Option<AdminConfig>,
 }
@@ -103,10 +107,13 @@ impl Config {
                 "route",
                 "[[route]] needs a [gate] to stand at",
             );
-        } else if !root.has("gate") && !root.has("facilitator") {
+        } else if !["gate", "facilitator", "managed"]
+            .into_iter()
+            .any(|key| root.has(key))
+        {
             root.missing(
                 "gate",
-                "expected [gate] with [[route]]s, or [facilitator], or both",
+                "expected [gate] with [[route]]s, or [facilitator], or [managed]",
             );
         }
         let gate = gate_section.and_then(|section| {
@@ -121,12 +128,24 @@ impl Config {
             section.finish();
             reader.explained(service, &span, "facilitator")
         });
+        let managed = root.section("managed").and_then(|section| {
+            let managed = managed::read(&section, about);
+            let span = section.span().clone();
+            section.finish();
+            reader.explained(managed, &span, "managed")
+        });
         let admin = admin::read(&root);
-        together(&root, admin.as_ref(), gate.as_ref(), facilitator.as_ref());
+        let public = [
+            gate.as_ref().map(|gate| gate.bind),
+            facilitator.as_ref().map(|service| service.bind),
+            managed.as_ref().map(|managed| managed.bind),
+        ];
+        together(&root, admin.as_ref(), &public);
         root.finish();
         Self {
             gate,
             facilitator,
+            managed,
             admin,
         }
     }
@@ -136,13 +155,8 @@ impl Config {
 fn together(
     root: &Section<'_, '_>,
     admin: Option<&AdminConfig>,
-    gate: Option<&GatewayConfig>,
-    facilitator: Option<&FacilitatorConfig>,
+    public: &[Option<std::net::SocketAddr>],
 ) {
-    let public = [
-        gate.map(|gate| gate.bind),
-        facilitator.map(|service| service.bind),
-    ];
     let Some(admin) = admin else { return };
     if admin.bind.port() != 0 && public.contains(&Some(admin.bind)) {
         let message = "the admin address has to be another one than those that strangers reach";

@@ -131,7 +131,9 @@ impl SecretSource {
         SecretKey::from_hex(text).map_err(|_| no_key())
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads `env:NAME` or `file:/path`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         if let Some(name) = text.strip_prefix("env:") {
             let named = !name.is_empty()
                 && name

@@ -183,8 +183,8 @@ impl Parts {
         let key = key(request.headers())?;
         let asked: Value = read(request).await?;
         let draft = Draft::read(&asked).map_err(bad)?;
-        let draft =
-            draft.owned_by(self.owner(asked["lightning_address"].as_str().unwrap_or_default())?);
+        let owner = asked["lightning_address"].as_str().unwrap_or_default();
+        let draft = draft.owned_by(&self.owner(owner)?);
         let proof = self.prover.ask(&draft.url).await;
         let entered = self
             .directory

@@ -197,7 +197,7 @@ impl Draft {
         })
     }
 
-    pub(super) fn owned_by(self, owner: LightningAddress) -> Owned {
+    pub(super) fn owned_by(self, owner: &LightningAddress) -> Owned {
         let content = Content {
             url: self.url.as_str().into(),
             name: self.name,
@@ -210,14 +210,6 @@ impl Draft {
             url: self.url,
             content,
         }
-    }
-}
-
-impl std::ops::Deref for Owned {
-    type Target = Url;
-
-    fn deref(&self) -> &Url {
-        &self.url
     }
 }
 
@@ -456,7 +448,9 @@ mod tests {
 
     fn draft(url: &str, name: &str, owner: &str) -> Owned {
         let body = json!({ "url": url, "name": name, "price_sats": 10, "category": "data" });
-        Draft::read(&body).unwrap().owned_by(owner.parse().unwrap())
+        Draft::read(&body)
+            .unwrap()
+            .owned_by(&owner.parse().unwrap())
     }
 
     fn key(byte: u8) -> Key {
@@ -499,104 +493,50 @@ mod tests {
         assert!(Draft::read(&json!([])).is_err());
     }
 
+    const URL: &str = "https://api.example/v1";
+
+    /// Somebody comes to an entry of `me`, whose key is `key(1)`. Who comes in vain changes nothing.
+    async fn came(name: &str, owner: &str, key: Option<Key>, proof: Proof) -> Option<bool> {
+        let directory = Directory::open(None).await.unwrap();
+        let first = draft(URL, "Mine", "me@w.example");
+        let made = directory.enter(first, Some(self::key(1)), Proof::Away, NOW);
+        let made = made.await.unwrap();
+        assert!(matches!(made, Outcome::Listed { key: None, .. }));
+        let again = draft(URL, name, owner);
+        let came = directory.enter(again, key, proof, NOW).await.unwrap();
+        let shown = &directory.list(None)[0];
+        let content = (&*shown.content.name, &*shown.content.lightning_address);
+        if let Outcome::Listed { verified, .. } = came {
+            assert_eq!((content, shown.verified), ((name, owner), verified));
+            Some(verified)
+        } else {
+            assert_eq!((content, shown.verified), (("Mine", "me@w.example"), false));
+            None
+        }
+    }
+
     #[tokio::test]
     async fn an_entry_is_changed_by_who_may_and_by_nobody_else() {
-        const URL: &str = "https://api.example/v1";
-        let (key1, key2) = (key(1), key(2));
-        let key2_named = format!("sha256={}", hex::encode(key2.0));
-        let both = format!("me@w.example you@w.example {key2_named}");
-        // name, owner, key, what the host says; then: who may, and whether it is verified
-        let table = [
-            ("Mine", "me@w.example", None, Proof::Away, true, false),
-            (
-                "Mine",
-                "me@w.example",
-                None,
-                said("me@w.example"),
-                true,
-                true,
-            ),
-            (
-                "Other",
-                "me@w.example",
-                None,
-                said("me@w.example"),
-                false,
-                false,
-            ),
-            ("Mine", "you@w.example", None, Proof::Away, false, false),
-            ("Mine", "you@w.example", None, said("nothing"), false, false),
-            (
-                "Mine",
-                "you@w.example",
-                None,
-                said("me@w.example you@w.example"),
-                false,
-                false,
-            ),
-            (
-                "Mine",
-                "you@w.example",
-                None,
-                said("you@w.example"),
-                true,
-                true,
-            ),
-            (
-                "Other",
-                "me@w.example",
-                Some(&key1),
-                said("me@w.example"),
-                true,
-                true,
-            ),
-            (
-                "Other",
-                "you@w.example",
-                Some(&key2),
-                Proof::Away,
-                false,
-                false,
-            ),
-            (
-                "Other",
-                "you@w.example",
-                Some(&key2),
-                said(&both),
-                true,
-                true,
-            ),
-        ];
-        for (number, (name, owner, key, proof, may, verified)) in table.into_iter().enumerate() {
-            let directory = Directory::open(None).await.unwrap();
-            let first = draft(URL, "Mine", "me@w.example");
-            let made = directory.enter(first, Some(key1.clone()), Proof::Away, NOW);
-            assert!(matches!(
-                made.await.unwrap(),
-                Outcome::Listed { key: None, .. }
-            ));
-            let again = draft(URL, name, owner);
-            let came = directory
-                .enter(again, key.cloned(), proof, NOW)
-                .await
-                .unwrap();
-            let shown = &directory.list(None)[0];
-            match came {
-                Outcome::Listed { verified: told, .. } => {
-                    assert!(may, "{number}");
-                    assert_eq!((told, shown.verified), (verified, verified), "{number}");
-                    assert_eq!(
-                        (&*shown.content.name, &*shown.content.lightning_address),
-                        (name, owner)
-                    );
-                }
-                Outcome::NotYours | Outcome::Full => {
-                    assert!(!may, "{number}");
-                    assert_eq!(&*shown.content.lightning_address, "me@w.example");
-                    assert_eq!(&*shown.content.name, "Mine");
-                }
-            }
-        }
+        let (me, you) = ("me@w.example", "you@w.example");
+        let both = format!("{me} {you}");
+        let named = format!("{both} sha256={}", hex::encode(key(2).0));
+        // The same again; whether it is verified is as the host says now.
+        assert_eq!(came("Mine", me, None, Proof::Away).await, Some(false));
+        assert_eq!(came("Mine", me, None, said(me)).await, Some(true));
+        // Strangers, who may name anybody.
+        assert_eq!(came("Other", me, None, said(me)).await, None);
+        assert_eq!(came("Mine", you, None, Proof::Away).await, None);
+        assert_eq!(came("Mine", you, None, said("nothing")).await, None);
+        assert_eq!(came("Mine", you, None, said(&both)).await, None);
+        assert_eq!(came("Other", you, Some(key(2)), Proof::Away).await, None);
+        // Whom the host names, and nobody else.
+        assert_eq!(came("Mine", you, None, said(you)).await, Some(true));
+        // Who has the key, or whose key the host names.
+        assert_eq!(came("Other", me, Some(key(1)), said(me)).await, Some(true));
+        assert_eq!(
+            came("Other", you, Some(key(2)), said(&named)).await,
+            Some(true)
+        );
     }
 
     #[tokio::test]

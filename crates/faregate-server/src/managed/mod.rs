@@ -40,7 +40,6 @@ use faregate_core::Clock;
 use faregate_core::custody::Custody;
 use faregate_core::rate::{Bucket, Rate};
 use faregate_http::Reach;
-use faregate_ledger::LedgerStore;
 use faregate_types::lightning::{LightningAddress, Msat};
 
 use crate::health::{self, Readiness};
@@ -184,7 +183,7 @@ impl ManagedServer {
     pub async fn start(
         bind: SocketAddr,
         custody: Custody,
-        store: Arc<dyn LedgerStore>,
+        readiness: Readiness,
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Result<Running, ManagedError> {
@@ -195,7 +194,7 @@ impl ManagedServer {
             shutdown_timeout: settings.shutdown,
             ..Limits::default()
         };
-        let router = router(custody.clone(), store, clock, settings).await?;
+        let router = router(custody.clone(), readiness, clock, settings).await?;
         let running = http::serve(listener, router, limits, "managed")?;
         let worker = Worker::start(custody);
         Ok(running.drain_also(worker.stop()))
@@ -208,7 +207,7 @@ impl ManagedServer {
 /// As for [`ManagedServer::start`].
 pub async fn router(
     custody: Custody,
-    store: Arc<dyn LedgerStore>,
+    readiness: Readiness,
     clock: Arc<dyn Clock>,
     settings: Settings,
 ) -> Result<Router, ManagedError> {
@@ -235,7 +234,7 @@ pub async fn router(
         .route("/api/register", post(calls::register))
         .route("/api/apis.json", get(calls::apis))
         .with_state(desk)
-        .merge(health::router(Readiness::new(store, None)))
+        .merge(health::router(readiness))
         .fallback(async || http::not_found())
         .method_not_allowed_fallback(async || http::method_not_allowed()))
 }

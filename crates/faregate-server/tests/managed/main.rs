@@ -9,6 +9,8 @@
 )]
 
 mod books;
+mod calls;
+mod config;
 mod cut;
 mod kit;
 mod payouts;

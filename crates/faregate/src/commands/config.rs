@@ -46,6 +46,13 @@ pub(crate) fn run(command: &ConfigCommand, env: &Env, printer: Printer) -> Resul
             facilitator.embedded.networks.len()
         ));
     }
+    if let Some(managed) = &config.managed {
+        printer.line(&format!(
+            "managed on {} on {}",
+            managed.bind,
+            managed.network.as_str()
+        ));
+    }
     printer.line(&format!("{} is fine", args.config.display()));
     printer
         .data(&json!({"ok": true, "routes": routes, "facilitator": config.facilitator.is_some()}));

@@ -7,17 +7,18 @@ use faregate_core::rail::l402::{L402, Revocations};
 use faregate_http::{PlainHttp, Trust};
 use faregate_lightning::{
     AlbyConfig, AlbyKind, BackendConfig, BlinkConfig, ClnConfig, Endpoint, LnbitsConfig, LndConfig,
-    LnurlConfig, OpenNodeConfig, PhoenixdConfig, StrikeConfig,
+    LnurlConfig, ManagedConfig, OpenNodeConfig, PhoenixdConfig, StrikeConfig,
 };
 use faregate_server::config::{
     Env, LightningBackend, LightningConfig, LightningKind, SecretSource,
 };
 use faregate_server::gateway::limits::CERTIFICATE_BYTES_MAX;
+use faregate_types::lightning::BitcoinNetwork;
 use faregate_types::{Code, Secret};
 
 use super::{clock, secret};
 use crate::exit::Failed;
-use crate::node;
+use crate::node::{self, NodeWallet};
 
 /// The rail over the configured wallet. Nobody is asked: a wallet that is away now may be there when somebody wants to pay.
 ///
@@ -30,16 +31,7 @@ pub(crate) async fn l402(
 ) -> Result<Arc<L402>, Failed> {
     let keys = config.keys(env).map_err(secret)?;
     if let LightningKind::Ldk { node } = &config.backend.kind {
-        let wallet = node::start(node).await?;
-        if wallet.network != config.network {
-            return Err(Failed::usage(format!(
-                "gate.lightning.network is {}, and that of the node in {} is {}",
-                config.network.as_str(),
-                node.display(),
-                wallet.network.as_str()
-            ))
-            .code(Code::ConfigInvalid));
-        }
+        let wallet = started(node, config.network, "gate.lightning").await?;
         let rail = config.rail(wallet.receiver, keys, clock());
         return Ok(Arc::new(rail.revocations(Arc::clone(revocations))));
     }
@@ -50,6 +42,28 @@ pub(crate) async fn l402(
     })?;
     let rail = config.rail(backend, keys, clock());
     Ok(Arc::new(rail.revocations(Arc::clone(revocations))))
+}
+
+/// A node in this process, if it is on the network that is named `at` some place.
+///
+/// # Errors
+/// When it is on another, and as [`node::start`].
+pub(super) async fn started(
+    file: &Path,
+    network: BitcoinNetwork,
+    at: &str,
+) -> Result<NodeWallet, Failed> {
+    let wallet = node::start(file).await?;
+    if wallet.network == network {
+        return Ok(wallet);
+    }
+    Err(Failed::usage(format!(
+        "{at}.network is {}, and that of the node in {} is {}",
+        network.as_str(),
+        file.display(),
+        wallet.network.as_str()
+    ))
+    .code(Code::ConfigInvalid))
 }
 
 /// The settings of a backend that is described `at` some place: the one place that knows how each is made.
@@ -109,6 +123,12 @@ fn settings(
         let endpoint = reached(config.endpoint.clone());
         return Ok(BackendConfig::Lnurl(config.at(endpoint)));
     }
+    if let (LightningKind::Managed { address }, Some(url)) = (&backend.kind, &backend.url) {
+        let mut config = ManagedConfig::from_address(address, url.clone())
+            .map_err(|error| Failed::usage(format!("{at}: {error}")).code(error.code()))?;
+        config.endpoint = reached(config.endpoint);
+        return Ok(BackendConfig::Managed(config));
+    }
     let (Some(url), Some(source)) = (&backend.url, &backend.key) else {
         return Err(invalid("url and key are needed"));
     };
@@ -134,7 +154,10 @@ fn settings(
         }
         LightningKind::Strike => BackendConfig::Strike(StrikeConfig::new(endpoint, key()?)),
         LightningKind::OpenNode => BackendConfig::OpenNode(OpenNodeConfig::new(endpoint, key()?)),
-        LightningKind::Address { .. } | LightningKind::Ldk { .. } | LightningKind::Nwc => {
+        LightningKind::Address { .. }
+        | LightningKind::Managed { .. }
+        | LightningKind::Ldk { .. }
+        | LightningKind::Nwc => {
             return Err(invalid("this backend has no key of an API"));
         }
     })

@@ -26,7 +26,7 @@ const SOON: Duration = Duration::from_secs(30);
 const SIGNER: usize = 6;
 
 /// A service to sell: says which `Authorization` it got.
-async fn upstream() -> String {
+pub(crate) async fn upstream() -> String {
     let said = async |headers: axum::http::HeaderMap| {
         let found = headers.get_all("authorization").iter();
         let found: Vec<_> = found.map(|value| value.to_str().unwrap()).collect();
@@ -39,7 +39,7 @@ async fn upstream() -> String {
     url
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }

@@ -14,6 +14,7 @@ mod l402_gate;
 mod l402_lost;
 mod l402_process;
 mod lightning;
+mod managed;
 mod metrics;
 mod problems;
 mod support;
