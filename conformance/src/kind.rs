@@ -3,6 +3,7 @@
 use crate::case::Case;
 use crate::judge::Heard;
 use crate::l402::{invoice, kit, macaroon, text};
+use crate::permit;
 use crate::x402::{extension, header, money, route, schema, signing, words};
 
 /// Cases that are run the same way.
@@ -14,6 +15,14 @@ pub struct Kind {
     pub prefix: &'static str,
     /// Who runs them.
     pub runner: Runner,
+}
+
+impl Kind {
+    /// `rail:prefix`; no two kinds have the same.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}:{}", self.rail, self.prefix)
+    }
 }
 
 /// How a kind is run.
@@ -85,6 +94,28 @@ pub const KINDS: &[Kind] = &[
     l402("l402kit.replay_keys", Runner::Pure(kit::replay_keys)),
     l402("l402kit.webhook", Runner::Pure(kit::webhook)),
     l402("l402kit.wire_402", Runner::Pure(kit::answer)),
+    permits("permit", permit::signing::permit),
+    permits("erc3009", permit::signing::erc3009),
+    permits("permit2", permit::signing::permit2),
+    permits("token", permit::token::token),
+    permits("authorization", permit::token::header),
+    permits("verify", permit::verdict::first),
+    permits("verify030", permit::verdict::later),
+    permits("amount_to_value", permit::words::to_value),
+    permits("value_to_amount", permit::words::to_amount),
+    permits("match", permit::words::matching),
+    permits("chain-table", permit::words::chain),
+    permits("scheme-choice", permit::words::scheme),
+    permits("caip2", permit::words::caip2),
+    permits("register", permit::wire::register),
+    permits("402-body", permit::wire::body),
+    permits("compat", permit::wire::compat),
+    permits("client-parse-402", permit::wire::demand),
+    permits("client-parse-token-response", permit::wire::issued),
+    permits("token-request-schema", permit::wire::schema),
+    permits("token-response-body", permit::wire::response),
+    permits("token-endpoint-http", permit::wire::endpoint),
+    permits("exchange", permit::wire::exchange),
 ];
 
 /// The kind of a case; the longest prefix decides. `None`: nobody knows how to run it.
@@ -95,7 +126,7 @@ pub fn of(case: &Case) -> Option<&'static Kind> {
             && case
                 .name
                 .strip_prefix(kind.prefix)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(end(kind.rail)))
     };
     KINDS
         .iter()
@@ -116,6 +147,22 @@ const fn l402(prefix: &'static str, runner: Runner) -> Kind {
         rail: "l402",
         prefix,
         runner,
+    }
+}
+
+const fn permits(prefix: &'static str, runner: fn(&Case) -> Result<Heard, String>) -> Kind {
+    Kind {
+        rail: "permit",
+        prefix,
+        runner: Runner::Pure(runner),
+    }
+}
+
+/// What stands behind the kind in the name of a case.
+const fn end(rail: &str) -> char {
+    match rail.as_bytes() {
+        b"permit" => '/',
+        _ => '.',
     }
 }
 
@@ -157,6 +204,9 @@ mod tests {
         assert_eq!(prefix("x402", "parse_money.1"), Some("parse_money"));
         assert_eq!(prefix("x402", "parse_moneys.1"), None);
         assert_eq!(prefix("permit", "parse_money.1"), None);
+        assert_eq!(prefix("permit", "verify/ok"), Some("verify"));
+        assert_eq!(prefix("permit", "verify030/erc3009 ok"), Some("verify030"));
+        assert_eq!(prefix("permit", "verify.ok"), None);
         assert_eq!(prefix("x402", "v1.error_reasons"), Some("v1.error_reasons"));
         assert_eq!(prefix("x402", "facilitator.verify.upto.valid"), None);
     }

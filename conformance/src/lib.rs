@@ -10,7 +10,7 @@
 //! | what we do not support yet, and why | `excused.toml`, [`excuse`] |
 //! | what we answer where peers differ, or differently from all of them, and why | `decisions.toml`, [`decision`] |
 //! | how an answer is judged | [`judge`] |
-//! | the runners | [`x402`], [`l402`] |
+//! | the runners | [`x402`], [`l402`], [`permit`] |
 //!
 //! A case nobody knows how to run fails; so does an excused case that would pass, an excuse or a decision that fits no
 //! case, and a decision about something the peers did not say.
@@ -22,4 +22,5 @@ pub mod folder;
 pub mod judge;
 pub mod kind;
 pub mod l402;
+pub mod permit;
 pub mod x402;

@@ -23,69 +23,91 @@ use faregate_conformance::x402::facilitator::{self, Way};
 
 /// One test per kind, and the list of the kinds that have one.
 macro_rules! kinds {
-    ($($test:ident runs $prefix:literal;)*) => {
+    ($($test:ident runs $kind:literal;)*) => {
         $(
             #[test]
             fn $test() {
-                run($prefix);
+                run($kind);
             }
         )*
 
-        const TESTED: &[&str] = &[$($prefix),*];
+        const TESTED: &[&str] = &[$($kind),*];
     };
 }
 
 kinds! {
-    vectors_about runs "_about";
-    vectors_payment_signature_header_v2_exact_eip3009 runs "payment_signature_header_v2_exact_eip3009";
-    vectors_x_payment_header_v1_exact_eip3009 runs "x_payment_header_v1_exact_eip3009";
-    vectors_eip712_transfer_with_authorization runs "eip712_transfer_with_authorization";
-    vectors_payment_response_header runs "payment_response_header";
-    vectors_payment_signature_header_decode runs "payment_signature_header_decode";
-    vectors_payment_required_header_v2 runs "payment_required_header_v2";
-    vectors_parse_money runs "parse_money";
-    vectors_convert_to_token_amount runs "convert_to_token_amount";
-    vectors_network_pattern runs "network_pattern";
-    vectors_server_match_accepted runs "server_match_accepted";
-    vectors_route_match runs "route_match";
-    vectors_schema_payment_required runs "schema.PaymentRequired";
-    vectors_schema_payment_payload runs "schema.PaymentPayload";
-    vectors_v1_x_payment_decode runs "v1.x_payment_decode";
-    vectors_v1_payment_requirements runs "v1.payment_requirements";
-    vectors_v1_x_payment_response runs "v1.x_payment_response";
-    vectors_v1_price runs "v1.price";
-    vectors_v1_error_reasons runs "v1.error_reasons";
-    vectors_v1_network_chain_ids runs "v1.network_chain_ids";
-    vectors_v1_route_match runs "v1.route_match";
-    vectors_payment_identifier runs "payment_identifier";
-    vectors_extension_echo runs "extension_echo";
-    vectors_facilitator_chain_state runs "facilitator.chain_state";
-    vectors_facilitator_verify_eip3009 runs "facilitator.verify.eip3009";
-    vectors_facilitator_verify_v1 runs "facilitator.verify.v1";
-    vectors_facilitator_verify_permit2 runs "facilitator.verify.permit2";
-    vectors_facilitator_verify_permit2_2612 runs "facilitator.verify.permit2_2612";
-    vectors_facilitator_verify_smart_wallet runs "facilitator.verify.smart_wallet";
-    vectors_facilitator_verify_eip7702 runs "facilitator.verify.eip7702";
-    vectors_facilitator_settle_eip3009 runs "facilitator.settle.eip3009";
-    vectors_facilitator_settle_v1 runs "facilitator.settle.v1";
-    vectors_l402_about runs "about";
-    vectors_l402_generators runs "generators";
-    vectors_l402_constants runs "constants";
-    vectors_l402_preimage_hash_pairs runs "preimage_hash_pairs";
-    vectors_l402_double_decoded_preimage runs "double_decoded_preimage";
-    vectors_l402_bolt11 runs "bolt11";
-    vectors_l402_macaroons runs "macaroons";
-    vectors_l402_macaroon_binary_parse runs "macaroon_binary_parse";
-    vectors_l402_verify runs "verify";
-    vectors_l402_challenge_headers runs "challenge_headers";
-    vectors_l402_authorization_headers runs "authorization_headers";
-    vectors_l402_grpc runs "grpc";
-    vectors_l402_l402kit_now_ms runs "l402kit.now_ms";
-    vectors_l402_l402kit_tokens runs "l402kit.tokens";
-    vectors_l402_l402kit_replay runs "l402kit.replay";
-    vectors_l402_l402kit_replay_keys runs "l402kit.replay_keys";
-    vectors_l402_l402kit_webhook runs "l402kit.webhook";
-    vectors_l402_l402kit_wire_402 runs "l402kit.wire_402";
+    vectors_about runs "x402:_about";
+    vectors_payment_signature_header_v2_exact_eip3009 runs "x402:payment_signature_header_v2_exact_eip3009";
+    vectors_x_payment_header_v1_exact_eip3009 runs "x402:x_payment_header_v1_exact_eip3009";
+    vectors_eip712_transfer_with_authorization runs "x402:eip712_transfer_with_authorization";
+    vectors_payment_response_header runs "x402:payment_response_header";
+    vectors_payment_signature_header_decode runs "x402:payment_signature_header_decode";
+    vectors_payment_required_header_v2 runs "x402:payment_required_header_v2";
+    vectors_parse_money runs "x402:parse_money";
+    vectors_convert_to_token_amount runs "x402:convert_to_token_amount";
+    vectors_network_pattern runs "x402:network_pattern";
+    vectors_server_match_accepted runs "x402:server_match_accepted";
+    vectors_route_match runs "x402:route_match";
+    vectors_schema_payment_required runs "x402:schema.PaymentRequired";
+    vectors_schema_payment_payload runs "x402:schema.PaymentPayload";
+    vectors_v1_x_payment_decode runs "x402:v1.x_payment_decode";
+    vectors_v1_payment_requirements runs "x402:v1.payment_requirements";
+    vectors_v1_x_payment_response runs "x402:v1.x_payment_response";
+    vectors_v1_price runs "x402:v1.price";
+    vectors_v1_error_reasons runs "x402:v1.error_reasons";
+    vectors_v1_network_chain_ids runs "x402:v1.network_chain_ids";
+    vectors_v1_route_match runs "x402:v1.route_match";
+    vectors_payment_identifier runs "x402:payment_identifier";
+    vectors_extension_echo runs "x402:extension_echo";
+    vectors_facilitator_chain_state runs "x402:facilitator.chain_state";
+    vectors_facilitator_verify_eip3009 runs "x402:facilitator.verify.eip3009";
+    vectors_facilitator_verify_v1 runs "x402:facilitator.verify.v1";
+    vectors_facilitator_verify_permit2 runs "x402:facilitator.verify.permit2";
+    vectors_facilitator_verify_permit2_2612 runs "x402:facilitator.verify.permit2_2612";
+    vectors_facilitator_verify_smart_wallet runs "x402:facilitator.verify.smart_wallet";
+    vectors_facilitator_verify_eip7702 runs "x402:facilitator.verify.eip7702";
+    vectors_facilitator_settle_eip3009 runs "x402:facilitator.settle.eip3009";
+    vectors_facilitator_settle_v1 runs "x402:facilitator.settle.v1";
+    vectors_l402_about runs "l402:about";
+    vectors_l402_generators runs "l402:generators";
+    vectors_l402_constants runs "l402:constants";
+    vectors_l402_preimage_hash_pairs runs "l402:preimage_hash_pairs";
+    vectors_l402_double_decoded_preimage runs "l402:double_decoded_preimage";
+    vectors_l402_bolt11 runs "l402:bolt11";
+    vectors_l402_macaroons runs "l402:macaroons";
+    vectors_l402_macaroon_binary_parse runs "l402:macaroon_binary_parse";
+    vectors_l402_verify runs "l402:verify";
+    vectors_l402_challenge_headers runs "l402:challenge_headers";
+    vectors_l402_authorization_headers runs "l402:authorization_headers";
+    vectors_l402_grpc runs "l402:grpc";
+    vectors_l402_l402kit_now_ms runs "l402:l402kit.now_ms";
+    vectors_l402_l402kit_tokens runs "l402:l402kit.tokens";
+    vectors_l402_l402kit_replay runs "l402:l402kit.replay";
+    vectors_l402_l402kit_replay_keys runs "l402:l402kit.replay_keys";
+    vectors_l402_l402kit_webhook runs "l402:l402kit.webhook";
+    vectors_l402_l402kit_wire_402 runs "l402:l402kit.wire_402";
+    vectors_permit_permit runs "permit:permit";
+    vectors_permit_erc3009 runs "permit:erc3009";
+    vectors_permit_permit2 runs "permit:permit2";
+    vectors_permit_token runs "permit:token";
+    vectors_permit_authorization runs "permit:authorization";
+    vectors_permit_verify runs "permit:verify";
+    vectors_permit_verify030 runs "permit:verify030";
+    vectors_permit_amount_to_value runs "permit:amount_to_value";
+    vectors_permit_value_to_amount runs "permit:value_to_amount";
+    vectors_permit_match runs "permit:match";
+    vectors_permit_chain_table runs "permit:chain-table";
+    vectors_permit_scheme_choice runs "permit:scheme-choice";
+    vectors_permit_caip2 runs "permit:caip2";
+    vectors_permit_register runs "permit:register";
+    vectors_permit_body runs "permit:402-body";
+    vectors_permit_compat runs "permit:compat";
+    vectors_permit_client_parse_402 runs "permit:client-parse-402";
+    vectors_permit_client_parse_token_response runs "permit:client-parse-token-response";
+    vectors_permit_token_request_schema runs "permit:token-request-schema";
+    vectors_permit_token_response_body runs "permit:token-response-body";
+    vectors_permit_token_endpoint_http runs "permit:token-endpoint-http";
+    vectors_permit_exchange runs "permit:exchange";
 }
 
 #[test]
@@ -98,10 +120,10 @@ fn vectors_every_case_has_a_runner_or_an_excuse() {
         .map(Case::id)
         .collect();
     assert!(unknown.is_empty(), "nobody knows how to run: {unknown:#?}");
-    let with_runner: BTreeSet<&str> = KINDS.iter().map(|kind| kind.prefix).collect();
+    let with_runner: BTreeSet<String> = KINDS.iter().map(Kind::id).collect();
     assert_eq!(
         with_runner,
-        TESTED.iter().copied().collect(),
+        TESTED.iter().map(ToString::to_string).collect(),
         "one test per kind"
     );
 }
@@ -131,8 +153,8 @@ fn vectors_are_as_they_were_recorded() {
 }
 
 /// Runs every case of a kind and fails with one line for each that is not as it has to be.
-fn run(prefix: &str) {
-    let kind = KINDS.iter().find(|kind| kind.prefix == prefix).unwrap();
+fn run(id: &str) {
+    let kind = KINDS.iter().find(|kind| kind.id() == id).unwrap();
     let (excuses, decisions) = (
         Excuses::committed().unwrap(),
         Decisions::committed().unwrap(),
@@ -155,7 +177,7 @@ fn run(prefix: &str) {
         tally.count(case, judged, &excuses);
     }
     println!(
-        "{prefix}: {} passed, {} excused",
+        "{id}: {} passed, {} excused",
         tally.passed,
         tally.excused.len()
     );
@@ -164,13 +186,13 @@ fn run(prefix: &str) {
     }
     assert!(
         tally.failures.is_empty(),
-        "{prefix}:\n{}",
+        "{id}:\n{}",
         tally.failures.join("\n")
     );
     let is_empty = tally.passed + tally.excused.len() == 0;
     assert!(
         !is_empty || !is_committed,
-        "{prefix}: no case; take its runner out"
+        "{id}: no case; take its runner out"
     );
 }
 
@@ -178,7 +200,7 @@ fn run(prefix: &str) {
 fn answers<'a>(kind: &Kind, cases: &'a [Case]) -> Vec<(&'a Case, String, Result<Heard, String>)> {
     let mut own = cases
         .iter()
-        .filter(|case| kind::of(case).is_some_and(|found| found.prefix == kind.prefix))
+        .filter(|case| kind::of(case).is_some_and(|found| found.id() == kind.id()))
         .peekable();
     match kind.runner {
         Runner::Pure(hear) => own.map(|case| (case, String::new(), hear(case))).collect(),

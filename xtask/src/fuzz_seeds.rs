@@ -13,8 +13,8 @@ const VECTORS: &str = "conformance/vectors";
 const PAGES: [&str; 3] = ["README.md", "docs/src/gate.md", "docs/src/facilitator.md"];
 
 /// Targets that want texts, and targets that want JSON objects.
-const TEXT_TARGETS: [&str; 4] = ["words", "payment_headers", "offers", "l402"];
-const OBJECT_TARGETS: [&str; 7] = [
+const TEXT_TARGETS: [&str; 5] = ["words", "payment_headers", "offers", "l402", "permit"];
+const OBJECT_TARGETS: [&str; 8] = [
     "facilitator_request",
     "offers",
     "dev_chain",
@@ -22,6 +22,7 @@ const OBJECT_TARGETS: [&str; 7] = [
     "node_answers",
     "payment_headers",
     "l402",
+    "permit",
 ];
 
 /// Longest input that is worth seeding, in bytes.
@@ -99,6 +100,11 @@ impl Seeds {
         let bytes = value.to_string().into_bytes();
         for target in OBJECT_TARGETS {
             self.add(target, &bytes);
+        }
+        // The recorded permits stand there without what is posted around them.
+        if value.get("permit_type").is_some() {
+            let request = serde_json::json!({ "version": "Version 0.1", "permit": value });
+            self.add("permit", request.to_string().as_bytes());
         }
         // The target takes the status from the first byte.
         self.add("facilitator_answers", &[&[0], bytes.as_slice()].concat());

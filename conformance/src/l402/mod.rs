@@ -12,7 +12,11 @@ use faregate_types::hex_text;
 const NOW: u64 = 1_800_000_000;
 
 /// Insists that two things are equal.
-fn equal<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, ours: &T) -> Result<(), String> {
+pub(crate) fn equal<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    expected: &T,
+    ours: &T,
+) -> Result<(), String> {
     if expected == ours {
         Ok(())
     } else {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use alloy_primitives::{Address, B256, Keccak256};
+use alloy_primitives::{Address, B256, Keccak256, U256};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::chain_id::ChainId;
@@ -41,6 +41,29 @@ impl PaymentId {
         hasher.update(token);
         hasher.update(from);
         hasher.update(nonce);
+        Self(hasher.finalize().0)
+    }
+
+    /// The id of an EIP-2612 permit: a contract takes a nonce of an owner once.
+    #[must_use]
+    pub fn eip2612(chain: ChainId, token: Address, owner: Address, nonce: U256) -> Self {
+        let mut hasher = Keccak256::new();
+        hasher.update(b"faregate/payment-id/eip2612/1");
+        hasher.update(chain.get().to_be_bytes());
+        hasher.update(token);
+        hasher.update(owner);
+        hasher.update(nonce.to_be_bytes::<32>());
+        Self(hasher.finalize().0)
+    }
+
+    /// The id of a Permit2 order: its contract accepts a nonce of an owner once, whatever the token.
+    #[must_use]
+    pub fn permit2(chain: ChainId, owner: Address, nonce: U256) -> Self {
+        let mut hasher = Keccak256::new();
+        hasher.update(b"faregate/payment-id/permit2/1");
+        hasher.update(chain.get().to_be_bytes());
+        hasher.update(owner);
+        hasher.update(nonce.to_be_bytes::<32>());
         Self(hasher.finalize().0)
     }
 }

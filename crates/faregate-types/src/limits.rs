@@ -52,3 +52,18 @@ pub const LIGHTNING_ADDRESS_BYTES_MAX: usize = 120;
 
 /// Longest signature header of a webhook (bytes).
 pub const WEBHOOK_SIGNATURE_BYTES_MAX: usize = 512;
+
+/// Largest token request of the permit rail (bytes). Those of the peers have 650 at most.
+pub const TOKEN_REQUEST_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest access token of the permit rail (characters). Ours have about 600.
+pub const ACCESS_TOKEN_BYTES_MAX: usize = 4 * 1024;
+
+/// Most `Authorization` lines of one request that are looked into for an access token: each costs a hash.
+pub const ACCESS_TOKENS_MAX: usize = 4;
+
+/// Most payment components of one 402 answer of the permit rail.
+pub const COMPONENTS_MAX: usize = 64;
+
+/// Longest path (bytes) that an access token is asked for at.
+pub const ENDPOINT_BYTES_MAX: usize = 2_048;

@@ -193,6 +193,27 @@ codes! {
     L402WrongMethod "l402_wrong_method" [] Payer Retry::Never, 402, "the token is for another method";
     L402WrongClient "l402_wrong_client" [] Payer Retry::Never, 402, "the token is bound to another client";
 
+    // Permits for access tokens: what is wrong with a permit (always 400), and with a token (always 402)
+    PermitMalformed "permit_malformed" [] Payer Retry::Never, 400, "the token request does not have the shape of one";
+    PermitNotOffered "permit_not_offered" [] Payer Retry::Never, 400, "the permit is for a token or a chain that is not offered here";
+    PermitExpired "permit_expired" [] Payer Retry::Never, 400, "the permit has expired or expires too soon to be settled";
+    PermitNotYetValid "permit_not_yet_valid" [] Payer Retry::AfterSecs(2), 400, "the permit is not valid yet";
+    PermitSpenderMismatch "permit_spender_mismatch" [] Payer Retry::Never, 400, "the permit is for another spender or payee";
+    PermitContractMismatch "permit_contract_mismatch" [] Payer Retry::Never, 400, "the permit names another contract than Permit2's";
+    PermitSignatureInvalid "permit_signature_invalid" [] Payer Retry::Never, 400, "the signature is not one of the owner over this permit";
+    PermitDomainMismatch "permit_domain_mismatch" [] Seller Retry::Never, 400, "the configured EIP-712 domain is not the token contract's";
+    PermitNonceUsed "permit_nonce_used" [] Payer Retry::Never, 400, "the permit's nonce was used, is reserved, or is not the next one";
+    PermitValueTooLow "permit_value_too_low" [] Payer Retry::Never, 400, "the permit allows less than the price";
+    PermitAllowanceTooLow "permit_allowance_too_low" [] Payer Retry::Never, 400, "the owner allows Permit2 less than the permit says";
+    PermitBalanceTooLow "permit_balance_too_low" [] Payer Retry::Never, 400,
+        "the owner holds less than the price and what is reserved for other payments";
+    AccessTokenMissing "access_token_missing" [] Payer Retry::Never, 402, "the request has no access token";
+    AccessTokenMalformed "access_token_malformed" [] Payer Retry::Never, 402, "the access token cannot be decoded";
+    AccessTokenForged "access_token_forged" [] Payer Retry::Never, 402, "the access token was not issued here, or was changed";
+    AccessTokenExpired "access_token_expired" [] Payer Retry::Never, 402, "the access token has expired";
+    AccessTokenElsewhere "access_token_elsewhere" [] Payer Retry::Never, 402, "the access token is for another service, route or method";
+    AccessTokenRevoked "access_token_revoked" [] Payer Retry::Never, 402, "the payment of the access token failed";
+
     // Dependencies and capacity
     StoreUnavailable "store_unavailable" [] Operator Retry::AfterSecs(2), 503, "the store cannot be reached";
     ReplayStoreUnavailable "replay_store_unavailable" [] Operator Retry::AfterSecs(2), 503,

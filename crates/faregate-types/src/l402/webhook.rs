@@ -3,15 +3,13 @@
 //! The scheme is l402kit's, texts of its errors included, so that receivers need not change. Unlike l402kit we leave the
 //! preimage out unless it is asked for: who has it and the token may use what somebody else paid for.
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use zeroize::Zeroizing;
 
 use crate::hex_text;
 use crate::lightning::PaymentHash;
 use crate::limits::WEBHOOK_SIGNATURE_BYTES_MAX;
+use crate::mac::hmac_sha256;
 use crate::secret::Secret;
 use crate::timestamp::Timestamp;
 
@@ -140,21 +138,5 @@ pub fn verify(
 }
 
 fn mac(secret: &Secret, time: &str, body: &[u8]) -> [u8; 32] {
-    // HMAC's own rule for keys that do not fit one block of the hash, written out because it cannot fail so.
-    let mut block = Zeroizing::new([0; 64]);
-    let key = secret.expose();
-    let hashed: [u8; 32] = Sha256::digest(key).into();
-    let key = if key.len() > block.len() {
-        &hashed
-    } else {
-        key
-    };
-    for (slot, byte) in block.iter_mut().zip(key) {
-        *slot = *byte;
-    }
-    let mut mac = Hmac::<Sha256>::new((&*block).into());
-    mac.update(time.as_bytes());
-    mac.update(b".");
-    mac.update(body);
-    mac.finalize().into_bytes().into()
+    hmac_sha256(secret.expose(), &[time.as_bytes(), b".", body])
 }

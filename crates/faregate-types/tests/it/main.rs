@@ -11,6 +11,8 @@ mod l402_holes;
 mod l402_mutations;
 mod lightning;
 mod messages;
+mod permit;
+mod permit_mutations;
 mod properties;
 mod samples;
 mod secrets;
