@@ -386,6 +386,24 @@ contract PermitSettlerTest is PermitFixture {
         vm.snapshotGasLastCall("PermitSettler", "permit that somebody used first, alone");
     }
 
+    /// @dev The dearest batch: nobody has paid before, so every payer's nonce and bit are written for the first time.
+    function test_gas_settleNewPayers() public {
+        usdc.mint(payee, 1);
+        for (uint256 kind = 0; kind < 2; ++kind) {
+            IPermitSettler.Item[] memory items = new IPermitSettler.Item[](100);
+            for (uint256 i = 0; i < 100; ++i) {
+                uint256 key = 1e6 * (1 + kind) + i;
+                usdc.mint(vm.addr(key), 1000);
+                items[i] = kind == 0 ? permitItem(key, 0, 100) : authorizationItem(key, 0, 100);
+            }
+            bool[] memory settled = settler.settle(items, GAS);
+            string memory name =
+                kind == 0 ? "100 permit, each of a new payer" : "100 authorization, each of a new payer";
+            vm.snapshotGasLastCall("PermitSettler", name);
+            checkSettled(settled, type(uint256).max);
+        }
+    }
+
     function _measure(IPermitSettler.Kind kind, uint256 count, uint256 first) private {
         IPermitSettler.Item[] memory items = new IPermitSettler.Item[](count);
         for (uint256 i = 0; i < count; ++i) {

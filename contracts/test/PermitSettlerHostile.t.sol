@@ -188,6 +188,10 @@ contract PermitSettlerHostileTest is PermitFixture {
             else checkRefused(forged, "");
             forged.nonce = 4;
             if (counts == 1) checkRefusedError(forged, IPermitSettler.NotSigned.selector);
+            // Recovery answers zero for what nobody can have signed.
+            forged.payer = address(0);
+            forged.v = 0;
+            if (counts == 1) checkRefusedError(forged, IPermitSettler.NotSigned.selector);
             vm.assertEq(token.balanceOf(payer), 1000);
         }
     }

@@ -4,6 +4,7 @@
 //!   for the signatures of contract wallets (FiatToken 2.2).
 //! - [`Wallet`][]: EIP-1271.
 //! - [`Settler`]: our `BatchSettler`.
+//! - [`PermitSettler`]: our contract of that name.
 //! - [`Multicall3`]: many reads in one `eth_call`.
 
 use alloy_primitives::{Address, address};
@@ -67,6 +68,46 @@ sol! {
         event ItemFailed(uint256 indexed index, address indexed from, bytes32 indexed nonce, bytes reason);
 
         function settle(Item[] calldata items, uint256 gasPerItem) external returns (bool[] memory settled);
+    }
+
+    #[derive(Debug)]
+    interface PermitSettler {
+        enum Kind {
+            Permit,
+            Authorization,
+            Permit2
+        }
+
+        struct Item {
+            Kind kind;
+            address token;
+            address payer;
+            uint256 value;
+            uint256 validAfter;
+            uint256 deadline;
+            uint256 nonce;
+            uint8 v;
+            bytes32 r;
+            bytes32 s;
+        }
+
+        event Collected(address indexed token, address indexed payer, uint256 indexed nonce, uint256 value);
+        event ItemFailed(uint256 indexed index, address indexed payer, uint256 indexed nonce, bytes reason);
+        event ForwardFailed(address indexed token, bytes reason);
+
+        error AlreadyCollected();
+        error AlreadyUsed();
+        error NonceMismatch(uint256 next);
+        error PermitIgnored();
+        error Expired();
+        error NotSigned();
+        error NoToken();
+        error Refused();
+
+        function settle(Item[] calldata items, uint256 gasPerItem) external returns (bool[] memory settled);
+        function settleOne(Item calldata item) external;
+        function forward(address token) external returns (uint256 value);
+        function collected(address token, address payer, uint256 nonce) external view returns (bool collected);
     }
 
     #[derive(Debug)]

@@ -29,6 +29,7 @@
 //! | `network`, `config` | what is checked at start |
 //! | `rpc`, `node`, `transport` | asking a node, in bounded time |
 //! | `signer`, `recover`, `typed`, `transaction`, `fees` | keys, signatures, transactions |
+//! | [`permit_settler`] | calls of the contract that collects what payers of the permit rail sign for |
 //! | `standing` | whether an authorization was used, for payers |
 //! | `bindings`, `limits` | contracts, and every bound by name |
 //!
@@ -65,6 +66,7 @@ mod meter;
 mod network;
 mod node;
 mod pending;
+pub mod permit_settler;
 mod probe;
 mod purse;
 mod receipt;

@@ -20,6 +20,8 @@ pub const MULTICALL3: Address = address!("0xcA11bde05977b3631167028862bE2a173976
 pub const CREATE2_DEPLOYER: Address = address!("0x4e59b44847b379578588920cA78FbF26c0B4956C");
 /// Address of our `BatchSettler` on every chain where it was deployed through the proxy above (`contracts/README.md`).
 pub const BATCH_SETTLER: Address = address!("0xC544eF3F48DFF0Fa2A948e5F4811BAe36C653EF7");
+/// Address of Uniswap's Permit2 on every chain.
+pub const PERMIT2: Address = address!("0x000000000022D473030F116dDEE9F6B43aC78BA3");
 /// Who pays the gas of `faregate_mint`. Nobody has its key; only the chain itself sends from it.
 pub(crate) const FAUCET: Address = address!("0xfa0ce70000000000000000000000000000000402");
 
@@ -49,6 +51,8 @@ pub(crate) fn fill(
     place(view, CREATE2_DEPLOYER, deployer.deployed_bytecode);
     let settler: Artifact = read("BatchSettler", BATCH_SETTLER_JSON)?;
     place(view, BATCH_SETTLER, settler.deployed_bytecode);
+    let permit2: Artifact = read("Permit2", PERMIT2_JSON)?;
+    construct(view, block, "Permit2", PERMIT2, permit2.bytecode)?;
     for asset in assets {
         place_token(view, block, asset)?;
         fund(view, block, asset)?;
@@ -80,8 +84,7 @@ pub(crate) fn balance_input(account: Address) -> Bytes {
     balanceOfCall { account }.abi_encode().into()
 }
 
-/// Runs the constructor at the token's own address: the creation code stands there as if it were the contract, and what
-/// a call to it returns is the runtime code with its immutable values filled in.
+/// Puts the test token where the network's official one is.
 fn place_token(
     view: &mut View<'_>,
     block: &BlockContext,
@@ -98,14 +101,27 @@ fn place_token(
         .abi_encode_params();
     let mut creation = artifact.bytecode.unwrap_or_default().to_vec();
     creation.extend_from_slice(&arguments);
-    place(view, asset.id.token(), creation.into());
-    let runtime = call(view, block, asset.id.token(), Bytes::new())
+    let creation = Some(creation.into());
+    construct(view, block, "TestUsdc", asset.id.token(), creation)
+}
+
+/// Runs a constructor at the contract's own address: the creation code stands there as if it were the contract, and what
+/// a call to it returns is the runtime code with its immutable values filled in.
+fn construct(
+    view: &mut View<'_>,
+    block: &BlockContext,
+    name: &'static str,
+    at: Address,
+    creation: Option<Bytes>,
+) -> Result<(), DevchainError> {
+    place(view, at, creation.unwrap_or_default());
+    let runtime = call(view, block, at, Bytes::new())
         .filter(|runtime| !runtime.is_empty())
         .ok_or(DevchainError::Contract {
-            name: "TestUsdc",
+            name,
             reason: "the constructor failed",
         })?;
-    place(view, asset.id.token(), runtime);
+    place(view, at, runtime);
     Ok(())
 }
 
@@ -141,6 +157,7 @@ fn call(view: &mut View<'_>, block: &BlockContext, to: Address, input: Bytes) ->
 #[serde(rename_all = "camelCase")]
 struct Artifact {
     bytecode: Option<Bytes>,
+    #[serde(default)]
     deployed_bytecode: Bytes,
 }
 
@@ -154,6 +171,7 @@ fn read(name: &'static str, json: &str) -> Result<Artifact, DevchainError> {
 const TEST_USDC_JSON: &str = include_str!("../../../../contracts/artifacts/TestUsdc.json");
 const MULTICALL3_JSON: &str = include_str!("../../../../contracts/artifacts/Multicall3.json");
 const BATCH_SETTLER_JSON: &str = include_str!("../../../../contracts/artifacts/BatchSettler.json");
+const PERMIT2_JSON: &str = include_str!("../../../../contracts/artifacts/Permit2.json");
 const CREATE2_DEPLOYER_JSON: &str =
     include_str!("../../../../contracts/artifacts/Create2Deployer.json");
 

@@ -67,5 +67,5 @@ pub use self::{
     config::ChainConfig,
     devchain::Devchain,
     error::{CallError, ControlError, DevchainError, LogError, TxRejection},
-    genesis::{BATCH_SETTLER, CREATE2_DEPLOYER, DEV_BALANCE_WEI, DEV_USDC, MULTICALL3},
+    genesis::{BATCH_SETTLER, CREATE2_DEPLOYER, DEV_BALANCE_WEI, DEV_USDC, MULTICALL3, PERMIT2},
 };

@@ -66,10 +66,16 @@ pub struct World {
 
 impl World {
     pub async fn start() -> Self {
+        Self::start_as(ChainId::BASE_SEPOLIA).await
+    }
+
+    /// A chain of our own with this id, or the node there is, whatever its id.
+    pub async fn start_as(chain: ChainId) -> Self {
         let (own, url) = match std::env::var("FAREGATE_TEST_RPC") {
             Ok(url) => (None, url),
             Err(_) => {
                 let config = ChainConfig {
+                    chain_id: chain.get(),
                     finality_depth: 100,
                     ..ChainConfig::default()
                 };
@@ -85,8 +91,8 @@ impl World {
             own,
             http,
             url,
-            chain: ChainId::BASE_SEPOLIA,
-            asset: usdc(ChainId::BASE_SEPOLIA),
+            chain,
+            asset: usdc(chain),
         };
         let id: U64 = world.rpc("eth_chainId", json!([])).await;
         world.chain = ChainId::new(id.to()).unwrap();
@@ -149,7 +155,7 @@ impl World {
         self.rpc::<Value>("anvil_setCode", json!([at, code])).await;
     }
 
-    async fn code(&self, at: Address) -> Bytes {
+    pub async fn code(&self, at: Address) -> Bytes {
         self.rpc("eth_getCode", json!([at, "latest"])).await
     }
 
@@ -192,10 +198,17 @@ impl World {
     }
 
     pub async fn send_from(&self, from: Address, data: Vec<u8>) -> (B256, bool) {
-        let call = json!({ "from": from, "to": self.asset.id.token(), "data": Bytes::from(data), "gas": "0x30d40" });
-        let hash: B256 = self.rpc("eth_sendTransaction", json!([call])).await;
-        let receipt = self.receipt(hash).await;
+        let token = self.asset.id.token();
+        let receipt = self.transact(from, token, data.into(), 200_000).await;
+        let hash = serde_json::from_value(receipt["transactionHash"].clone()).unwrap();
         (hash, receipt["status"] == "0x1")
+    }
+
+    /// Sends a transaction from an account of the node and answers its receipt.
+    pub async fn transact(&self, from: Address, to: Address, data: Bytes, gas: u64) -> Value {
+        let call = json!({ "from": from, "to": to, "data": data, "gas": U64::from(gas) });
+        let hash: B256 = self.rpc("eth_sendTransaction", json!([call])).await;
+        self.receipt(hash).await
     }
 
     pub async fn receipt(&self, hash: B256) -> Value {

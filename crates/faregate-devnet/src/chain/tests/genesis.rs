@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
-use alloy_primitives::{Address, U256, address, hex};
-use alloy_sol_types::{SolCall, sol};
+use alloy_primitives::{Address, U256, address, hex, keccak256};
+use alloy_sol_types::{SolCall, SolValue, sol};
 use faregate_types::{
     Asset, AssetRegistry, ChainId, Erc20, TokenDomain, TransferMethod, domain_separator, networks,
 };
@@ -9,6 +9,7 @@ use faregate_types::{
 use super::{account, call_to, chain};
 use crate::chain::{
     BATCH_SETTLER, CREATE2_DEPLOYER, ChainConfig, DEV_BALANCE_WEI, DevchainError, MULTICALL3,
+    PERMIT2,
     engine::{BlockRef, Chain},
 };
 
@@ -142,6 +143,34 @@ fn the_batch_settler_stands_where_it_would_be_deployed() {
         chain.latest().code(BATCH_SETTLER),
         code("deployedBytecode")[..]
     );
+}
+
+/// The address is that of this creation code and no other, and the domain is that of the chain it stands on.
+#[test]
+fn permit2_is_the_true_one_on_every_chain() {
+    let text = include_str!("../../../../../contracts/artifacts/Permit2.json");
+    let artifact: serde_json::Value = serde_json::from_str(text).unwrap();
+    let field = |name: &str| hex::decode(artifact[name].as_str().unwrap()).unwrap();
+    let salt: [u8; 32] = field("salt").try_into().unwrap();
+    let made = CREATE2_DEPLOYER.create2_from_code(salt, field("bytecode"));
+    assert_eq!(made, PERMIT2);
+    for chain_id in [84532, 11_155_111] {
+        let chain = Chain::new(&ChainConfig {
+            chain_id,
+            ..ChainConfig::default()
+        })
+        .unwrap();
+        assert_eq!(chain.latest().code(PERMIT2).len(), 9152);
+        let domain = (
+            keccak256("EIP712Domain(string name,uint256 chainId,address verifyingContract)"),
+            keccak256("Permit2"),
+            U256::from(chain_id),
+            PERMIT2,
+        );
+        let separator = ask(&chain, PERMIT2, &DOMAIN_SEPARATORCall {});
+        assert_eq!(separator, keccak256(domain.abi_encode()));
+        assert_eq!(chain.latest().nonce(PERMIT2), 1);
+    }
 }
 
 #[test]

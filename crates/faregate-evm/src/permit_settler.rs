@@ -1,0 +1,447 @@
+//! Payments of the permit rail, as calls of our contract `PermitSettler` (`contracts/src/PermitSettler.sol`): payers sign
+//! for its address, and it moves what they signed to one treasury, which is part of its code.
+//!
+//! Nothing is asked or sent here: addresses, calldata and gas limits go out, answers and logs are read. The contract moves
+//! **all of what was signed or nothing**, so the amount of a payment is the signed one and not the price.
+//!
+//! - An item that somebody else settled first, with this contract, fails as [`Reason::AlreadyCollected`], or for Permit2 with
+//!   Permit2's own error; the log of that other transaction is a [`Event::Collected`].
+//! - [`Reason::AlreadyUsed`] says that an authorization was executed or cancelled before; the token's events tell which.
+//! - A token that lies is reported as settled, so what counts is its `Transfer` to the treasury.
+
+use alloy_primitives::{Address, B256, Bytes, LogData, U256, address, hex};
+use alloy_sol_types::{SolCall, SolError, SolEvent, SolValue};
+use faregate_types::Signature65;
+use faregate_types::eip3009::Authorization;
+
+use crate::bindings::PermitSettler as Abi;
+use crate::limits::{BATCH_BYTES_MAX, BATCH_GAS_MAX, BATCH_ITEMS_MAX};
+
+/// Gas for one item, enough for the dearest of the kinds with official tokens: a payer's first permit (87,000), behind a
+/// proxy, paid to a treasury that had nothing.
+pub const ITEM_GAS: u64 = 150_000;
+
+/// Gas the contract sets aside per item, and per run of authorizations: its constant `ITEM_OVERHEAD`.
+const ITEM_OVERHEAD: u64 = 8_000;
+
+/// What the contract needs per item before the first one begins, to find the runs.
+const LOOK_GAS: u64 = 1_500;
+
+/// What every transaction costs, and decoding, checking and the result of a batch beside its items.
+const FIXED_GAS: u64 = 21_000 + 30_000;
+
+/// Bytes of an encoded item: ten words.
+const ITEM_BYTES: usize = 10 * 32;
+
+/// Where the deterministic deployment proxy stands on every chain.
+const CREATE2_DEPLOYER: Address = address!("0x4e59b44847b379578588920cA78FbF26c0B4956C");
+
+/// `bytecode` of `contracts/artifacts/PermitSettler.json`, in hexadecimal digits.
+const CREATION: &str = include_str!("permit_settler/creation.hex");
+
+/// What a payer signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// EIP-2612: an allowance for the contract.
+    Permit,
+    /// EIP-3009 `TransferWithAuthorization`: a transfer to the contract.
+    Authorization,
+    /// Permit2 `PermitTransferFrom`: a transfer by the contract.
+    Permit2,
+}
+
+/// One signed payment, as the contract takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "its fields are the contract's, which cannot change"
+)]
+pub struct Item {
+    /// What was signed.
+    pub kind: Kind,
+    /// The token's contract.
+    pub token: Address,
+    /// Who signed.
+    pub payer: Address,
+    /// The signed amount in the token's atomic units.
+    pub value: U256,
+    /// Seconds since the epoch, of an authorization; zero in the other kinds.
+    pub valid_after: U256,
+    /// Seconds since the epoch: the deadline, or `valid_before` of an authorization.
+    pub deadline: U256,
+    /// The signed nonce.
+    pub nonce: U256,
+    /// The signature.
+    pub signature: Signature65,
+}
+
+impl Item {
+    /// An EIP-3009 authorization. Its payee must be the contract; otherwise the token refuses it.
+    #[must_use]
+    pub fn authorization(
+        token: Address,
+        authorization: &Authorization,
+        signature: Signature65,
+    ) -> Self {
+        Self {
+            kind: Kind::Authorization,
+            token,
+            payer: authorization.from,
+            value: authorization.value,
+            valid_after: authorization.valid_after,
+            deadline: authorization.valid_before,
+            nonce: authorization.nonce.into(),
+            signature,
+        }
+    }
+
+    fn encode(&self) -> Abi::Item {
+        Abi::Item {
+            kind: match self.kind {
+                Kind::Permit => Abi::Kind::Permit,
+                Kind::Authorization => Abi::Kind::Authorization,
+                Kind::Permit2 => Abi::Kind::Permit2,
+            },
+            token: self.token,
+            payer: self.payer,
+            value: self.value,
+            validAfter: self.valid_after,
+            deadline: self.deadline,
+            nonce: self.nonce,
+            v: self.signature.v,
+            r: self.signature.r,
+            s: self.signature.s,
+        }
+    }
+
+    /// Whether both are authorizations of one token, whose money is handed on together.
+    fn runs_on(&self, next: &Self) -> bool {
+        self.kind == Kind::Authorization
+            && next.kind == Kind::Authorization
+            && self.token == next.token
+    }
+}
+
+/// The contract of one treasury.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PermitSettler {
+    treasury: Address,
+    address: Address,
+}
+
+/// What to send to which contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Call {
+    /// The contract.
+    pub to: Address,
+    /// The calldata.
+    pub data: Bytes,
+    /// A gas limit that is enough.
+    pub gas: u64,
+}
+
+/// Why a batch was not put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BatchError {
+    /// There are no items.
+    #[error("a batch has at least one payment")]
+    Empty,
+    /// Not all of them fit into one transaction; so many from the beginning do.
+    #[error("only {fits} of the payments fit into one transaction")]
+    TooLarge {
+        /// How many fit, counted from the first.
+        fits: usize,
+    },
+}
+
+impl PermitSettler {
+    /// The contract that pays this treasury, on every chain; `None` for the zero address, which no contract takes. It
+    /// hashes 6 kB, so keep the answer.
+    #[must_use]
+    pub fn of(treasury: Address) -> Option<Self> {
+        let code = creation(treasury)?;
+        Some(Self {
+            treasury,
+            address: CREATE2_DEPLOYER.create2_from_code(B256::ZERO, code),
+        })
+    }
+
+    /// Where everything goes.
+    #[must_use]
+    pub const fn treasury(&self) -> Address {
+        self.treasury
+    }
+
+    /// What payers sign for: the spender of permits, the payee of authorizations.
+    #[must_use]
+    pub const fn address(&self) -> Address {
+        self.address
+    }
+
+    /// The call that puts the contract onto a chain. Anyone may send it, once.
+    #[must_use]
+    pub fn deployment(&self) -> Call {
+        let code = creation(self.treasury).unwrap_or_default();
+        Call {
+            to: CREATE2_DEPLOYER,
+            data: [B256::ZERO.as_slice(), &code].concat().into(),
+            gas: 2_500_000,
+        }
+    }
+
+    /// The call that settles one payment, or reverts with a [`Reason`].
+    #[must_use]
+    pub fn single(&self, item: &Item, item_gas: u64) -> Call {
+        let call = Abi::settleOneCall {
+            item: item.encode(),
+        };
+        let forwards = u64::from(item.kind == Kind::Authorization).saturating_add(1);
+        Call {
+            to: self.address,
+            data: call.abi_encode().into(),
+            gas: FIXED_GAS.saturating_add(item_gas.saturating_mul(forwards)),
+        }
+    }
+
+    /// The call that settles many payments, each for itself, where none may burn more than `item_gas` (0 for no bound, which
+    /// lets one starve those behind it; the gas limit is then as for [`ITEM_GAS`]).
+    ///
+    /// Items are taken in this order. Permits of one payer and token have to come by their nonces, and authorizations of one
+    /// token are cheaper side by side: [`arrange`] sees to both.
+    ///
+    /// # Errors
+    /// [`BatchError`] when there are none, or more than one transaction can hold.
+    pub fn batch(&self, items: &[Item], item_gas: u64) -> Result<Call, BatchError> {
+        let fits = fits(items, item_gas);
+        if items.is_empty() {
+            return Err(BatchError::Empty);
+        }
+        if fits < items.len() {
+            return Err(BatchError::TooLarge { fits });
+        }
+        let call = Abi::settleCall {
+            items: items.iter().map(Item::encode).collect(),
+            gasPerItem: U256::from(item_gas),
+        };
+        Ok(Call {
+            to: self.address,
+            data: call.abi_encode().into(),
+            gas: gas(items, item_gas),
+        })
+    }
+
+    /// The call that hands on what authorizations brought here without this contract's doing.
+    #[must_use]
+    pub fn forward(&self, token: Address) -> Call {
+        Call {
+            to: self.address,
+            data: Abi::forwardCall { token }.abi_encode().into(),
+            gas: FIXED_GAS.saturating_add(ITEM_GAS),
+        }
+    }
+
+    /// The question whether a permit was collected; its answer is one word, 1 or 0.
+    #[must_use]
+    pub fn collected(&self, token: Address, payer: Address, nonce: U256) -> Bytes {
+        let call = Abi::collectedCall {
+            token,
+            payer,
+            nonce,
+        };
+        call.abi_encode().into()
+    }
+}
+
+/// The creation code with its argument.
+fn creation(treasury: Address) -> Option<Vec<u8>> {
+    if treasury.is_zero() {
+        return None;
+    }
+    let mut code = hex::decode(CREATION.trim_end()).ok()?;
+    code.extend_from_slice(&treasury.abi_encode());
+    Some(code)
+}
+
+/// Puts items into an order that wastes nothing: permits by payer, token and nonce, authorizations by token.
+pub fn arrange(items: &mut [Item]) {
+    items.sort_by_key(|item| match item.kind {
+        Kind::Permit => (0_u8, item.token, item.payer, item.nonce),
+        Kind::Permit2 => (1, Address::ZERO, Address::ZERO, U256::ZERO),
+        Kind::Authorization => (2, item.token, Address::ZERO, U256::ZERO),
+    });
+}
+
+/// How many of these items, from the first, one transaction can hold.
+#[must_use]
+pub fn fits(items: &[Item], item_gas: u64) -> usize {
+    let bytes_max = BATCH_BYTES_MAX.checked_div(ITEM_BYTES).unwrap_or_default();
+    let count = items.len().min(BATCH_ITEMS_MAX).min(bytes_max);
+    // Grows with every item, so the first count that fits is the largest.
+    let ok = |count: &usize| {
+        items
+            .get(..*count)
+            .is_some_and(|items| gas(items, item_gas) <= BATCH_GAS_MAX)
+    };
+    (0..=count).rev().find(ok).unwrap_or_default()
+}
+
+/// The most gas a batch can need, at 16 gas a byte of calldata.
+fn gas(items: &[Item], item_gas: u64) -> u64 {
+    let item_gas = if item_gas == 0 { ITEM_GAS } else { item_gas };
+    let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
+    let authorizations = items.iter().filter(|item| item.kind == Kind::Authorization);
+    let inner = items
+        .windows(2)
+        .filter(|pair| matches!(pair, [item, next] if item.runs_on(next)));
+    let runs = authorizations.count().saturating_sub(inner.count());
+    let calls = count.saturating_add(u64::try_from(runs).unwrap_or(u64::MAX));
+    let bytes = u64::try_from(ITEM_BYTES.saturating_mul(items.len())).unwrap_or(u64::MAX);
+    calls
+        .saturating_mul(item_gas.saturating_add(ITEM_OVERHEAD))
+        // Only 63 of 64 parts are handed on, so the last call needs a little behind it.
+        .saturating_add(item_gas.div_ceil(63))
+        .saturating_add(count.saturating_mul(LOOK_GAS))
+        .saturating_add(bytes.saturating_mul(16))
+        .saturating_add(FIXED_GAS)
+}
+
+/// Which items of a simulated batch settle; `None` when the answer is not one of the contract to so many items.
+#[must_use]
+pub fn verdicts(answer: &[u8], items: usize) -> Option<Vec<bool>> {
+    let verdicts = Abi::settleCall::abi_decode_returns(answer).ok()?;
+    (verdicts.len() == items).then_some(verdicts)
+}
+
+/// What the contract logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A permit or a Permit2 payment reached the treasury. Tokens log authorizations themselves.
+    #[non_exhaustive]
+    Collected {
+        /// The token.
+        token: Address,
+        /// Who paid.
+        payer: Address,
+        /// The item's nonce.
+        nonce: U256,
+        /// How much.
+        value: U256,
+    },
+    /// An item of a batch moved nothing.
+    #[non_exhaustive]
+    ItemFailed {
+        /// Its place in the batch, from 0.
+        index: U256,
+        /// The payer it named.
+        payer: Address,
+        /// The nonce it named.
+        nonce: U256,
+        /// Why.
+        reason: Reason,
+    },
+    /// Money of authorizations waits at the contract, because its token did not let it go on.
+    #[non_exhaustive]
+    ForwardFailed {
+        /// The token.
+        token: Address,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+impl Event {
+    /// Reads a log that the contract emitted; `None` when it is something else. Who emitted it is for the caller to check.
+    #[must_use]
+    pub fn decode(log: &LogData) -> Option<Self> {
+        match *log.topics().first()? {
+            Abi::Collected::SIGNATURE_HASH => {
+                let event = Abi::Collected::decode_log_data(log).ok()?;
+                Some(Self::Collected {
+                    token: event.token,
+                    payer: event.payer,
+                    nonce: event.nonce,
+                    value: event.value,
+                })
+            }
+            Abi::ItemFailed::SIGNATURE_HASH => {
+                let event = Abi::ItemFailed::decode_log_data(log).ok()?;
+                Some(Self::ItemFailed {
+                    index: event.index,
+                    payer: event.payer,
+                    nonce: event.nonce,
+                    reason: Reason::decode(&event.reason),
+                })
+            }
+            Abi::ForwardFailed::SIGNATURE_HASH => {
+                let event = Abi::ForwardFailed::decode_log_data(log).ok()?;
+                Some(Self::ForwardFailed {
+                    token: event.token,
+                    reason: Reason::decode(&event.reason),
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Why an item moved nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The permit was collected before.
+    AlreadyCollected,
+    /// The authorization was executed or cancelled before.
+    AlreadyUsed,
+    /// The token's count of the payer's permits is not at this permit.
+    NonceMismatch(U256),
+    /// The token took the permit without looking at it.
+    PermitIgnored,
+    /// The permit's nonce is spent, and its deadline has passed.
+    Expired,
+    /// The permit's nonce is spent, and the payer did not sign this.
+    NotSigned,
+    /// There is no token at the address.
+    NoToken,
+    /// The token answered with something else than success.
+    Refused,
+    /// Nothing was said: the item ran out of gas.
+    Silent,
+    /// What the token or Permit2 said, at most 256 bytes.
+    Other(Bytes),
+}
+
+impl Reason {
+    /// Reads what a call reverted with, or what an event repeats of it.
+    #[must_use]
+    pub fn decode(data: &Bytes) -> Self {
+        let is = |selector: [u8; 4]| data.as_ref() == selector;
+        if data.is_empty() {
+            Self::Silent
+        } else if is(Abi::AlreadyCollected::SELECTOR) {
+            Self::AlreadyCollected
+        } else if is(Abi::AlreadyUsed::SELECTOR) {
+            Self::AlreadyUsed
+        } else if let Ok(error) = Abi::NonceMismatch::abi_decode(data) {
+            Self::NonceMismatch(error.next)
+        } else if is(Abi::PermitIgnored::SELECTOR) {
+            Self::PermitIgnored
+        } else if is(Abi::Expired::SELECTOR) {
+            Self::Expired
+        } else if is(Abi::NotSigned::SELECTOR) {
+            Self::NotSigned
+        } else if is(Abi::NoToken::SELECTOR) {
+            Self::NoToken
+        } else if is(Abi::Refused::SELECTOR) {
+            Self::Refused
+        } else {
+            Self::Other(data.clone())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+use alloy_primitives::{b256, keccak256};
+use alloy_sol_types::Revert;
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+
+const TREASURY: Address = address!("0x209693Bc6afc0C5328bA36FaF03C514EF312287C");
+
+fn artifact() -> Value {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../contracts/artifacts/PermitSettler.json"
+    );
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn item(kind: Kind, token: u8) -> Item {
+    let mut signature = [1; 65];
+    signature[64] = 27;
+    Item {
+        kind,
+        token: Address::repeat_byte(token),
+        payer: Address::repeat_byte(7),
+        value: U256::MAX,
+        valid_after: U256::ZERO,
+        deadline: U256::MAX,
+        nonce: U256::MAX,
+        signature: Signature65::parse(&signature).unwrap(),
+    }
+}
+
+#[test]
+fn the_code_is_the_artifact() {
+    assert_eq!(
+        format!("0x{CREATION}"),
+        artifact()["bytecode"].as_str().unwrap()
+    );
+}
+
+/// Every function, event and error that is declared here is one of the contract, spelled alike.
+#[test]
+fn the_abi_is_the_artifact() {
+    let abi = artifact()["abi"].clone();
+    let hash_of = |kind: &str, name: &str| {
+        let entries = abi.as_array().unwrap().iter();
+        let entry = entries
+            .filter(|entry| entry["type"] == kind && entry["name"] == name)
+            .collect::<Vec<_>>();
+        assert_eq!(entry.len(), 1, "{kind} {name}");
+        let types: Vec<_> = entry[0]["inputs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(spell)
+            .collect();
+        keccak256(format!("{name}({})", types.join(",")))
+    };
+    let selectors = [
+        ("settle", Abi::settleCall::SELECTOR),
+        ("settleOne", Abi::settleOneCall::SELECTOR),
+        ("forward", Abi::forwardCall::SELECTOR),
+        ("collected", Abi::collectedCall::SELECTOR),
+    ];
+    for (name, selector) in selectors {
+        assert_eq!(hash_of("function", name)[..4], selector, "{name}");
+    }
+    let topics = [
+        ("Collected", Abi::Collected::SIGNATURE_HASH),
+        ("ItemFailed", Abi::ItemFailed::SIGNATURE_HASH),
+        ("ForwardFailed", Abi::ForwardFailed::SIGNATURE_HASH),
+    ];
+    for (name, topic) in topics {
+        assert_eq!(hash_of("event", name), topic, "{name}");
+    }
+    let errors = [
+        ("AlreadyCollected", Abi::AlreadyCollected::SELECTOR),
+        ("AlreadyUsed", Abi::AlreadyUsed::SELECTOR),
+        ("NonceMismatch", Abi::NonceMismatch::SELECTOR),
+        ("PermitIgnored", Abi::PermitIgnored::SELECTOR),
+        ("Expired", Abi::Expired::SELECTOR),
+        ("NotSigned", Abi::NotSigned::SELECTOR),
+        ("NoToken", Abi::NoToken::SELECTOR),
+        ("Refused", Abi::Refused::SELECTOR),
+    ];
+    for (name, selector) in errors {
+        assert_eq!(hash_of("error", name)[..4], selector, "{name}");
+    }
+}
+
+/// The canonical name of an argument's type.
+fn spell(argument: &Value) -> String {
+    let kind = argument["type"].as_str().unwrap();
+    let Some(array) = kind.strip_prefix("tuple") else {
+        return kind.to_owned();
+    };
+    let parts = argument["components"].as_array().unwrap().iter();
+    format!(
+        "({}){array}",
+        parts.map(spell).collect::<Vec<_>>().join(",")
+    )
+}
+
+#[test]
+fn an_address_follows_from_the_treasury() {
+    let settler = PermitSettler::of(TREASURY).unwrap();
+    let other = PermitSettler::of(Address::repeat_byte(1)).unwrap();
+    assert_ne!(settler.address(), other.address());
+    assert_eq!(settler.treasury(), TREASURY);
+    assert_eq!(PermitSettler::of(Address::ZERO), None);
+
+    // What the proxy is sent is the salt and the code that the address was made of.
+    let deployment = settler.deployment();
+    assert_eq!(deployment.data[..32], [0; 32]);
+    let hash = keccak256(&deployment.data[32..]);
+    let whole = [
+        &[0xff],
+        CREATE2_DEPLOYER.as_slice(),
+        &[0; 32],
+        hash.as_slice(),
+    ]
+    .concat();
+    assert_eq!(settler.address().as_slice(), &keccak256(whole)[12..]);
+    assert!(deployment.data.ends_with(TREASURY.as_slice()));
+}
+
+#[test]
+fn a_full_batch_stays_under_every_limit() {
+    let settler = PermitSettler::of(TREASURY).unwrap();
+    assert_eq!(settler.batch(&[], ITEM_GAS), Err(BatchError::Empty));
+    let mixed = |index: usize| match index % 3 {
+        0 => item(Kind::Permit, 1),
+        1 => item(Kind::Authorization, 1),
+        _ => item(Kind::Permit2, 1),
+    };
+    let one_run = |_: usize| item(Kind::Authorization, 1);
+    for (make, item_gas, least) in [
+        (&mixed as &dyn Fn(usize) -> Item, ITEM_GAS, 60),
+        (&mixed, 0, 60),
+        (&one_run, ITEM_GAS, 90),
+        (&one_run, 10_000, 256),
+    ] {
+        let items: Vec<_> = (0..400).map(make).collect();
+        let Err(BatchError::TooLarge { fits }) = settler.batch(&items, item_gas) else {
+            panic!("400 fit");
+        };
+        assert!(fits >= least && fits <= BATCH_ITEMS_MAX, "{fits}");
+        let call = settler.batch(&items[..fits], item_gas).unwrap();
+        assert!(call.gas <= BATCH_GAS_MAX);
+        assert!(call.data.len() <= BATCH_BYTES_MAX);
+        assert!(
+            fits == BATCH_ITEMS_MAX || settler.batch(&items[..=fits], item_gas).is_err(),
+            "{fits}"
+        );
+    }
+}
+
+#[test]
+fn arranged_items_make_one_run_per_token() {
+    let mut items = Vec::new();
+    for round in 0..3_u8 {
+        items.push(item(Kind::Authorization, 2));
+        items.push(item(Kind::Authorization, 1));
+        let mut permit = item(Kind::Permit, 1);
+        permit.nonce = U256::from(9 - round);
+        items.push(permit);
+    }
+    let before = gas(&items, ITEM_GAS);
+    arrange(&mut items);
+    // Six runs became two.
+    assert_eq!(
+        before - gas(&items, ITEM_GAS),
+        4 * (ITEM_GAS + ITEM_OVERHEAD)
+    );
+    let nonces: Vec<_> = items[..3].iter().map(|item| item.nonce).collect();
+    assert_eq!(nonces, [7, 8, 9].map(U256::from));
+}
+
+#[test]
+fn an_answer_is_one_verdict_per_item() {
+    let answer = Abi::settleCall::abi_encode_returns(&vec![true, false]);
+    assert_eq!(verdicts(&answer, 2), Some(vec![true, false]));
+    assert_eq!(verdicts(&answer, 3), None);
+    assert_eq!(verdicts(&answer[..40], 2), None);
+    assert_eq!(verdicts(&[], 0), None);
+}
+
+#[test]
+fn reasons() {
+    let mismatch = Abi::NonceMismatch {
+        next: U256::from(5),
+    }
+    .abi_encode();
+    let words = Revert::from("no").abi_encode();
+    let cases = [
+        (vec![], Reason::Silent),
+        (
+            Abi::AlreadyCollected::SELECTOR.to_vec(),
+            Reason::AlreadyCollected,
+        ),
+        (Abi::AlreadyUsed::SELECTOR.to_vec(), Reason::AlreadyUsed),
+        (mismatch.clone(), Reason::NonceMismatch(U256::from(5))),
+        (
+            mismatch[..20].to_vec(),
+            Reason::Other(mismatch[..20].to_vec().into()),
+        ),
+        (words.clone(), Reason::Other(words.into())),
+    ];
+    for (data, reason) in cases {
+        assert_eq!(Reason::decode(&data.into()), reason);
+    }
+}
+
+proptest! {
+    /// Whatever is logged under whatever topic, reading it ends well.
+    #[test]
+    fn any_log_is_an_event_or_nothing(
+        topic in 0..4_usize,
+        topics in prop::collection::vec(any::<[u8; 32]>(), 0..4),
+        data in prop::collection::vec(any::<u8>(), 0..400),
+    ) {
+        let known = [
+            Abi::Collected::SIGNATURE_HASH,
+            Abi::ItemFailed::SIGNATURE_HASH,
+            Abi::ForwardFailed::SIGNATURE_HASH,
+            b256!("0x0000000000000000000000000000000000000000000000000000000000000001"),
+        ];
+        let rest = topics.into_iter().map(B256::from).take(3);
+        let topics = std::iter::once(known[topic]).chain(rest).collect();
+        let log = LogData::new_unchecked(topics, data.into());
+        if let Some(event) = Event::decode(&log) {
+            prop_assert!(topic < 3, "{event:?}");
+        }
+    }
+}

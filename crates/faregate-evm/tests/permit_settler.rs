@@ -1,0 +1,369 @@
+//! What payers of the permit rail sign reaches the treasury: the contract, our calls of it, and Permit2 on a chain.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may"
+)]
+
+mod common;
+
+use alloy_primitives::{Address, B256, Bytes, LogData, U256, address, keccak256};
+use alloy_sol_types::{Eip712Domain, SolCall, SolStruct, sol};
+use common::{FAR, FUNDS, World, artifact, new_key};
+use faregate_evm::LocalSigner;
+use faregate_evm::permit_settler::{
+    Call, Event, ITEM_GAS, Item, Kind, PermitSettler, Reason, arrange, verdicts,
+};
+use faregate_types::{ChainId, Signature65};
+use serde_json::{Value, json};
+
+const PERMIT2: Address = address!("0x000000000022D473030F116dDEE9F6B43aC78BA3");
+
+// The messages as the standards have them, hashed by alloy and not by us.
+sol! {
+    struct Permit {
+        address owner;
+        address spender;
+        uint256 value;
+        uint256 nonce;
+        uint256 deadline;
+    }
+
+    struct TransferWithAuthorization {
+        address from;
+        address to;
+        uint256 value;
+        uint256 validAfter;
+        uint256 validBefore;
+        bytes32 nonce;
+    }
+
+    struct TokenPermissions {
+        address token;
+        uint256 amount;
+    }
+
+    struct PermitTransferFrom {
+        TokenPermissions permitted;
+        address spender;
+        uint256 nonce;
+        uint256 deadline;
+    }
+
+    function approve(address spender, uint256 value) returns (bool);
+    function permit(address owner, address spender, uint256 value, uint256 deadline, uint8 v, bytes32 r, bytes32 s);
+}
+
+/// A chain with Permit2, a contract for a new treasury, and a payer who lets Permit2 take what is signed.
+struct Shop {
+    world: World,
+    settler: PermitSettler,
+    payer: LocalSigner,
+}
+
+impl Shop {
+    async fn open(chain: ChainId) -> Self {
+        let world = World::start_as(chain).await;
+        if world.code(PERMIT2).await.is_empty() {
+            world.place(PERMIT2, artifact("Permit2", "bytecode")).await;
+            let runtime: Bytes = world
+                .rpc("eth_call", json!([{ "to": PERMIT2 }, "latest"]))
+                .await;
+            world.place(PERMIT2, runtime).await;
+        }
+        let settler = PermitSettler::of(new_key().address()).unwrap();
+        let payer = world.payer().await;
+        let shop = Self {
+            world,
+            settler,
+            payer,
+        };
+        shop.run(&settler.deployment()).await;
+        assert!(!shop.world.code(settler.address()).await.is_empty());
+        let approve = approveCall {
+            spender: PERMIT2,
+            value: U256::MAX,
+        };
+        shop.as_payer(approve.abi_encode()).await;
+        shop
+    }
+
+    /// Sends one of our calls; it must succeed. What its logs say, the contract's and no other's.
+    async fn run(&self, call: &Call) -> Vec<Event> {
+        let bank = self.world.bank();
+        let receipt = self
+            .world
+            .transact(bank, call.to, call.data.clone(), call.gas)
+            .await;
+        assert_eq!(receipt["status"], "0x1", "{receipt}");
+        let logs = receipt["logs"].as_array().unwrap().iter();
+        let ours = logs.filter(|log| {
+            let emitter: Address = serde_json::from_value(log["address"].clone()).unwrap();
+            emitter == self.settler.address()
+        });
+        ours.map(|log| {
+            let topics: Vec<B256> = serde_json::from_value(log["topics"].clone()).unwrap();
+            let data: Bytes = serde_json::from_value(log["data"].clone()).unwrap();
+            Event::decode(&LogData::new_unchecked(topics, data)).unwrap()
+        })
+        .collect()
+    }
+
+    /// What a call answers, or the data it reverts with.
+    async fn ask(&self, call: &Call) -> Result<Bytes, Bytes> {
+        let question = json!({ "to": call.to, "data": call.data });
+        let answer = self
+            .world
+            .try_rpc("eth_call", json!([question, "latest"]))
+            .await;
+        let read = |value: &Value| serde_json::from_value(value.clone()).unwrap();
+        match answer.get("result") {
+            Some(result) => Ok(read(result)),
+            None => Err(read(&answer["error"]["data"])),
+        }
+    }
+
+    /// Calls the token in the payer's name.
+    async fn as_payer(&self, data: Vec<u8>) {
+        let payer = self.payer.address();
+        self.world
+            .give_ether(payer, U256::from(10).pow(U256::from(18)))
+            .await;
+        self.world
+            .rpc::<Value>("anvil_impersonateAccount", json!([payer]))
+            .await;
+        assert!(self.world.send_from(payer, data).await.1);
+    }
+
+    fn item(&self, kind: Kind, nonce: u64, value: u64) -> Item {
+        let token = self.world.asset.id.token();
+        let (payer, spender) = (self.payer.address(), self.settler.address());
+        let (value, nonce, deadline) = (U256::from(value), U256::from(nonce), U256::from(FAR));
+        let name = self.world.asset.domain.name.clone();
+        let version = self.world.asset.domain.version.clone();
+        let chain = U256::from(self.world.chain.get());
+        let domain = Eip712Domain::new(Some(name), Some(version), Some(chain), Some(token), None);
+        let digest = match kind {
+            Kind::Permit => Permit {
+                owner: payer,
+                spender,
+                value,
+                nonce,
+                deadline,
+            }
+            .eip712_signing_hash(&domain),
+            Kind::Authorization => TransferWithAuthorization {
+                from: payer,
+                to: spender,
+                value,
+                validAfter: U256::ZERO,
+                validBefore: deadline,
+                nonce: nonce.into(),
+            }
+            .eip712_signing_hash(&domain),
+            Kind::Permit2 => PermitTransferFrom {
+                permitted: TokenPermissions {
+                    token,
+                    amount: value,
+                },
+                spender,
+                nonce,
+                deadline,
+            }
+            .eip712_signing_hash(&Eip712Domain::new(
+                Some("Permit2".into()),
+                None,
+                Some(chain),
+                Some(PERMIT2),
+                None,
+            )),
+            _ => panic!("unknown kind"),
+        };
+        Item {
+            kind,
+            token,
+            payer,
+            value,
+            valid_after: U256::ZERO,
+            deadline,
+            nonce,
+            signature: self.payer.sign_now(digest).unwrap(),
+        }
+    }
+
+    /// What left the payer is at the treasury, and nothing is in between.
+    async fn check_paid(&self, value: u64) {
+        let balances = [
+            self.world.balance(self.payer.address()).await,
+            self.world.balance(self.settler.address()).await,
+            self.world.balance(self.settler.treasury()).await,
+        ];
+        assert_eq!(balances, [FUNDS - value, 0, value].map(U256::from));
+    }
+}
+
+const KINDS: [Kind; 3] = [Kind::Permit, Kind::Authorization, Kind::Permit2];
+
+/// Also where official clients expect it: on Sepolia, at the address of its USDC.
+#[tokio::test]
+async fn each_kind_pays_the_treasury_alone_on_base_sepolia_and_on_sepolia() {
+    for chain in [ChainId::BASE_SEPOLIA, ChainId::new(11_155_111).unwrap()] {
+        let shop = Shop::open(chain).await;
+        if shop.world.is_own() && chain.get() == 11_155_111 {
+            let usdc = address!("0x1c7D4B196Cb0C7B01d743Fbc6116a902379C7238");
+            assert_eq!(shop.world.asset.id.token(), usdc);
+        }
+        let mut paid = 0;
+        for (kind, value) in KINDS.into_iter().zip([1, 20, 300]) {
+            let item = shop.item(kind, 0, value);
+            let events = shop.run(&shop.settler.single(&item, ITEM_GAS)).await;
+            assert_eq!(events.len(), usize::from(kind != Kind::Authorization));
+            for event in events {
+                let Event::Collected {
+                    token,
+                    payer,
+                    value,
+                    ..
+                } = event
+                else {
+                    panic!("{event:?}");
+                };
+                assert_eq!((token, payer, value), (item.token, item.payer, item.value));
+            }
+            paid += value;
+            shop.check_paid(paid).await;
+            let again = shop.ask(&shop.settler.single(&item, ITEM_GAS)).await;
+            let reason = Reason::decode(&again.unwrap_err());
+            match kind {
+                Kind::Permit => assert_eq!(reason, Reason::AlreadyCollected),
+                Kind::Authorization => assert_eq!(reason, Reason::AlreadyUsed),
+                _ => {
+                    let invalid_nonce = keccak256("InvalidNonce()")[..4].to_vec();
+                    assert_eq!(reason, Reason::Other(invalid_nonce.into()));
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_batch_pays_what_it_can_and_says_what_it_cannot() {
+    let shop = Shop::open(ChainId::BASE_SEPOLIA).await;
+    let mut items = Vec::new();
+    for nonce in (0..4).rev() {
+        for (kind, unit) in KINDS.into_iter().zip([1, 100, 10_000]) {
+            items.push(shop.item(kind, nonce, unit * (nonce + 1)));
+        }
+    }
+    arrange(&mut items);
+    // One forged, one of another payer's name.
+    let mut forged = items[4].signature.to_bytes();
+    forged[40] ^= 1;
+    items[4].signature = Signature65::parse(&forged).unwrap();
+    items[9].payer = new_key().address();
+    let lost = items[4].value + items[9].value;
+    let total: U256 = items.iter().map(|item| item.value).sum();
+
+    let call = shop.settler.batch(&items, ITEM_GAS).unwrap();
+    let answer = shop.ask(&call).await.unwrap();
+    let expected: Vec<_> = (0..12).map(|index| index != 4 && index != 9).collect();
+    assert_eq!(verdicts(&answer, 12), Some(expected));
+    let events = shop.run(&call).await;
+    let failed: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::ItemFailed {
+                index,
+                payer,
+                nonce,
+                ..
+            } => Some((*index, *payer, *nonce)),
+            _ => None,
+        })
+        .collect();
+    let named = |index: usize| (U256::from(index), items[index].payer, items[index].nonce);
+    assert_eq!(failed, [named(4), named(9)]);
+    assert_eq!(events.len(), 7 + 2, "{events:?}");
+    shop.check_paid((total - lost).to()).await;
+
+    // Nothing more is to be had from any of them.
+    let answer = shop.ask(&call).await.unwrap();
+    assert_eq!(verdicts(&answer, 12), Some(vec![false; 12]));
+}
+
+#[tokio::test]
+async fn what_others_executed_first_reaches_the_treasury_all_the_same() {
+    let shop = Shop::open(ChainId::BASE_SEPOLIA).await;
+    let permit = shop.item(Kind::Permit, 0, 5);
+    let call = permitCall {
+        owner: permit.payer,
+        spender: shop.settler.address(),
+        value: permit.value,
+        deadline: permit.deadline,
+        v: permit.signature.v,
+        r: permit.signature.r,
+        s: permit.signature.s,
+    };
+    assert!(shop.world.send(call.abi_encode()).await);
+    let call = shop.settler.single(&permit, ITEM_GAS);
+    assert_eq!(shop.run(&call).await.len(), 1);
+    shop.check_paid(5).await;
+    for (nonce, collected) in [(0, 1), (1, 0)] {
+        let nonce = U256::from(nonce);
+        let data = shop.settler.collected(permit.token, permit.payer, nonce);
+        let question = json!({ "to": shop.settler.address(), "data": data });
+        let answer: U256 = shop
+            .world
+            .rpc("eth_call", json!([question, "latest"]))
+            .await;
+        assert_eq!(answer, U256::from(collected));
+    }
+
+    let authorization = shop.item(Kind::Authorization, 9, 70);
+    let call = common::transferWithAuthorizationCall {
+        from: authorization.payer,
+        to: shop.settler.address(),
+        value: authorization.value,
+        validAfter: authorization.valid_after,
+        validBefore: authorization.deadline,
+        nonce: authorization.nonce.into(),
+        v: authorization.signature.v,
+        r: authorization.signature.r,
+        s: authorization.signature.s,
+    };
+    assert!(shop.world.send(call.abi_encode()).await);
+    let waiting = shop.world.balance(shop.settler.address()).await;
+    assert_eq!(waiting, U256::from(70));
+    let call = shop.settler.batch(&[authorization], ITEM_GAS).unwrap();
+    let events = shop.run(&call).await;
+    assert!(
+        matches!(
+            &events[..],
+            [Event::ItemFailed {
+                reason: Reason::AlreadyUsed,
+                ..
+            }]
+        ),
+        "{events:?}"
+    );
+    shop.check_paid(75).await;
+    shop.run(&shop.settler.forward(authorization.token)).await;
+    shop.check_paid(75).await;
+}
+
+/// The largest batch there is stays within its gas limit, and nothing of it fails.
+#[tokio::test]
+async fn a_full_batch_settles_within_its_gas() {
+    let shop = Shop::open(ChainId::BASE_SEPOLIA).await;
+    let items: Vec<_> = (0..200)
+        .map(|nonce| shop.item(Kind::Permit, nonce, 1))
+        .collect();
+    let fits = faregate_evm::permit_settler::fits(&items, ITEM_GAS);
+    assert!((80..200).contains(&fits), "{fits}");
+    let call = shop.settler.batch(&items[..fits], ITEM_GAS).unwrap();
+    assert_eq!(shop.run(&call).await.len(), fits);
+    shop.check_paid(u64::try_from(fits).unwrap()).await;
+}
