@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use faregate_ledger::{
-    Caps, KnownTerms, Period, Reserved, Spend, SpendEnd, StoreError, Terms, Unit, WalletStore,
-    Worth,
+    CapRefusal, Caps, KnownTerms, Period, Reserved, Spend, SpendEnd, SpendState, StoreError, Terms,
+    Unit, WalletStore, Worth,
 };
 use faregate_types::{PaymentId, Timestamp};
 
 use crate::alarm::{Bell, Changes, Findings, Places};
 use crate::client::internal;
 use crate::error::PayError;
+use crate::events::{BudgetExceeded, Event, Source};
+use crate::report::left;
 
 /// The books and the rules that need them.
 pub(crate) struct Books {
@@ -19,6 +21,7 @@ pub(crate) struct Books {
     pub(crate) caps: Caps,
     pub(crate) changes: Changes,
     pub(crate) places: Places,
+    pub(crate) events: Source,
 }
 
 impl Books {
@@ -106,19 +109,53 @@ impl Books {
         }
         match verdict {
             Reserved::Recorded(_) => {
+                self.events.tell(Event::spent(spend));
                 self.places.put(&spend.origin, &spend.path, terms);
                 Ok(())
             }
-            Reserved::Cap(refusal, _) => Err(refusal.into()),
+            Reserved::Cap(refusal, _) => {
+                self.exceeded(spend, &caps, refusal).await;
+                Err(refusal.into())
+            }
             // It was signed and is not sent. The verdict is the rule's; were it not, nothing would be sent either.
             Reserved::Terms(..) => Err(findings.verdict.err().unwrap_or_else(internal)),
         }
     }
 
+    /// Says that a cap refused a payment, to whoever listens.
+    async fn exceeded(&self, spend: &Spend, caps: &Caps, cap: CapRefusal) {
+        if !self.events.is_heard() {
+            return;
+        }
+        let unit = Unit::of(spend.amount.asset());
+        let since = caps
+            .per_period
+            .map_or(spend.at, |period| period.since(spend.at));
+        let usage = self.store.usage(spend.origin.clone(), unit, since).await;
+        let remaining = usage.ok().and_then(|usage| match cap {
+            CapRefusal::Payment => Some(caps.per_payment),
+            CapRefusal::Host => caps.per_host.map(|cap| left(cap, usage.host)),
+            CapRefusal::Period => caps.per_period.map(|period| left(period.cap, usage.period)),
+            CapRefusal::Total => caps.total.map(|cap| left(cap, usage.total)),
+            _ => None,
+        });
+        self.events
+            .tell(Event::BudgetExceeded(Arc::new(BudgetExceeded {
+                origin: spend.origin.clone(),
+                path: spend.path.clone(),
+                cap,
+                unit,
+                required: Some(spend.worth),
+                remaining,
+            })));
+    }
+
     /// [`finish`](Self::finish) without waiting for the disk: whoever asks these books afterwards sees it, and a crash before
     /// it is written leaves the payment open, which is safe.
     pub(crate) async fn finish_later(&self, id: PaymentId, end: SpendEnd, at: Timestamp) {
-        if !self.store.finish_spend_later(id, end.clone(), at) {
+        if self.store.finish_spend_later(id, end.clone(), at) {
+            self.ended(id, &end);
+        } else {
             self.finish(id, end, at).await;
         }
     }
@@ -126,6 +163,7 @@ impl Books {
     /// Writes down how a payment ended. If that fails the spend stays open, which is safe: it would be sent again, and the
     /// server knows it. The answer that was paid for is not thrown away for it.
     pub(crate) async fn finish(&self, id: PaymentId, end: SpendEnd, at: Timestamp) {
+        self.ended(id, &end);
         let finish = || self.store.finish_spend(id, end.clone(), at);
         let finished = match finish().await {
             Err(StoreError::Unavailable) => finish().await,
@@ -134,5 +172,10 @@ impl Books {
         if let Err(error) = finished {
             tracing::warn!(payment = %id, %error, "the end of a payment is not in the books");
         }
+    }
+
+    fn ended(&self, id: PaymentId, end: &SpendEnd) {
+        let state = SpendState::Open.after(end);
+        self.events.tell(Event::Ended { id, state });
     }
 }

@@ -15,6 +15,7 @@ use crate::alarm::{Alarm, Bell, Changes, PayeeChanges, Places, PriceRises};
 use crate::budget::Books;
 use crate::client::{Client, Inner};
 use crate::deliver::Patience;
+use crate::events::{BudgetExceeded, Event, Handler, Source, Spent};
 use crate::lightning::{LightningWallet, Prefer};
 use crate::limits;
 use crate::origin::{self, Origins, PlainHttp};
@@ -40,6 +41,7 @@ pub struct ClientBuilder {
     origins: Origins,
     changes: Changes,
     bell: Bell,
+    handlers: Vec<Handler>,
     ends: Ends,
     patience: Patience,
     resume: Resume,
@@ -73,6 +75,9 @@ pub enum BuildError {
     /// The HTTP client could not be made.
     #[error("the HTTP client could not be set up")]
     Http,
+    /// The operating system gives no thread for a handler of events.
+    #[error("there is no thread for a handler of events")]
+    Thread,
 }
 
 impl fmt::Debug for ClientBuilder {
@@ -97,6 +102,7 @@ impl ClientBuilder {
             origins: Origins::default(),
             changes: Changes::default(),
             bell: Bell::default(),
+            handlers: Vec::new(),
             ends: Ends::default(),
             patience: Patience {
                 wait: limits::WAIT,
@@ -195,6 +201,32 @@ impl ClientBuilder {
         self
     }
 
+    /// Who is told what happens to the money: see [`Event`]. May be called more than once. Each handler has a thread of its own,
+    /// so it may take its time, and a panic of it is caught; who is too slow misses events and is told so. When the program
+    /// ends, what was not handled yet is lost: what counts is in the books.
+    pub fn on_event(mut self, told: impl Fn(&Event) + Send + 'static) -> Self {
+        self.handlers.push(Box::new(told));
+        self
+    }
+
+    /// [`on_event`](Self::on_event) for payments that count.
+    pub fn on_spend(self, told: impl Fn(&Spent) + Send + 'static) -> Self {
+        self.on_event(move |event| {
+            if let Event::Spent(spent) = event {
+                told(spent);
+            }
+        })
+    }
+
+    /// [`on_event`](Self::on_event) for payments that a cap refused.
+    pub fn on_budget_exceeded(self, told: impl Fn(&BudgetExceeded) + Send + 'static) -> Self {
+        self.on_event(move |event| {
+            if let Event::BudgetExceeded(exceeded) = event {
+                told(exceeded);
+            }
+        })
+    }
+
     /// How long the end of a payment is waited for when the server says that it is not known yet;
     /// [`limits::WAIT`] by default. Never longer than the payment is valid.
     pub const fn wait(mut self, wait: Duration) -> Self {
@@ -283,6 +315,7 @@ impl ClientBuilder {
             caps,
             changes: self.changes,
             places: Places::default(),
+            events: Source::new(self.handlers).map_err(|_| BuildError::Thread)?,
         };
         Ok(Client::from_inner(Inner {
             http,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use alloy_primitives::{Address, B256};
 use faregate_core::crash::{self, Point};
 use faregate_evm::{Entropy, random_nonce};
-use faregate_ledger::{Spend, SpendEnd, SpendState, StoreError, Unit};
+use faregate_ledger::{CapRefusal, Spend, SpendEnd, SpendState, StoreError, Unit};
 use faregate_types::{AssetId, AssetRegistry, Code, Refusal, Timestamp};
 use reqwest::{IntoUrl, Method, Request, Response};
 
@@ -17,6 +17,7 @@ use crate::builder::ClientBuilder;
 use crate::choose::{Choice, Judged};
 use crate::deliver::{Patience, Ready};
 use crate::error::PayError;
+use crate::events::{BudgetExceeded, Event, Events};
 use crate::hear;
 use crate::invoice::{Bill, Place};
 use crate::kept;
@@ -26,7 +27,9 @@ use crate::offer::{self, Offers};
 use crate::origin::Origins;
 use crate::payment::{Ends, Paid, Payment};
 use crate::quote::{Priced, Quote};
+use crate::rail::l402;
 use crate::rail::x402::{self, Credential};
+use crate::report::SpendingReport;
 use crate::request::RequestBuilder;
 use crate::resume::{self, Flight, OpenSpends, Resume};
 use crate::select::{self, Chains, Considered, Price, Rules};
@@ -188,6 +191,31 @@ impl Client {
         crash::point(Point::Recorded);
     }
 
+    /// What happens to the money from now on: payments that count, caps that refuse, ends. Who takes the events too slowly misses
+    /// some, and holds nobody up.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.inner.books.events.events()
+    }
+
+    /// What was spent by everybody who shares the books, on all rails, and what the caps of this client still allow. With the
+    /// newest payments, at most `limit`.
+    ///
+    /// # Errors
+    /// [`PayError::Store`].
+    pub async fn spending_report(&self, limit: u32) -> Result<SpendingReport, PayError> {
+        let inner = &self.inner;
+        let dollars = inner
+            .wallet
+            .as_ref()
+            .map(|_| (Unit::Dollar, inner.books.caps));
+        let sats = inner.lightning.as_ref();
+        let sats = sats.map(|wallet| (Unit::Msat(wallet.network()), wallet.caps));
+        let budgets: Vec<_> = dollars.into_iter().chain(sats).collect();
+        let store = &*inner.books.store;
+        Ok(SpendingReport::of(store, &budgets, inner.now(), limit).await?)
+    }
+
     /// Waits until the end of every payment that was answered is in the books. Whoever drops the client and its store before
     /// the process ends needs this not: dropping the store does the same, without being async.
     ///
@@ -256,7 +284,11 @@ impl Inner {
         }
         let judged = self.judge(request, demands);
         let place = Place { origin, resource };
-        match self.choose(&judged, demands)? {
+        let choice = self.choose(&judged, demands);
+        if let Err(PayError::NoUsableOffer(considered)) = &choice {
+            self.too_dear(considered, &place, request.url().path());
+        }
+        match choice? {
             Choice::Invoice => {
                 let Some(Ok((bought, price))) = &judged.invoice else {
                     return Err(internal());
@@ -272,6 +304,33 @@ impl Inner {
                 Ok(Prepared::X402(Box::new(ready.await?)))
             }
         }
+    }
+
+    /// Says that everything that was asked for is above the cap for one payment, if it is.
+    fn too_dear(&self, considered: &[Considered], place: &Place, path: &str) {
+        let is_above = |offer: &&Considered| {
+            let refusal = offer.verdict.as_ref().err();
+            refusal.is_some_and(|refusal| refusal.code == Code::OverPaymentCap)
+        };
+        let Some(offer) = considered.iter().find(is_above) else {
+            return;
+        };
+        let (unit, caps) = match &self.lightning {
+            Some(wallet) if &*offer.scheme == l402::NAME => {
+                (Unit::Msat(wallet.network()), wallet.caps)
+            }
+            _ => (Unit::Dollar, self.books.caps),
+        };
+        let exceeded = BudgetExceeded {
+            origin: place.origin.clone(),
+            path: path.into(),
+            cap: CapRefusal::Payment,
+            unit,
+            required: None,
+            remaining: Some(caps.per_payment),
+        };
+        let event = Event::BudgetExceeded(Arc::new(exceeded));
+        self.books.events.tell(event);
     }
 
     /// Signs for an offer and writes that down.

@@ -58,7 +58,7 @@
 //! | what a 402 answer says | `offer` |
 //! | which offer is taken, and why not the others | `select` |
 //! | one file per rail: offer to credential | `rail/` |
-//! | caps | `budget` |
+//! | caps | `budget`; what happens to the money is told by `events`, and summed up by `report` |
 //! | terms that changed since last time | `alarm` |
 //! | payments whose end is unknown | `resume`, `pending`; their requests `kept` |
 //! | who may be paid, which redirects are followed | `origin` |
@@ -83,6 +83,7 @@ mod choose;
 mod client;
 mod deliver;
 mod error;
+mod events;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod hear;
@@ -97,6 +98,7 @@ mod pending;
 mod quote;
 mod rail;
 mod receipt;
+mod report;
 mod request;
 mod resume;
 mod select;
@@ -105,7 +107,7 @@ mod tokens;
 mod transport;
 pub mod wallet;
 
-pub use faregate_ledger::{Caps, Period, SpendState, Unit, WalletStore, Worth};
+pub use faregate_ledger::{CapRefusal, Caps, Period, SpendState, Unit, WalletStore, Worth};
 
 pub use alarm::{Alarm, PayeeChanges, PriceRises};
 pub use builder::{BuildError, ClientBuilder};
@@ -114,6 +116,7 @@ pub use client::Client;
 pub use error::{
     Doubt, HttpFault, Kind, PayError, PayeeChanged, PriceRaised, Refused, RequestFault, Undecided,
 };
+pub use events::{BudgetExceeded, Event, Events, Spent};
 pub use lightning::{FeeLimit, LightningWallet, MsatCaps, Prefer};
 pub use origin::PlainHttp;
 pub use payment::{Ends, L402Payment, Paid, Payment, Rail, X402Payment};
@@ -121,6 +124,7 @@ pub use pending::{Pending, Proof, Standing};
 pub use quote::{Priced, Quote};
 pub use rail::l402::InvoicePrice;
 pub use receipt::{FailedReceipt, Receipt, ReceiptFault, TypedReceipt};
+pub use report::{HostSpending, PeriodSpending, SpendingReport, Transaction, UnitSpending};
 pub use request::RequestBuilder;
 pub use resume::Resume;
 pub use select::{Considered, Price};

@@ -137,8 +137,9 @@ fn cut(name: &str) -> &str {
 }
 
 impl MsatCaps {
-    /// The same as the books count it.
-    fn in_books(self) -> Caps {
+    /// The same as the books count it, in [`Unit::Msat`](crate::Unit::Msat).
+    #[must_use]
+    pub fn in_books(self) -> Caps {
         Caps {
             per_payment: Worth::of_msat(self.per_payment),
             total: self.total.map(Worth::of_msat),

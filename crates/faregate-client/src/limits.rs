@@ -110,3 +110,9 @@ pub const TOKEN_TRIES: u32 = 2;
 
 /// Longest name of a Lightning wallet in the books, in bytes.
 pub const WALLET_NAME_BYTES_MAX: usize = 64;
+
+/// Events that are kept for whoever listens; who is slower misses the oldest.
+pub const EVENTS_KEPT: usize = 256;
+
+/// Most lines for hosts in a report.
+pub const REPORT_HOSTS_MAX: u32 = 10_000;

@@ -8,6 +8,7 @@ use reqwest::Response;
 
 use crate::client::{Client, Inner, Prepared};
 use crate::error::{PayError, RequestFault};
+use crate::events::Event;
 use crate::kept;
 use crate::limits::{PENDING_MAX, PROOF_MARGIN_SECS};
 use crate::payment::Paid;
@@ -139,6 +140,8 @@ impl Client {
                     .store
                     .finish_spend(id, SpendEnd::Unused, inner.now());
                 finish.await?;
+                let state = SpendState::Unused;
+                inner.books.events.tell(Event::Ended { id, state });
                 if let Some(flight) = inner.open.take_by_id(id) {
                     flight.decided();
                 }

@@ -186,15 +186,9 @@ pub struct CurlArgs {
         env = "FAREGATE_MAX_AMOUNT"
     )]
     pub max_amount: String,
-    /// Most to pay this host altogether, in dollars. Remembered across runs.
-    #[arg(long, value_name = "USD", env = "FAREGATE_MAX_PER_HOST")]
-    pub max_per_host: Option<String>,
-    /// Most to pay anybody within a day, in dollars. Remembered across runs.
-    #[arg(long, value_name = "USD", env = "FAREGATE_MAX_PER_DAY")]
-    pub max_per_day: Option<String>,
-    /// Most to pay anybody altogether, in dollars. Remembered across runs.
-    #[arg(long, value_name = "USD", env = "FAREGATE_MAX_TOTAL")]
-    pub max_total: Option<String>,
+    /// What may be spent in dollars besides.
+    #[command(flatten)]
+    pub budget: UsdBudgetArgs,
     /// Show what would be paid and to whom, sign nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -227,6 +221,20 @@ pub struct CurlArgs {
     pub wallet: WalletArgs,
 }
 
+/// What may be spent in dollars, besides the cap for one payment.
+#[derive(Debug, Args)]
+pub struct UsdBudgetArgs {
+    /// Most to pay this host altogether, in dollars. Remembered across runs.
+    #[arg(long, value_name = "USD", env = "FAREGATE_MAX_PER_HOST")]
+    pub max_per_host: Option<String>,
+    /// Most to pay anybody within a day, in dollars. Remembered across runs.
+    #[arg(long, value_name = "USD", env = "FAREGATE_MAX_PER_DAY")]
+    pub max_per_day: Option<String>,
+    /// Most to pay anybody altogether, in dollars. Remembered across runs.
+    #[arg(long, value_name = "USD", env = "FAREGATE_MAX_TOTAL")]
+    pub max_total: Option<String>,
+}
+
 /// Which wallet to use.
 #[derive(Debug, Args)]
 pub struct WalletArgs {
@@ -254,6 +262,21 @@ pub enum WalletCommand {
         #[command(flatten)]
         wallet: WalletArgs,
         /// How many payments to show.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Sum up what was spent: in each unit, for each host, the newest payments; and what the budgets still allow.
+    Report {
+        /// The wallet's books.
+        #[command(flatten)]
+        wallet: WalletArgs,
+        /// The budgets in dollars.
+        #[command(flatten)]
+        budget: Box<UsdBudgetArgs>,
+        /// The budgets in satoshis.
+        #[command(flatten)]
+        sats: lightning::SatBudgetArgs,
+        /// How many payments to list.
         #[arg(long, default_value_t = 20)]
         limit: u32,
     },

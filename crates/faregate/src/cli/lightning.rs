@@ -72,6 +72,17 @@ pub struct SatArgs {
         env = "FAREGATE_MAX_SATS"
     )]
     pub max_sats: u64,
+    /// What may be spent over Lightning besides.
+    #[command(flatten)]
+    pub budget: SatBudgetArgs,
+    /// Which rail is taken when a server offers both.
+    #[arg(long, value_enum, default_value_t = PreferArg::X402)]
+    pub prefer: PreferArg,
+}
+
+/// What may be spent over Lightning, besides the cap for one payment.
+#[derive(Debug, Args)]
+pub struct SatBudgetArgs {
     /// Most to pay this host altogether over Lightning, in satoshis. Remembered across runs.
     #[arg(long, value_name = "SATS", env = "FAREGATE_MAX_SATS_PER_HOST")]
     pub max_sats_per_host: Option<u64>,
@@ -81,9 +92,6 @@ pub struct SatArgs {
     /// Most to pay anybody altogether over Lightning, in satoshis. Remembered across runs.
     #[arg(long, value_name = "SATS", env = "FAREGATE_MAX_SATS_TOTAL")]
     pub max_sats_total: Option<u64>,
-    /// Which rail is taken when a server offers both.
-    #[arg(long, value_enum, default_value_t = PreferArg::X402)]
-    pub prefer: PreferArg,
 }
 
 /// A rail.

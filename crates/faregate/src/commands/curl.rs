@@ -18,7 +18,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Request, Response, StatusCode, Url};
 use serde_json::json;
 
-use crate::cli::{CurlArgs, WalletArgs};
+use crate::cli::{CurlArgs, UsdBudgetArgs, WalletArgs};
 use crate::commands::lightning;
 use crate::commands::paid::{asked, asked_report, report, spent};
 use crate::commands::wallet;
@@ -135,23 +135,30 @@ pub(crate) async fn books(args: &WalletArgs, env: &Env) -> Result<Arc<SqliteWall
 }
 
 fn caps(args: &CurlArgs) -> Result<Caps, Failed> {
-    let worth = |name: &str, text: &str| {
-        let units = MoneyText::parse(text).and_then(|money| money.to_atomic(WORTH_DECIMALS));
-        units.map(Worth::new).map_err(|error| {
-            Failed::usage(format!("{name} {text:?}: {error}")).hint("an amount like 0.10 or $5")
-        })
-    };
+    budget(&args.budget, worth("--max-amount", &args.max_amount)?)
+}
+
+/// The caps of these arguments, with this cap for one payment.
+pub(crate) fn budget(args: &UsdBudgetArgs, per_payment: Worth) -> Result<Caps, Failed> {
     let optional = |name: &str, text: &Option<String>| {
         text.as_deref().map(|text| worth(name, text)).transpose()
     };
+    let per_day = optional("--max-per-day", &args.max_per_day)?;
     Ok(Caps {
-        per_payment: worth("--max-amount", &args.max_amount)?,
+        per_payment,
         total: optional("--max-total", &args.max_total)?,
         per_host: optional("--max-per-host", &args.max_per_host)?,
-        per_period: optional("--max-per-day", &args.max_per_day)?.map(|cap| Period {
+        per_period: per_day.map(|cap| Period {
             secs: DAY_SECS,
             cap,
         }),
+    })
+}
+
+fn worth(name: &str, text: &str) -> Result<Worth, Failed> {
+    let units = MoneyText::parse(text).and_then(|money| money.to_atomic(WORTH_DECIMALS));
+    units.map(Worth::new).map_err(|error| {
+        Failed::usage(format!("{name} {text:?}: {error}")).hint("an amount like 0.10 or $5")
     })
 }
 

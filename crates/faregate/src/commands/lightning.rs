@@ -10,7 +10,7 @@ use faregate_types::Timestamp;
 use faregate_types::lightning::{BitcoinNetwork, Msat};
 use url::Url;
 
-use crate::cli::lightning::{LightningArgs, PreferArg, SatArgs};
+use crate::cli::lightning::{LightningArgs, PreferArg, SatArgs, SatBudgetArgs};
 use crate::exit::Failed;
 use crate::{node, wire};
 
@@ -162,18 +162,22 @@ fn key(where_is: Option<&str>, word: &str, env: &Env) -> Result<SecretSource, Fa
 
 /// The caps of these arguments.
 pub(crate) fn caps(args: &SatArgs) -> Result<MsatCaps, Failed> {
-    let msat = |sats: u64| {
-        Msat::from_sat(sats).ok_or_else(|| Failed::usage("there are not so many satoshis"))
-    };
+    budget(&args.budget, msat(args.max_sats)?)
+}
+
+/// The caps of these arguments, with another cap for one payment.
+pub(crate) fn budget(args: &SatBudgetArgs, per_payment: Msat) -> Result<MsatCaps, Failed> {
+    let per_day = args.max_sats_per_day.map(msat).transpose()?;
     Ok(MsatCaps {
-        per_payment: msat(args.max_sats)?,
+        per_payment,
         total: args.max_sats_total.map(msat).transpose()?,
         per_host: args.max_sats_per_host.map(msat).transpose()?,
-        per_period: args
-            .max_sats_per_day
-            .map(|sats| Ok::<_, Failed>((DAY_SECS, msat(sats)?)))
-            .transpose()?,
+        per_period: per_day.map(|cap| (DAY_SECS, cap)),
     })
+}
+
+fn msat(sats: u64) -> Result<Msat, Failed> {
+    Msat::from_sat(sats).ok_or_else(|| Failed::usage("there are not so many satoshis"))
 }
 
 /// Nothing new may be paid.

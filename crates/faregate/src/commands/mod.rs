@@ -14,5 +14,6 @@ pub(crate) mod managed;
 pub(crate) mod paid;
 pub(crate) mod pending;
 pub(crate) mod register;
+pub(crate) mod report;
 pub(crate) mod revoke;
 pub(crate) mod wallet;

@@ -15,6 +15,7 @@ use crate::cli::{WalletArgs, WalletCommand};
 use crate::commands::curl::books;
 use crate::commands::paid::{money, sats};
 use crate::commands::pending;
+use crate::commands::report::{self, Wanted};
 use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
 
@@ -33,6 +34,20 @@ pub(crate) async fn run(
     match command {
         WalletCommand::New { keystore } => new(keystore.clone(), env, printer).await,
         WalletCommand::Show { wallet, limit } => show(wallet, *limit, env, printer).await,
+        WalletCommand::Report {
+            wallet,
+            budget,
+            sats,
+            limit,
+        } => {
+            let wanted = Wanted {
+                wallet,
+                budget,
+                sats,
+                limit: *limit,
+            };
+            report::run(wanted, env, printer).await
+        }
         WalletCommand::Tokens { wallet, limit } => tokens(wallet, *limit, env, printer).await,
         WalletCommand::Pending(args) => pending::run(args, env, printer).await,
     }
@@ -189,12 +204,12 @@ async fn tokens(args: &WalletArgs, limit: u32, env: &Env, printer: Printer) -> R
     Ok(())
 }
 
-fn trouble(error: &StoreError) -> Failed {
+pub(crate) fn trouble(error: &StoreError) -> Failed {
     Failed::new(Exit::Failure, format!("the wallet's books: {error}"))
 }
 
 /// An amount as people write it.
-fn price(amount: Amount, registry: &AssetRegistry) -> String {
+pub(crate) fn price(amount: Amount, registry: &AssetRegistry) -> String {
     if let Some(amount) = Msat::of(&amount) {
         return sats(amount);
     }

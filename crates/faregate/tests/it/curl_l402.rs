@@ -181,6 +181,22 @@ async fn phoenixd(dev: &DevLightning) -> String {
     url
 }
 
+/// Two payments that count fifteen satoshis each, by host and altogether.
+fn assert_report(report: &Value, url: &str) {
+    let bitcoin = &report["units"][0];
+    assert_eq!(
+        (&bitcoin["total"], &bitcoin["remaining"]),
+        (&"30".into(), &"70".into())
+    );
+    let day = json!({"secs": 86_400, "spent": "30", "remaining": "10"});
+    assert_eq!(bitcoin["period"], day);
+    let origin = url.strip_suffix("/joke").unwrap();
+    let host = json!({"origin": origin, "unit": bitcoin["unit"], "total": "30", "remaining": null});
+    assert_eq!(report["hosts"], json!([host]));
+    let listed = report["transactions"].as_array().unwrap();
+    assert_eq!((listed.len(), &listed[0]["payer"]), (1, &"savings".into()));
+}
+
 /// Any wallet that pays can be named, in arguments or in the environment, and the books say which of them paid.
 #[tokio::test(flavor = "multi_thread")]
 async fn curl_pays_with_the_wallet_that_is_named() {
@@ -248,6 +264,13 @@ async fn curl_pays_with_the_wallet_that_is_named() {
         .map(|payment| payment["payer"].as_str().unwrap())
         .collect();
     assert_eq!(payers, ["savings", "phoenixd"]);
+    // Both count with the most that the way could cost, five satoshis each.
+    let budgets = "--max-sats-total 100 --max-sats-per-day 40";
+    let report = heard(&run(&format!("wallet report --json --limit 1 {budgets}"), &[]).await);
+    assert_report(&report, &url);
+    let said = run("wallet report", &[]).await;
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("altogether  30 sat"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
