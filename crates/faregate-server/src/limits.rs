@@ -78,6 +78,12 @@ pub const RATE_MAX: u64 = 1_000_000_000;
 /// Shortest key of a caller, in characters. Shorter ones can be guessed.
 pub const CALLER_KEY_CHARS_MIN: usize = 16;
 
+/// Ranges of trusted proxies.
+pub const PROXIES_MAX: usize = 64;
+
+/// Proxies that a request may have come through; what stands before is not read.
+pub const PROXY_HOPS_MAX: usize = 16;
+
 /// How long a payer who shows a preimage waits for the wallet to say that it was paid.
 pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
 

@@ -41,6 +41,11 @@ price = "10 sat"
 
 const LIGHTNING_MISTAKES: &[Case] = &[
     (
+        3,
+        "upstream = \"http://127.0.0.1:8000\"\ntrusted_proxies = [\"10.0.0.0/8\", \"10.0.0.1/8\", \"proxy.example\"]",
+        &[("invalid_value", 4), ("invalid_value", 4)],
+    ),
+    (
         4,
         "[gate.lightening]",
         &[("unknown_key", 4), ("no_usable_rail", 12)],

@@ -18,6 +18,7 @@ use super::parts::{self, UrlKind};
 use super::reader::{Inherited, Section};
 use super::route::{self, Defaults, RouteConfig, RoutePrice};
 use crate::gateway::limits::{self, GatewayLimits};
+use crate::http::AddressRange;
 
 /// The gate: a reverse proxy with prices.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct GatewayConfig {
     pub upstream_ca: Option<PathBuf>,
     /// Which pages may call priced routes from a browser.
     pub cors: Cors,
+    /// Proxies in front of the gate: what they say about their clients is believed.
+    pub trusted_proxies: Vec<AddressRange>,
     /// Start although the facilitator does not answer; paid requests then get 503 until it does.
     pub start_without_facilitator: bool,
     /// Sizes and times.
@@ -77,15 +80,7 @@ pub(super) fn read(
         table.finish();
         found
     });
-    let issuer = match (&lightning, section.has("lightning")) {
-        (Some(Some(lightning)), _) => Inherited::Is(Issuer {
-            network: lightning.network,
-            invoice_expiry_secs: lightning.invoice_expiry_secs,
-            public_url: public_url.as_ref(),
-        }),
-        (_, true) => Inherited::Faulty,
-        (_, false) => Inherited::Absent,
-    };
+    let issuer = issuer(section, lightning.as_ref(), public_url.as_ref());
     let defaults = Defaults {
         issuer,
         asks_for_tokens: Cell::new(false),
@@ -100,6 +95,7 @@ pub(super) fn read(
     };
     let unmatched = unmatched(section, &defaults.upstream);
     let cors = cors(section);
+    let trusted_proxies = parts::proxies(section);
     let upstream_ca = section.text("upstream_ca").map(|text| text.value.into());
     let start_without_facilitator = section.flag("start_without_facilitator").unwrap_or(false);
     let limits = gateway_limits(section);
@@ -128,9 +124,27 @@ pub(super) fn read(
         unmatched: unmatched?,
         upstream_ca,
         cors: cors?,
+        trusted_proxies: trusted_proxies?,
         start_without_facilitator,
         limits,
     })
+}
+
+/// What `[gate.lightning]` says, as far as routes need it.
+fn issuer<'i>(
+    section: &Section<'_, '_>,
+    lightning: Option<&Option<LightningConfig>>,
+    public_url: Option<&'i Url>,
+) -> Inherited<Issuer<'i>> {
+    match (lightning, section.has("lightning")) {
+        (Some(Some(lightning)), _) => Inherited::Is(Issuer {
+            network: lightning.network,
+            invoice_expiry_secs: lightning.invoice_expiry_secs,
+            public_url,
+        }),
+        (_, true) => Inherited::Faulty,
+        (_, false) => Inherited::Absent,
+    }
 }
 
 /// What no part can see alone.

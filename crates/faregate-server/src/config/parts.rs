@@ -8,6 +8,8 @@ use url::Url;
 
 use super::error::ConfigCode;
 use super::reader::{Section, Text};
+use crate::http::AddressRange;
+use crate::limits::PROXIES_MAX;
 
 /// A URL whose path or query may hold an access key: `Debug` shows scheme and host only.
 #[derive(Clone, PartialEq, Eq)]
@@ -93,6 +95,29 @@ pub(super) fn chain(section: &Section<'_, '_>, text: &Text, mainnet: bool) -> Op
         return None;
     }
     Some(known.chain)
+}
+
+/// `trusted_proxies` of a service.
+pub(super) fn proxies(section: &Section<'_, '_>) -> Option<Vec<AddressRange>> {
+    const KEY: &str = "trusted_proxies";
+    let texts = section.texts(KEY).unwrap_or_default();
+    if texts.len() > PROXIES_MAX {
+        let message = format!("expected at most {PROXIES_MAX} ranges");
+        section.fault(ConfigCode::TooMany, KEY, message);
+        return None;
+    }
+    let ranges = texts.iter().map(|text| {
+        let range = AddressRange::parse(text.value.trim());
+        range
+            .map_err(|error| {
+                let reader = section.reader();
+                reader.fault(ConfigCode::Value, &text.span, &text.key, error.to_string());
+            })
+            .ok()
+    });
+    // All of them are looked at, so that all faults are told.
+    let ranges: Vec<Option<AddressRange>> = ranges.collect();
+    ranges.into_iter().collect()
 }
 
 /// An account that is paid. A mixed-case address must have the right letters in upper case (EIP-55), because a mistyped one

@@ -1,6 +1,6 @@
 //! What the gate sells over Lightning, for programs that look before they ask (L402 wire facts §1.10, a draft).
 //!
-//! One document at two addresses, because programs look at either. It repeats what the routes say, so it is made once.
+//! It repeats what the routes say, so it is made once. What they cost over other rails is in [`quote`](super::quote).
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use super::limits::MANIFEST_MAX_AGE_SECS;
 use crate::config::{GatewayConfig, RouteConfig, RoutePrice};
 
 /// Where it is.
-const PATHS: [&str; 2] = ["/.well-known/l402.json", "/.well-known/l402-services"];
+const PATH: &str = "/.well-known/l402.json";
 
 /// The document.
 #[derive(Clone)]
@@ -64,9 +64,9 @@ impl Manifest {
         })
     }
 
-    /// The answer, if this path is one of its addresses.
+    /// The answer, if this path is its address.
     pub(super) fn answer(&self, method: &Method, path: &str) -> Option<Response> {
-        if !PATHS.contains(&path) {
+        if path != PATH {
             return None;
         }
         let mut response = Response::new(Body::empty());

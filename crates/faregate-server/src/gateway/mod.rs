@@ -17,6 +17,7 @@ mod discovery;
 mod forward;
 pub mod limits;
 mod proxy;
+mod quote;
 mod stack;
 mod table;
 mod tls;
@@ -40,7 +41,6 @@ use crate::config::{GatewayConfig, LightningConfig, RouteConfig, RoutePrice};
 use crate::health::Readiness;
 use crate::http::{self, Gauge, Limits, Running};
 use crate::recovery::Worker;
-use discovery::Manifest;
 use table::Table;
 
 pub use stack::{Gate, GateFuture};
@@ -238,7 +238,7 @@ fn build(config: &GatewayConfig, deps: Deps) -> Result<Built, StartError> {
     let table = Table::new(config, &till, &purchases)?;
     let tunnels = Gauge::new(config.limits.tunnels_max);
     Ok(Built {
-        gate: Gate::new(table, readiness, tunnels, Manifest::new(config)),
+        gate: Gate::new(table, readiness, tunnels, config),
         purchases,
         recovery: till.recovery().keeping(
             config.limits.replay_window.as_secs(),

@@ -20,10 +20,12 @@ use tower::{Service, ServiceExt};
 
 use super::discovery::Manifest;
 use super::proxy::Proxy;
+use super::quote::Prices;
 use super::table::{Destination, Fare, Table, asked_method};
 use super::tunnel::Handshake;
+use crate::config::GatewayConfig;
 use crate::health::{self, Readiness};
-use crate::http::Gauge;
+use crate::http::{Gauge, Proxies};
 
 /// The gate as a service. Cheap to clone.
 #[derive(Clone)]
@@ -32,6 +34,8 @@ pub struct Gate {
     tunnels: Gauge,
     health: axum::Router,
     manifest: Option<Manifest>,
+    prices: Option<Prices>,
+    proxies: Proxies,
 }
 
 impl Gate {
@@ -39,10 +43,12 @@ impl Gate {
         table: Table,
         readiness: Readiness,
         tunnels: Gauge,
-        manifest: Option<Manifest>,
+        config: &GatewayConfig,
     ) -> Self {
         Self {
-            manifest,
+            manifest: Manifest::new(config),
+            prices: Prices::new(config),
+            proxies: Proxies::new(&config.trusted_proxies),
             tunnels,
             table: Arc::new(table),
             health: health::router(readiness),
@@ -97,6 +103,8 @@ impl Service<Request<Body>> for Gate {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> GateFuture {
+        // 0 Whose request it is, when a proxy brought it.
+        self.proxies.apply(&mut request);
         // 1 Methods that turn a gate into something else are not for it, and a method in small letters is one that some
         //   programs read as another.
         let method = request.method();
@@ -122,6 +130,11 @@ impl Service<Request<Body>> for Gate {
         }
         if let Some(manifest) = &self.manifest
             && let Some(response) = manifest.answer(request.method(), path.key())
+        {
+            return GateFuture(Way::Ready(Some(response)));
+        }
+        if let Some(prices) = &self.prices
+            && let Some(response) = prices.answer(request.method(), path.key(), uri.query())
         {
             return GateFuture(Way::Ready(Some(response)));
         }

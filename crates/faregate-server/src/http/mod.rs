@@ -19,6 +19,7 @@ mod connection;
 mod gauge;
 mod guard;
 pub(crate) mod json;
+mod proxies;
 mod serve;
 
 use axum::response::Response;
@@ -27,9 +28,11 @@ use faregate_types::{Code, Problem};
 
 pub(crate) use connection::Life;
 pub(crate) use gauge::{Gauge, Inside};
+pub(crate) use proxies::Proxies;
 
 pub use crate::limits::Limits;
 pub use faregate_tower::Peer;
+pub use proxies::{AddressRange, AddressRangeError};
 pub use serve::{Running, StartError, listen, serve};
 
 /// An error answer as problem details (RFC 9457) with the code's own status.

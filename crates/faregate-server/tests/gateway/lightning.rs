@@ -22,7 +22,7 @@ use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use serde_json::{Value, json};
+
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc;
@@ -41,17 +41,27 @@ fn now() -> Timestamp {
     SystemTime::now().into()
 }
 
-struct Shop {
+pub(crate) struct Shop {
     gate: Running,
     net: DevLightning,
 }
 
 /// A gate without facilitator, in front of `upstream`.
-async fn open(upstream: &str, routes: &str) -> Result<Shop, StartError> {
+pub(crate) async fn open(upstream: &str, routes: &str) -> Result<Shop, StartError> {
+    open_with(upstream, "", "", routes).await
+}
+
+/// The same with more lines in `[gate]` and in `[gate.lightning]`.
+pub(crate) async fn open_with(
+    upstream: &str,
+    gate: &str,
+    lightning: &str,
+    routes: &str,
+) -> Result<Shop, StartError> {
     let text = format!(
-        "[gate]\nbind = \"127.0.0.1:0\"\npublic_url = \"https://api.example\"\nupstream = \"{upstream}\"\n\
+        "[gate]\nbind = \"127.0.0.1:0\"\npublic_url = \"https://api.example\"\nupstream = \"{upstream}\"\n{gate}\
          [gate.lightning]\nbackend = \"lnd\"\nurl = \"http://127.0.0.1:1\"\nkey = \"env:KEY\"\nnetwork = \"regtest\"\n\
-         master_key = \"env:MASTER_KEY\"\n{routes}"
+         master_key = \"env:MASTER_KEY\"\n{lightning}{routes}"
     );
     let env = Env::from([
         ("KEY".to_owned(), "00".to_owned()),
@@ -76,7 +86,12 @@ async fn open(upstream: &str, routes: &str) -> Result<Shop, StartError> {
 }
 
 impl Shop {
-    async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Response {
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Response {
         let mut request = http::Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.gate.addr()));
@@ -283,64 +298,4 @@ async fn a_route_whose_tokens_nobody_settles_does_not_start() {
         matches!(only_l402, StartError::NotTaken { .. }),
         "{only_l402}"
     );
-}
-
-#[tokio::test]
-async fn what_is_sold_over_lightning_is_listed_and_free() {
-    let routes = "[[route]]\nmatch = \"GET /jokes/*\"\nprice = \"10 sat\"\ndescription = \"jokes\"\n\
-                  l402 = { service = \"fun\", capability = \"jokes\", uses = \"unlimited\" }\n\
-                  [[route]]\nmatch = \"GET /joke\"\nprice = \"2500 msat\"\nl402 = { service = \"fun\", tier = 1 }\n\
-                  [[route]]\nmatch = \"GET /free\"\nprice = \"free\"\n";
-    let shop = open("http://127.0.0.1:1", routes).await.unwrap();
-    let mut documents = Vec::new();
-    for path in ["/.well-known/l402.json", "/.well-known/l402-services"] {
-        let answer = shop.send(Method::GET, path, &[]).await;
-        assert_eq!(answer.status(), StatusCode::OK);
-        assert_eq!(value(&answer, "content-type"), Some("application/json"));
-        assert_eq!(value(&answer, "cache-control"), Some("public, max-age=300"));
-        assert_eq!(value(&answer, "access-control-allow-origin"), Some("*"));
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
-        documents.push(serde_json::from_slice::<Value>(&body).unwrap());
-    }
-    assert_eq!(documents[0], documents[1]);
-    let all = &documents[0];
-    assert_eq!(
-        (
-            &all["version"],
-            &all["currencies"],
-            &all["macaroon_versions"]
-        ),
-        (&json!("1.0"), &json!(["msat"]), &json!([0]))
-    );
-    assert_eq!(all["demo_endpoint"], "https://api.example/joke");
-    let [service] = &**all["services"].as_array().unwrap() else {
-        panic!("{all}")
-    };
-    assert_eq!(
-        (
-            &service["name"],
-            &service["tiers"],
-            &service["capabilities"]
-        ),
-        (&json!("fun"), &json!([0, 1]), &json!(["jokes"]))
-    );
-    assert_eq!(
-        service["resources"],
-        json!([
-            {
-                "path": "/jokes/*", "method": "GET", "capability": "jokes", "description": "jokes",
-                "pricing": { "model": "fixed", "price_msat": 10_000 }, "constraints": { "valid_secs": 3_600, "max_uses": null },
-            },
-            {
-                "path": "/joke", "method": "GET",
-                "pricing": { "model": "fixed", "price_msat": 2_500 }, "constraints": { "valid_secs": 3_600, "max_uses": 1 },
-            },
-        ])
-    );
-    assert!(all["caveats"]["fun_valid_until"].is_object());
-    let path = "/.well-known/l402.json";
-    let refused = shop.send(Method::POST, path, &[]).await;
-    assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED);
-    let preflight = shop.send(Method::OPTIONS, path, &[]).await;
-    assert_eq!(preflight.status(), StatusCode::NO_CONTENT);
 }

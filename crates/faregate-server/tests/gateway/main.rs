@@ -7,6 +7,7 @@ mod common;
 mod hostile;
 mod kit;
 mod lightning;
+mod listing;
 mod proxying;
 mod recovery;
 mod selling;
