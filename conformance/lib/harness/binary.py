@@ -18,18 +18,19 @@ _GIVEN = {name: os.environ.get(name) for name in ("FAREGATE_BIN", "FAREGATE_PAYE
 @once
 def faregate() -> Path:
     """FAREGATE_BIN, or the release build of this repository."""
-    return _given("FAREGATE_BIN") or _built("faregate", "--release", "-p", "faregate")
+    return _given("FAREGATE_BIN") or _built("faregate", "--locked", "--release", "-p", "faregate")
 
 
 @once
 def payer() -> Path:
     """FAREGATE_PAYER, or the client library's program (`src/bin/payer.rs` here) from a debug build."""
-    return _given("FAREGATE_PAYER") or _built("faregate-payer", "-p", "faregate-conformance")
+    return _given("FAREGATE_PAYER") or _built("faregate-payer", "--locked", "-p", "faregate-conformance")
 
 
 @once
 def faregate_ldk() -> Path:
     """FAREGATE_LDK_BIN, or a debug build of the program with a Lightning node in it that can be told where to die."""
+    # Not --locked: what was added to the workspace's lock file is added to its own.
     wanted = ("--manifest-path", "ldk/Cargo.toml", "--features", "crash-points")
     return _given("FAREGATE_LDK_BIN") or _built("faregate-ldk", *wanted)
 
@@ -44,7 +45,7 @@ def _given(name: str) -> Path | None:
 
 
 def _built(name: str, *words: str) -> Path:
-    command = ["cargo", "build", "--locked", *words, "--bin", name]
+    command = ["cargo", "build", *words, "--bin", name]
     print(f"# {' '.join(command)} …", file=sys.stderr, flush=True)
     command.append("--message-format=json-render-diagnostics")
     done = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=False)
