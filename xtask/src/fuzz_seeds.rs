@@ -10,7 +10,12 @@ use serde_json::Value;
 const VECTORS: &str = "conformance/vectors";
 
 /// Where examples of configuration files are.
-const PAGES: [&str; 3] = ["README.md", "docs/src/gate.md", "docs/src/facilitator.md"];
+const PAGES: [&str; 4] = [
+    "README.md",
+    "docs/src/gate.md",
+    "docs/src/facilitator.md",
+    "docs/src/rails/l402.md",
+];
 
 /// Targets that want texts, and targets that want JSON objects.
 const TEXT_TARGETS: [&str; 5] = ["words", "payment_headers", "offers", "l402", "permit"];

@@ -12,9 +12,19 @@ mod codes;
 mod edges;
 mod fuzz_seeds;
 mod problems;
+mod promises;
 mod sizes;
 
 use std::process::ExitCode;
+
+/// One after the other, and what both say.
+fn both(
+    first: impl FnOnce() -> Result<String, String>,
+    second: impl FnOnce() -> Result<String, String>,
+) -> Result<String, String> {
+    let said = first()?;
+    Ok(format!("{said}\n{}", second()?))
+}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -24,8 +34,8 @@ fn main() -> ExitCode {
         ["sizes"] => sizes::check(),
         ["codes"] => codes::write(),
         ["codes", "--check"] => codes::check(),
-        ["problems"] => problems::write(),
-        ["problems", "--check"] => problems::check(),
+        ["problems"] => both(problems::write, promises::write),
+        ["problems", "--check"] => both(problems::check, promises::check),
         ["fuzz-seeds", folder] => fuzz_seeds::write(folder),
         _ => Err("usage: cargo xtask edges | sizes | codes [--check] | problems [--check] | fuzz-seeds FOLDER".into()),
     };

@@ -111,7 +111,7 @@ const PROBLEMS: [(&str, &str); 23] = [
 
 /// What was found open in deployed servers and clients of L402, and what closes it here. The numbers are those of
 /// specs/l402.md §2.8; a hole that is closed by code that is still to be written joins the list together with its test.
-const HOLES: [(u32, &str, &str); 13] = [
+const HOLES: [(u32, &str, &str); 14] = [
     (
         1,
         "A token that nobody signed: choose a preimage, hash it, and every route is open",
@@ -171,6 +171,11 @@ const HOLES: [(u32, &str, &str); 13] = [
         12,
         "What was used is remembered in a set that grows for ever, one for each process",
         "uses are in the ledger, on disk by default; what is kept in memory has bounds, and is refused at them and never forgotten",
+    ),
+    (
+        13,
+        "A directory takes a signature for a login without checking it, and lets anybody delete what is others'",
+        "there is no such login: an entry is changed with the key that its registration gave out, and nothing else is there to call",
     ),
     (
         14,

@@ -1,13 +1,22 @@
 //! Doors for the fuzz targets; only in builds with `--cfg fuzzing`.
 
-use alloy_primitives::{Address, U256};
-use faregate_types::x402::{Version, header};
-use faregate_types::{Amount, AssetId};
-use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::sync::Arc;
 
+use alloy_primitives::{Address, U256};
+use faregate_core::port::lightning::{
+    FeeCap, PayOrder, PayReport, SendAbilities, SendBackend, Sender,
+};
+use faregate_types::lightning::{BitcoinNetwork, Msat};
+use faregate_types::x402::{Version, header};
+use faregate_types::{Amount, AssetId, Code, Timestamp};
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+
+use crate::rail::l402;
 use crate::receipt::{Expected, Receipt};
-use crate::{limits, offer};
+use crate::{LightningWallet, MsatCaps, limits, offer};
 
 fn with(name: &'static str, value: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -32,6 +41,58 @@ pub fn offers(bytes: &[u8]) {
         .flatten()
     {
         assert!(offers.entries.len() <= limits::OFFERS_MAX);
+    }
+}
+
+/// A wallet that nobody asks.
+struct Nobody;
+
+impl SendBackend for Nobody {
+    fn abilities(&self) -> SendAbilities {
+        SendAbilities {
+            track: true,
+            preimage: true,
+            pays_once: true,
+            fee_cap: FeeCap::Enforced,
+        }
+    }
+
+    fn pay<'a>(
+        &'a self,
+        _order: &'a PayOrder,
+    ) -> Pin<Box<dyn Future<Output = PayReport> + Send + 'a>> {
+        Box::pin(ready(PayReport::Unclear(Code::LightningUnsupported)))
+    }
+}
+
+/// Reads an L402 challenge with these bytes in its header, in its body, and in both; and judges what it asks for, which is
+/// never above the cap.
+pub fn challenges(bytes: &[u8]) {
+    const CAP: Msat = Msat::new(1_000_000);
+    let now = Timestamp::from_secs(1_700_000_000);
+    let clock = Arc::new(move || now);
+    let Ok(sender) = Sender::new(Arc::new(Nobody), BitcoinNetwork::Regtest, clock) else {
+        return;
+    };
+    let caps = MsatCaps {
+        per_payment: CAP,
+        per_host: None,
+        per_period: None,
+    };
+    let wallet = LightningWallet::new(sender, caps);
+    let header = with(WWW_AUTHENTICATE.as_str(), bytes);
+    for (headers, body) in [
+        (&header, &b""[..]),
+        (&HeaderMap::new(), bytes),
+        (&header, bytes),
+    ] {
+        let Some(Ok(asked)) = l402::read(headers, body) else {
+            continue;
+        };
+        match asked.judge(&wallet, now) {
+            Ok((_, price)) => assert!(price.amount.checked_add(price.fee_max) <= Some(CAP)),
+            Err(refusal) => drop(asked.refused(refusal)),
+        }
     }
 }
 

@@ -240,7 +240,7 @@ async fn a_token_is_valid_when_its_invoice_is_ours_and_paid() {
 }
 
 #[tokio::test]
-async fn what_l402kits_service_has_besides_is_not_there() {
+async fn l402_hole_13_what_l402kits_service_has_besides_is_not_there() {
     let world = World::new().await;
     let router = service(&world, open()).await;
     // H13: their login takes any signature.
