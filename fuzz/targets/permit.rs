@@ -14,8 +14,9 @@ use libfuzzer_sys::fuzz_target;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
+/// Another key than that of the vectors, whose tokens are among the seeds.
 static KEY: LazyLock<TokenKey> =
-    LazyLock::new(|| TokenKey::new("x402mock_private_key_test".to_owned()).expect("a key"));
+    LazyLock::new(|| TokenKey::new("a key of its own".to_owned()).expect("a key"));
 
 static USDC: LazyLock<Asset> = LazyLock::new(|| {
     let registry = AssetRegistry::builtin();

@@ -29,7 +29,9 @@ pub fn token(case: &Case) -> Result<Heard, String> {
         None => CRASHED.to_owned(),
     };
     if let (Ok(token), Some(payload)) = (&checked, case.expected.get("payload")) {
-        equal("payload", payload, &Value::from(token.payload.clone()))?;
+        let ours: Value =
+            serde_json::from_str(&token.payload).map_err(|error| error.to_string())?;
+        equal("payload", payload, &ours)?;
     }
     let heard = Heard::one(case, peer, word(&checked));
     Ok(heard.ruled(case.expected::<String>("ours").ok()))

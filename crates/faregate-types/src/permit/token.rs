@@ -9,12 +9,12 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::decimal::Decimal;
-use super::lax::Object;
+use super::lax::{Member, Object};
 use crate::code::Code;
 use crate::limits::ACCESS_TOKEN_BYTES_MAX;
 use crate::mac::hmac_sha256;
@@ -101,13 +101,13 @@ pub struct Bound<'a> {
 }
 
 /// A token whose code is right and that has not expired.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccessToken {
     /// What we understand of it.
     pub claims: Claims,
-    /// Everything it says: what handlers of the product get.
-    pub payload: Map<String, Value>,
+    /// Everything it says, a JSON object as it was signed: what handlers of the product get.
+    pub payload: Box<str>,
 }
 
 /// Why a token opens nothing. The texts are the product's and stand in `reason` of the 402 answer.
@@ -191,7 +191,7 @@ pub fn verify(text: &str, key: &TokenKey, now: Timestamp) -> Result<AccessToken,
     let json = URL_SAFE_NO_PAD
         .decode(payload)
         .map_err(|_| TokenError::Malformed)?;
-    let token = AccessToken::read(&json).ok_or(TokenError::Malformed)?;
+    let token = AccessToken::read(json).ok_or(TokenError::Malformed)?;
     if now > token.claims.exp {
         return Err(TokenError::Expired);
     }
@@ -199,17 +199,16 @@ pub fn verify(text: &str, key: &TokenKey, now: Timestamp) -> Result<AccessToken,
 }
 
 impl AccessToken {
-    fn read(json: &[u8]) -> Option<Self> {
-        let mut reader = serde_json::Deserializer::from_slice(json);
-        let payload = wire::object(&mut reader).ok()?;
-        reader.end().ok()?;
-        // Once more, because a time of the product's may be a float, and none is made of it here.
-        let members = Object::read(json)?;
+    /// Reads a payload once; this is done for every request. A time may be a float in the product's tokens, and none is made
+    /// of it here.
+    fn read(json: Vec<u8>) -> Option<Self> {
+        let payload = String::from_utf8(json).ok()?;
+        let members = Object::read(payload.as_bytes())?;
         let time = |name: &str| {
             let raw = members.get(name)?.raw().get();
             Decimal::parse(raw).ok()?.floor().map(Timestamp::from_secs)
         };
-        let text = |name: &str| payload.get(name).and_then(Value::as_str).map(str::to_owned);
+        let text = |name: &str| members.get(name).and_then(Member::text);
         let claims = Claims {
             exp: time("exp")?,
             iat: time("iat"),
@@ -222,7 +221,10 @@ impl AccessToken {
             amount: text("amount"),
             jti: text("jti"),
         };
-        Some(Self { claims, payload })
+        Some(Self {
+            claims,
+            payload: payload.into(),
+        })
     }
 }
 

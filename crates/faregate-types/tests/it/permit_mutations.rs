@@ -1,10 +1,10 @@
 //! Nobody gets in with a changed token or a changed permit, whatever is changed; and any bytes are read.
 
 use faregate_types::permit::{
-    Claims, Demand, Expected, Issued, Permit, TokenError, TokenKey, authorization, request, token,
-    verify,
+    Claims, Demand, Expected, Issued, Permit, Terms, TokenError, TokenKey, authorization, request,
+    token, verify,
 };
-use faregate_types::{Address, B256, Signature65, Timestamp};
+use faregate_types::{Address, B256, ChainId, Signature65, Timestamp, U256};
 use proptest::prelude::*;
 
 use crate::permit::{NOW, permits, price, rich};
@@ -115,6 +115,38 @@ proptest! {
     }
 
     #[test]
+    fn whatever_is_signed_is_read_back(
+        numbers in any::<[[u64; 4]; 4]>(),
+        addresses in any::<[[u8; 20]; 3]>(),
+        nonce in any::<[u8; 32]>(),
+        chain in 1_u64..,
+    ) {
+        let [value, first, second, third] = numbers.map(U256::from_limbs);
+        let [a, b, c] = addresses.map(Address::from);
+        for mut permit in permits() {
+            permit.chain = ChainId::evm(chain);
+            match &mut permit.terms {
+                Terms::Eip2612 { token, permit } => {
+                    (*token, permit.owner, permit.spender) = (a, b, c);
+                    (permit.value, permit.nonce, permit.deadline) = (value, first, second);
+                }
+                Terms::Erc3009 { token, authorization } => {
+                    (*token, authorization.from, authorization.to) = (a, b, c);
+                    authorization.value = value;
+                    (authorization.valid_after, authorization.valid_before) = (first, second);
+                    authorization.nonce = B256::from(nonce);
+                }
+                Terms::Permit2 { owner, contract, transfer } => {
+                    (*owner, *contract, transfer.spender) = (a, b, c);
+                    (transfer.amount, transfer.nonce, transfer.deadline) = (value, first, third);
+                }
+            }
+            let text = request::write(&permit, NOW);
+            prop_assert_eq!(request::read(text.as_bytes()), Ok(permit));
+        }
+    }
+
+    #[test]
     fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..300), text in ".{0,200}") {
         for bytes in [bytes.as_slice(), text.as_bytes()] {
             drop(request::read(bytes));
@@ -148,7 +180,7 @@ proptest! {
 
     #[test]
     fn amounts_are_exact(units in any::<[u64; 4]>(), decimals in 0_u8..78) {
-        let units = faregate_types::U256::from_limbs(units);
+        let units = U256::from_limbs(units);
         let amount = faregate_types::permit::Decimal::from_units(units, decimals);
         prop_assert_eq!(amount.to_units(decimals), Ok(units));
         let again = faregate_types::permit::Decimal::parse(&amount.to_string());
