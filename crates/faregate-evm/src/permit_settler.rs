@@ -11,8 +11,8 @@
 
 use alloy_primitives::{Address, B256, Bytes, LogData, U256, address, hex};
 use alloy_sol_types::{SolCall, SolError, SolEvent, SolValue};
-use faregate_types::Signature65;
-use faregate_types::eip3009::Authorization;
+use faregate_types::permit::{Permit, PermitKind, Terms};
+use faregate_types::{Signature65, permit2};
 
 use crate::bindings::PermitSettler as Abi;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_GAS_MAX, BATCH_ITEMS_MAX};
@@ -39,69 +39,62 @@ const CREATE2_DEPLOYER: Address = address!("0x4e59b44847b379578588920cA78FbF26c0
 /// `bytecode` of `contracts/artifacts/PermitSettler.json`, in hexadecimal digits.
 const CREATION: &str = include_str!("permit_settler/creation.hex");
 
-/// What a payer signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// EIP-2612: an allowance for the contract.
-    Permit,
-    /// EIP-3009 `TransferWithAuthorization`: a transfer to the contract.
-    Authorization,
-    /// Permit2 `PermitTransferFrom`: a transfer by the contract.
-    Permit2,
+/// One signed payment, as the contract takes it: made by [`PermitSettler::item`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item {
+    kind: PermitKind,
+    token: Address,
+    payer: Address,
+    value: U256,
+    valid_after: U256,
+    deadline: U256,
+    nonce: U256,
+    signature: Signature65,
 }
 
-/// One signed payment, as the contract takes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(
-    clippy::exhaustive_structs,
-    reason = "its fields are the contract's, which cannot change"
-)]
-pub struct Item {
-    /// What was signed.
-    pub kind: Kind,
-    /// The token's contract.
-    pub token: Address,
-    /// Who signed.
-    pub payer: Address,
-    /// The signed amount in the token's atomic units.
-    pub value: U256,
-    /// Seconds since the epoch, of an authorization; zero in the other kinds.
-    pub valid_after: U256,
-    /// Seconds since the epoch: the deadline, or `valid_before` of an authorization.
-    pub deadline: U256,
-    /// The signed nonce.
-    pub nonce: U256,
-    /// The signature.
-    pub signature: Signature65,
+/// Why the contract cannot collect a permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotOurs {
+    /// The payer signed for this address and not for the contract's.
+    #[error("the permit is for {0} and not for the settler")]
+    Payee(Address),
+    /// The payer takes another contract for Permit2.
+    #[error("{0} is not Permit2")]
+    Permit2(Address),
 }
 
 impl Item {
-    /// An EIP-3009 authorization. Its payee must be the contract; otherwise the token refuses it.
+    /// Who signed.
     #[must_use]
-    pub fn authorization(
-        token: Address,
-        authorization: &Authorization,
-        signature: Signature65,
-    ) -> Self {
-        Self {
-            kind: Kind::Authorization,
-            token,
-            payer: authorization.from,
-            value: authorization.value,
-            valid_after: authorization.valid_after,
-            deadline: authorization.valid_before,
-            nonce: authorization.nonce.into(),
-            signature,
-        }
+    pub const fn payer(&self) -> Address {
+        self.payer
+    }
+
+    /// The nonce as events have it.
+    #[must_use]
+    pub const fn nonce(&self) -> U256 {
+        self.nonce
+    }
+
+    /// The token.
+    #[must_use]
+    pub const fn token(&self) -> Address {
+        self.token
+    }
+
+    /// What will move, in the token's atomic units.
+    #[must_use]
+    pub const fn value(&self) -> U256 {
+        self.value
     }
 
     fn encode(&self) -> Abi::Item {
         Abi::Item {
             kind: match self.kind {
-                Kind::Permit => Abi::Kind::Permit,
-                Kind::Authorization => Abi::Kind::Authorization,
-                Kind::Permit2 => Abi::Kind::Permit2,
+                PermitKind::Eip2612 => Abi::Kind::Permit,
+                PermitKind::Erc3009 => Abi::Kind::Authorization,
+                PermitKind::Permit2 => Abi::Kind::Permit2,
             },
             token: self.token,
             payer: self.payer,
@@ -117,8 +110,8 @@ impl Item {
 
     /// Whether both are authorizations of one token, whose money is handed on together.
     fn runs_on(&self, next: &Self) -> bool {
-        self.kind == Kind::Authorization
-            && next.kind == Kind::Authorization
+        self.kind == PermitKind::Erc3009
+            && next.kind == PermitKind::Erc3009
             && self.token == next.token
     }
 }
@@ -192,13 +185,46 @@ impl PermitSettler {
         }
     }
 
+    /// A permit as an item. Whether it is signed by its payer, and for which chain, is checked elsewhere.
+    ///
+    /// # Errors
+    /// [`NotOurs`] when nothing could be collected with it here.
+    pub fn item(&self, permit: &Permit) -> Result<Item, NotOurs> {
+        let terms = &permit.terms;
+        if terms.payee() != self.address {
+            return Err(NotOurs::Payee(terms.payee()));
+        }
+        let (valid_after, deadline, nonce) = match terms {
+            Terms::Eip2612 { permit, .. } => (U256::ZERO, permit.deadline, permit.nonce),
+            Terms::Erc3009 { authorization, .. } => (
+                authorization.valid_after,
+                authorization.valid_before,
+                authorization.nonce.into(),
+            ),
+            Terms::Permit2 { contract, .. } if *contract != permit2::CONTRACT => {
+                return Err(NotOurs::Permit2(*contract));
+            }
+            Terms::Permit2 { transfer, .. } => (U256::ZERO, transfer.deadline, transfer.nonce),
+        };
+        Ok(Item {
+            kind: terms.kind(),
+            token: terms.token(),
+            payer: terms.payer(),
+            value: terms.value(),
+            valid_after,
+            deadline,
+            nonce,
+            signature: permit.signature,
+        })
+    }
+
     /// The call that settles one payment, or reverts with a [`Reason`].
     #[must_use]
     pub fn single(&self, item: &Item, item_gas: u64) -> Call {
         let call = Abi::settleOneCall {
             item: item.encode(),
         };
-        let forwards = u64::from(item.kind == Kind::Authorization).saturating_add(1);
+        let forwards = u64::from(item.kind == PermitKind::Erc3009).saturating_add(1);
         Call {
             to: self.address,
             data: call.abi_encode().into(),
@@ -268,9 +294,9 @@ fn creation(treasury: Address) -> Option<Vec<u8>> {
 /// Puts items into an order that wastes nothing: permits by payer, token and nonce, authorizations by token.
 pub fn arrange(items: &mut [Item]) {
     items.sort_by_key(|item| match item.kind {
-        Kind::Permit => (0_u8, item.token, item.payer, item.nonce),
-        Kind::Permit2 => (1, Address::ZERO, Address::ZERO, U256::ZERO),
-        Kind::Authorization => (2, item.token, Address::ZERO, U256::ZERO),
+        PermitKind::Eip2612 => (0_u8, item.token, item.payer, item.nonce),
+        PermitKind::Permit2 => (1, Address::ZERO, Address::ZERO, U256::ZERO),
+        PermitKind::Erc3009 => (2, item.token, Address::ZERO, U256::ZERO),
     });
 }
 
@@ -292,7 +318,7 @@ pub fn fits(items: &[Item], item_gas: u64) -> usize {
 fn gas(items: &[Item], item_gas: u64) -> u64 {
     let item_gas = if item_gas == 0 { ITEM_GAS } else { item_gas };
     let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
-    let authorizations = items.iter().filter(|item| item.kind == Kind::Authorization);
+    let authorizations = items.iter().filter(|item| item.kind == PermitKind::Erc3009);
     let inner = items
         .windows(2)
         .filter(|pair| matches!(pair, [item, next] if item.runs_on(next)));

@@ -11,48 +11,19 @@
 mod common;
 
 use alloy_primitives::{Address, B256, Bytes, LogData, U256, address, keccak256};
-use alloy_sol_types::{Eip712Domain, SolCall, SolStruct, sol};
+use alloy_sol_types::{SolCall, sol};
 use common::{FAR, FUNDS, World, artifact, new_key};
 use faregate_evm::LocalSigner;
 use faregate_evm::permit_settler::{
-    Call, Event, ITEM_GAS, Item, Kind, PermitSettler, Reason, arrange, verdicts,
+    Call, Event, ITEM_GAS, Item, PermitSettler, Reason, arrange, verdicts,
 };
-use faregate_types::{ChainId, Signature65};
+use faregate_types::permit::{Permit, PermitKind, Terms};
+use faregate_types::{Authorization, ChainId, Signature65, domain_separator, eip2612, permit2};
 use serde_json::{Value, json};
 
 const PERMIT2: Address = address!("0x000000000022D473030F116dDEE9F6B43aC78BA3");
 
-// The messages as the standards have them, hashed by alloy and not by us.
 sol! {
-    struct Permit {
-        address owner;
-        address spender;
-        uint256 value;
-        uint256 nonce;
-        uint256 deadline;
-    }
-
-    struct TransferWithAuthorization {
-        address from;
-        address to;
-        uint256 value;
-        uint256 validAfter;
-        uint256 validBefore;
-        bytes32 nonce;
-    }
-
-    struct TokenPermissions {
-        address token;
-        uint256 amount;
-    }
-
-    struct PermitTransferFrom {
-        TokenPermissions permitted;
-        address spender;
-        uint256 nonce;
-        uint256 deadline;
-    }
-
     function approve(address spender, uint256 value) returns (bool);
     function permit(address owner, address spender, uint256 value, uint256 deadline, uint8 v, bytes32 r, bytes32 s);
 }
@@ -138,60 +109,57 @@ impl Shop {
         assert!(self.world.send_from(payer, data).await.1);
     }
 
-    fn item(&self, kind: Kind, nonce: u64, value: u64) -> Item {
-        let token = self.world.asset.id.token();
-        let (payer, spender) = (self.payer.address(), self.settler.address());
+    /// A permit that is right in every respect. The contracts judge whether what we sign is what they hash.
+    fn permit(&self, kind: PermitKind, nonce: u64, value: u64) -> Permit {
+        let (token, chain) = (self.world.asset.id.token(), self.world.chain);
+        let (owner, spender) = (self.payer.address(), self.settler.address());
         let (value, nonce, deadline) = (U256::from(value), U256::from(nonce), U256::from(FAR));
-        let name = self.world.asset.domain.name.clone();
-        let version = self.world.asset.domain.version.clone();
-        let chain = U256::from(self.world.chain.get());
-        let domain = Eip712Domain::new(Some(name), Some(version), Some(chain), Some(token), None);
-        let digest = match kind {
-            Kind::Permit => Permit {
-                owner: payer,
-                spender,
-                value,
-                nonce,
-                deadline,
-            }
-            .eip712_signing_hash(&domain),
-            Kind::Authorization => TransferWithAuthorization {
-                from: payer,
-                to: spender,
-                value,
-                validAfter: U256::ZERO,
-                validBefore: deadline,
-                nonce: nonce.into(),
-            }
-            .eip712_signing_hash(&domain),
-            Kind::Permit2 => PermitTransferFrom {
-                permitted: TokenPermissions {
+        let terms = match kind {
+            PermitKind::Eip2612 => Terms::Eip2612 {
+                token,
+                permit: eip2612::Permit {
+                    owner,
+                    spender,
+                    value,
+                    nonce,
+                    deadline,
+                },
+            },
+            PermitKind::Erc3009 => Terms::Erc3009 {
+                token,
+                authorization: Authorization {
+                    from: owner,
+                    to: spender,
+                    value,
+                    valid_after: U256::ZERO,
+                    valid_before: deadline,
+                    nonce: nonce.into(),
+                },
+            },
+            PermitKind::Permit2 => Terms::Permit2 {
+                owner,
+                contract: PERMIT2,
+                transfer: permit2::PermitTransferFrom {
                     token,
                     amount: value,
+                    spender,
+                    nonce,
+                    deadline,
                 },
-                spender,
-                nonce,
-                deadline,
-            }
-            .eip712_signing_hash(&Eip712Domain::new(
-                Some("Permit2".into()),
-                None,
-                Some(chain),
-                Some(PERMIT2),
-                None,
-            )),
-            _ => panic!("unknown kind"),
+            },
         };
-        Item {
-            kind,
-            token,
-            payer,
-            value,
-            valid_after: U256::ZERO,
-            deadline,
-            nonce,
+        let separator = domain_separator(&self.world.asset.domain, chain, token);
+        let digest = terms.digest(chain, separator);
+        Permit {
+            chain,
+            terms,
             signature: self.payer.sign_now(digest).unwrap(),
         }
+    }
+
+    fn item(&self, kind: PermitKind, nonce: u64, value: u64) -> Item {
+        let permit = self.permit(kind, nonce, value);
+        self.settler.item(&permit).unwrap()
     }
 
     /// What left the payer is at the treasury, and nothing is in between.
@@ -205,7 +173,11 @@ impl Shop {
     }
 }
 
-const KINDS: [Kind; 3] = [Kind::Permit, Kind::Authorization, Kind::Permit2];
+const KINDS: [PermitKind; 3] = [
+    PermitKind::Eip2612,
+    PermitKind::Erc3009,
+    PermitKind::Permit2,
+];
 
 /// Also where official clients expect it: on Sepolia, at the address of its USDC.
 #[tokio::test]
@@ -220,7 +192,7 @@ async fn each_kind_pays_the_treasury_alone_on_base_sepolia_and_on_sepolia() {
         for (kind, value) in KINDS.into_iter().zip([1, 20, 300]) {
             let item = shop.item(kind, 0, value);
             let events = shop.run(&shop.settler.single(&item, ITEM_GAS)).await;
-            assert_eq!(events.len(), usize::from(kind != Kind::Authorization));
+            assert_eq!(events.len(), usize::from(kind != PermitKind::Erc3009));
             for event in events {
                 let Event::Collected {
                     token,
@@ -231,16 +203,19 @@ async fn each_kind_pays_the_treasury_alone_on_base_sepolia_and_on_sepolia() {
                 else {
                     panic!("{event:?}");
                 };
-                assert_eq!((token, payer, value), (item.token, item.payer, item.value));
+                assert_eq!(
+                    (token, payer, value),
+                    (item.token(), item.payer(), item.value())
+                );
             }
             paid += value;
             shop.check_paid(paid).await;
             let again = shop.ask(&shop.settler.single(&item, ITEM_GAS)).await;
             let reason = Reason::decode(&again.unwrap_err());
             match kind {
-                Kind::Permit => assert_eq!(reason, Reason::AlreadyCollected),
-                Kind::Authorization => assert_eq!(reason, Reason::AlreadyUsed),
-                _ => {
+                PermitKind::Eip2612 => assert_eq!(reason, Reason::AlreadyCollected),
+                PermitKind::Erc3009 => assert_eq!(reason, Reason::AlreadyUsed),
+                PermitKind::Permit2 => {
                     let invalid_nonce = keccak256("InvalidNonce()")[..4].to_vec();
                     assert_eq!(reason, Reason::Other(invalid_nonce.into()));
                 }
@@ -253,23 +228,35 @@ async fn each_kind_pays_the_treasury_alone_on_base_sepolia_and_on_sepolia() {
 async fn a_batch_pays_what_it_can_and_says_what_it_cannot() {
     let shop = Shop::open(ChainId::BASE_SEPOLIA).await;
     let mut items = Vec::new();
+    let (mut total, mut lost) = (U256::ZERO, U256::ZERO);
     for nonce in (0..4).rev() {
         for (kind, unit) in KINDS.into_iter().zip([1, 100, 10_000]) {
-            items.push(shop.item(kind, nonce, unit * (nonce + 1)));
+            let mut permit = shop.permit(kind, nonce, unit * (nonce + 1));
+            total += permit.terms.value();
+            // One is forged, and one is in another payer's name.
+            match &mut permit.terms {
+                Terms::Erc3009 { .. } if nonce == 1 => {
+                    let mut forged = permit.signature.to_bytes();
+                    forged[40] ^= 1;
+                    permit.signature = Signature65::parse(&forged).unwrap();
+                    lost += permit.terms.value();
+                }
+                Terms::Permit2 { owner, .. } if nonce == 2 => {
+                    *owner = new_key().address();
+                    lost += permit.terms.value();
+                }
+                _ => {}
+            }
+            items.push(shop.settler.item(&permit).unwrap());
         }
     }
+    // Now the permits come first, by their nonces, then Permit2 and the authorizations, as they were: 3, 2, 1, 0.
     arrange(&mut items);
-    // One forged, one of another payer's name.
-    let mut forged = items[4].signature.to_bytes();
-    forged[40] ^= 1;
-    items[4].signature = Signature65::parse(&forged).unwrap();
-    items[9].payer = new_key().address();
-    let lost = items[4].value + items[9].value;
-    let total: U256 = items.iter().map(|item| item.value).sum();
+    let damaged = [5, 10];
 
     let call = shop.settler.batch(&items, ITEM_GAS).unwrap();
     let answer = shop.ask(&call).await.unwrap();
-    let expected: Vec<_> = (0..12).map(|index| index != 4 && index != 9).collect();
+    let expected: Vec<_> = (0..12).map(|index| !damaged.contains(&index)).collect();
     assert_eq!(verdicts(&answer, 12), Some(expected));
     let events = shop.run(&call).await;
     let failed: Vec<_> = events
@@ -284,8 +271,14 @@ async fn a_batch_pays_what_it_can_and_says_what_it_cannot() {
             _ => None,
         })
         .collect();
-    let named = |index: usize| (U256::from(index), items[index].payer, items[index].nonce);
-    assert_eq!(failed, [named(4), named(9)]);
+    let named = |index: usize| {
+        (
+            U256::from(index),
+            items[index].payer(),
+            items[index].nonce(),
+        )
+    };
+    assert_eq!(failed, damaged.map(named));
     assert_eq!(events.len(), 7 + 2, "{events:?}");
     shop.check_paid((total - lost).to()).await;
 
@@ -297,23 +290,31 @@ async fn a_batch_pays_what_it_can_and_says_what_it_cannot() {
 #[tokio::test]
 async fn what_others_executed_first_reaches_the_treasury_all_the_same() {
     let shop = Shop::open(ChainId::BASE_SEPOLIA).await;
-    let permit = shop.item(Kind::Permit, 0, 5);
+    let permit = shop.permit(PermitKind::Eip2612, 0, 5);
+    let item = shop.settler.item(&permit).unwrap();
+    let Terms::Eip2612 {
+        token,
+        permit: terms,
+    } = permit.terms
+    else {
+        panic!("{permit:?}");
+    };
     let call = permitCall {
-        owner: permit.payer,
+        owner: terms.owner,
         spender: shop.settler.address(),
-        value: permit.value,
-        deadline: permit.deadline,
+        value: terms.value,
+        deadline: terms.deadline,
         v: permit.signature.v,
         r: permit.signature.r,
         s: permit.signature.s,
     };
     assert!(shop.world.send(call.abi_encode()).await);
-    let call = shop.settler.single(&permit, ITEM_GAS);
+    let call = shop.settler.single(&item, ITEM_GAS);
     assert_eq!(shop.run(&call).await.len(), 1);
     shop.check_paid(5).await;
     for (nonce, collected) in [(0, 1), (1, 0)] {
         let nonce = U256::from(nonce);
-        let data = shop.settler.collected(permit.token, permit.payer, nonce);
+        let data = shop.settler.collected(token, terms.owner, nonce);
         let question = json!({ "to": shop.settler.address(), "data": data });
         let answer: U256 = shop
             .world
@@ -322,22 +323,26 @@ async fn what_others_executed_first_reaches_the_treasury_all_the_same() {
         assert_eq!(answer, U256::from(collected));
     }
 
-    let authorization = shop.item(Kind::Authorization, 9, 70);
+    let permit = shop.permit(PermitKind::Erc3009, 9, 70);
+    let item = shop.settler.item(&permit).unwrap();
+    let Terms::Erc3009 { authorization, .. } = permit.terms else {
+        panic!("{permit:?}");
+    };
     let call = common::transferWithAuthorizationCall {
-        from: authorization.payer,
+        from: authorization.from,
         to: shop.settler.address(),
         value: authorization.value,
         validAfter: authorization.valid_after,
-        validBefore: authorization.deadline,
-        nonce: authorization.nonce.into(),
-        v: authorization.signature.v,
-        r: authorization.signature.r,
-        s: authorization.signature.s,
+        validBefore: authorization.valid_before,
+        nonce: authorization.nonce,
+        v: permit.signature.v,
+        r: permit.signature.r,
+        s: permit.signature.s,
     };
     assert!(shop.world.send(call.abi_encode()).await);
     let waiting = shop.world.balance(shop.settler.address()).await;
     assert_eq!(waiting, U256::from(70));
-    let call = shop.settler.batch(&[authorization], ITEM_GAS).unwrap();
+    let call = shop.settler.batch(&[item], ITEM_GAS).unwrap();
     let events = shop.run(&call).await;
     assert!(
         matches!(
@@ -350,7 +355,7 @@ async fn what_others_executed_first_reaches_the_treasury_all_the_same() {
         "{events:?}"
     );
     shop.check_paid(75).await;
-    shop.run(&shop.settler.forward(authorization.token)).await;
+    shop.run(&shop.settler.forward(token)).await;
     shop.check_paid(75).await;
 }
 
@@ -359,7 +364,7 @@ async fn what_others_executed_first_reaches_the_treasury_all_the_same() {
 async fn a_full_batch_settles_within_its_gas() {
     let shop = Shop::open(ChainId::BASE_SEPOLIA).await;
     let items: Vec<_> = (0..200)
-        .map(|nonce| shop.item(Kind::Permit, nonce, 1))
+        .map(|nonce| shop.item(PermitKind::Eip2612, nonce, 1))
         .collect();
     let fits = faregate_evm::permit_settler::fits(&items, ITEM_GAS);
     assert!((80..200).contains(&fits), "{fits}");

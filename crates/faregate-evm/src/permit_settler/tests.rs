@@ -1,5 +1,6 @@
 use alloy_primitives::{b256, keccak256};
 use alloy_sol_types::Revert;
+use faregate_types::{Authorization, ChainId, eip2612};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ fn artifact() -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn item(kind: Kind, token: u8) -> Item {
+fn item(kind: PermitKind, token: u8) -> Item {
     let mut signature = [1; 65];
     signature[64] = 27;
     Item {
@@ -124,16 +125,96 @@ fn an_address_follows_from_the_treasury() {
     assert!(deployment.data.ends_with(TREASURY.as_slice()));
 }
 
+fn permit(terms: Terms) -> Permit {
+    Permit {
+        chain: ChainId::BASE_SEPOLIA,
+        terms,
+        signature: item(PermitKind::Eip2612, 1).signature,
+    }
+}
+
+/// What is not for this contract, or not for the true Permit2, is no item.
+#[test]
+fn only_permits_for_the_contract_become_items() {
+    let settler = PermitSettler::of(TREASURY).unwrap();
+    let (token, payer) = (Address::repeat_byte(1), Address::repeat_byte(2));
+    let [value, deadline, nonce] = [3, 4, 5].map(U256::from);
+    let eip2612 = |spender| {
+        permit(Terms::Eip2612 {
+            token,
+            permit: eip2612::Permit {
+                owner: payer,
+                spender,
+                value,
+                nonce,
+                deadline,
+            },
+        })
+    };
+    let erc3009 = |to| {
+        permit(Terms::Erc3009 {
+            token,
+            authorization: Authorization {
+                from: payer,
+                to,
+                value,
+                valid_after: U256::from(2),
+                valid_before: deadline,
+                nonce: nonce.into(),
+            },
+        })
+    };
+    let permit2 = |spender, contract| {
+        permit(Terms::Permit2 {
+            owner: payer,
+            contract,
+            transfer: permit2::PermitTransferFrom {
+                token,
+                amount: value,
+                spender,
+                nonce,
+                deadline,
+            },
+        })
+    };
+    let ours = settler.address();
+    for (permit, kind, valid_after) in [
+        (eip2612(ours), PermitKind::Eip2612, 0),
+        (erc3009(ours), PermitKind::Erc3009, 2),
+        (permit2(ours, permit2::CONTRACT), PermitKind::Permit2, 0),
+    ] {
+        let expected = Item {
+            kind,
+            token,
+            payer,
+            value,
+            valid_after: U256::from(valid_after),
+            deadline,
+            nonce,
+            signature: permit.signature,
+        };
+        assert_eq!(settler.item(&permit), Ok(expected));
+    }
+    for other in [TREASURY, Address::ZERO] {
+        let refused = Err(NotOurs::Payee(other));
+        assert_eq!(settler.item(&eip2612(other)), refused);
+        assert_eq!(settler.item(&erc3009(other)), refused);
+        assert_eq!(settler.item(&permit2(other, permit2::CONTRACT)), refused);
+        let elsewhere = settler.item(&permit2(ours, other));
+        assert_eq!(elsewhere, Err(NotOurs::Permit2(other)));
+    }
+}
+
 #[test]
 fn a_full_batch_stays_under_every_limit() {
     let settler = PermitSettler::of(TREASURY).unwrap();
     assert_eq!(settler.batch(&[], ITEM_GAS), Err(BatchError::Empty));
     let mixed = |index: usize| match index % 3 {
-        0 => item(Kind::Permit, 1),
-        1 => item(Kind::Authorization, 1),
-        _ => item(Kind::Permit2, 1),
+        0 => item(PermitKind::Eip2612, 1),
+        1 => item(PermitKind::Erc3009, 1),
+        _ => item(PermitKind::Permit2, 1),
     };
-    let one_run = |_: usize| item(Kind::Authorization, 1);
+    let one_run = |_: usize| item(PermitKind::Erc3009, 1);
     for (make, item_gas, least) in [
         (&mixed as &dyn Fn(usize) -> Item, ITEM_GAS, 60),
         (&mixed, 0, 60),
@@ -159,9 +240,9 @@ fn a_full_batch_stays_under_every_limit() {
 fn arranged_items_make_one_run_per_token() {
     let mut items = Vec::new();
     for round in 0..3_u8 {
-        items.push(item(Kind::Authorization, 2));
-        items.push(item(Kind::Authorization, 1));
-        let mut permit = item(Kind::Permit, 1);
+        items.push(item(PermitKind::Erc3009, 2));
+        items.push(item(PermitKind::Erc3009, 1));
+        let mut permit = item(PermitKind::Eip2612, 1);
         permit.nonce = U256::from(9 - round);
         items.push(permit);
     }
