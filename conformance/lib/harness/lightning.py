@@ -23,6 +23,16 @@ def _balances() -> list[int]:
     return found
 
 
+def pay(invoice: str) -> str:
+    """Pays with the payer's wallet; the preimage."""
+    dev = stacks.dev()
+    order = {"payment_request": invoice, "timeout_seconds": 30, "fee_limit_msat": "5000", "no_inflight_updates": True}
+    headers = {"grpc-metadata-macaroon": dev.lnd_payer, "content-type": "application/json"}
+    answer = wire.request(f"{dev.lnd}/v2/router/send", "POST", headers, json.dumps(order).encode())
+    equal(answer.status, 200, f"status of the payment ({answer.body[:200]!r})")
+    return json.loads(answer.body.strip().splitlines()[-1])["result"]["payment_preimage"]
+
+
 @contextlib.contextmanager
 def moved() -> Iterator[list[int]]:
     """A list that holds, after the block, by how many millisatoshis the payer's and the seller's balance changed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
@@ -82,3 +83,10 @@ def seller(answer: Callable[[Seen], Reply]) -> Iterator[Seller]:
         closing.set()
         server.shutdown()
         server.server_close()
+
+
+def lasting_seller(answer: Callable[[Seen], Reply]) -> Seller:
+    """The same until the harness ends, for what several rows sell. It is closed while its thread still runs."""
+    serving = seller(answer)
+    atexit.register(serving.__exit__, None, None, None)
+    return serving.__enter__()

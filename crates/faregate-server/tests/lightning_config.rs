@@ -46,6 +46,31 @@ const LIGHTNING_MISTAKES: &[Case] = &[
         &[("invalid_value", 4), ("invalid_value", 4)],
     ),
     (
+        8,
+        "network = \"regtest\"\nreplay = \"redis://10.0.0.1\"",
+        &[("invalid_url", 9)],
+    ),
+    (
+        8,
+        "network = \"regtest\"\nreplay = \"redis://:pw@localhost\"",
+        &[("invalid_url", 9)],
+    ),
+    (
+        8,
+        "network = \"regtest\"\nreplay_password = \"env:TOKEN\"",
+        &[("contradiction", 9)],
+    ),
+    (
+        8,
+        "network = \"regtest\"\nreplay_keys = \"python\"",
+        &[("contradiction", 9)],
+    ),
+    (
+        8,
+        "network = \"regtest\"\nreplay = \"redis://localhost\"\nreplay_keys = \"go\"",
+        &[("invalid_value", 10)],
+    ),
+    (
         4,
         "[gate.lightening]",
         &[("unknown_key", 4), ("no_usable_rail", 12)],
@@ -383,4 +408,32 @@ proptest! {
         let text = LIGHTNING.replace("\"10 sat\"", &price);
         drop(Config::parse(&text, &env()));
     }
+}
+
+#[test]
+fn a_store_of_used_tokens_is_shared_by_gates() {
+    let with = |lines: &str| {
+        let text = LIGHTNING.replace(
+            "network = \"regtest\"",
+            &format!("network = \"regtest\"\n{lines}"),
+        );
+        let gate = Config::parse(&text, &env()).unwrap().gate.unwrap();
+        gate.lightning.unwrap().replay
+    };
+    assert_eq!(with(""), None);
+    let shared = with(
+        "replay = \"redis://10.0.0.1:7000/3\"\nreplay_plain = true\nreplay_user = \"gate\"\nreplay_password = \"env:TOKEN\"\nreplay_keys = \"typescript\"",
+    );
+    let shared = shared.unwrap();
+    assert_eq!(
+        (&*shared.host, shared.port, shared.database),
+        ("10.0.0.1", 7000, 3)
+    );
+    assert_eq!(shared.user.as_deref(), Some("gate"));
+    assert_eq!(
+        shared.dialect,
+        faregate_types::l402::replay::Dialect::TypeScript
+    );
+    let password = shared.password.unwrap().load(&env()).unwrap();
+    assert_eq!(password.expose(), b"tok");
 }

@@ -8,6 +8,7 @@ pub fn describe() {
     faregate_server::facilitator::describe_metrics();
     faregate_evm::describe_metrics();
     faregate_lightning::describe_metrics();
+    faregate_redis::describe_metrics();
     faregate_server::gateway::describe_metrics();
     faregate_server::managed::describe_metrics();
 }

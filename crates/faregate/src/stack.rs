@@ -124,7 +124,7 @@ impl Stack {
         let l402 = match &settings.lightning {
             Some(config) => {
                 let revocations = wire::revocations(Arc::clone(&ledger) as _).await?;
-                Some(wire::l402(config, &env, &revocations).await?)
+                Some(wire::l402(config, &env, &revocations, wire::new_name()?).await?)
             }
             None => None,
         };

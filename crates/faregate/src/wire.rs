@@ -19,9 +19,11 @@ use crate::exit::{Exit, Failed};
 
 pub(crate) mod lightning;
 mod managed;
+mod replay;
 
 pub(crate) use lightning::l402;
 pub(crate) use managed::custody;
+pub(crate) use replay::{GateName, new_name};
 
 /// The system's clock.
 #[must_use]
@@ -131,6 +133,8 @@ pub(crate) struct Ledger {
     pub(crate) revocations: Arc<Revocations>,
     /// The ledger as one that lists whom money is owed to.
     pub(crate) accounts: Arc<dyn AccountStore>,
+    /// What a gate over it is called among others.
+    pub(crate) name: GateName,
     _lock: Option<File>,
 }
 
@@ -150,6 +154,7 @@ pub(crate) async fn ledger(path: &Path) -> Result<Ledger, Failed> {
         revocations: revocations(opened.revocations).await?,
         store: opened.store,
         accounts: opened.accounts,
+        name: opened.name,
         _lock: opened.lock,
     })
 }
@@ -172,15 +177,21 @@ struct Opened {
     store: Arc<dyn LedgerStore>,
     accounts: Arc<dyn AccountStore>,
     revocations: Arc<dyn RevocationStore>,
+    name: GateName,
     lock: Option<File>,
 }
 
 impl Opened {
-    fn new(store: Arc<impl AccountStore + RevocationStore>, lock: Option<File>) -> Self {
+    fn new(
+        store: Arc<impl AccountStore + RevocationStore>,
+        name: GateName,
+        lock: Option<File>,
+    ) -> Self {
         Self {
             revocations: Arc::clone(&store) as _,
             accounts: Arc::clone(&store) as _,
             store,
+            name,
             lock,
         }
     }
@@ -194,13 +205,18 @@ fn open(path: &Path) -> Result<Opened, Failed> {
         tracing::warn!(
             "the ledger is in memory: what was claimed is forgotten when this process ends"
         );
-        return Ok(Opened::new(Arc::new(MemoryLedger::new()), None));
+        return Ok(Opened::new(
+            Arc::new(MemoryLedger::new()),
+            new_name()?,
+            None,
+        ));
     }
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let lock = File::options()
+    let mut lock = File::options()
         .create(true)
         .truncate(false)
+        .read(true)
         .write(true)
         .open(PathBuf::from(name))
         .map_err(|error| Failed::new(Exit::Failure, at(&error)))?;
@@ -217,5 +233,7 @@ fn open(path: &Path) -> Result<Opened, Failed> {
     }
     let store = SqliteLedger::open(path)
         .map_err(|error| Failed::new(Exit::Failure, at(&error)).code(error.code()))?;
-    Ok(Opened::new(Arc::new(store), Some(lock)))
+    let name = replay::name(&mut lock);
+    let name = name.map_err(|error| Failed::new(Exit::Failure, at(&error)))?;
+    Ok(Opened::new(Arc::new(store), name, Some(lock)))
 }

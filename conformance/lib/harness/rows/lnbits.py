@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import time
 
 from .. import gates, install, lnbits, wire
 from ..binary import payer
-from ..mocks import Reply, seller
+from ..mocks import Reply, lasting_seller
 from ..outcome import equal, once, require
 from ..paths import PEERS
 from ..procs import Service, free_port, run
@@ -19,15 +18,13 @@ _PRICE_SATS = 10
 _COST = [-_PRICE_SATS * 1_000, _PRICE_SATS * 1_000]
 # A gate must say within this time that its wallet is away, in seconds.
 _SOON = 15.0
-# What is sold; it ends with the harness.
-_open = contextlib.ExitStack()
 
 
 @once
 def _gate() -> str:
     """Our gate over the shop's wallet, and its address. The shop's key can ask for money and not pay."""
     server = lnbits.start()
-    upstream = _open.enter_context(seller(lambda _: Reply(200, {}, b'{"joke":"sold"}')))
+    upstream = lasting_seller(lambda _: Reply(200, {}, b'{"joke":"sold"}'))
     wallet = gates.Wallet("lnbits", server.url, lnbits.NETWORK, server.shop.invoice)
     routes = gates.route("GET /joke", f"{_PRICE_SATS} sat")
     program = gates.lightning(gates.folder("lnbits") / "gate.toml", wallet, upstream.url, routes)

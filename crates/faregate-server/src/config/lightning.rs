@@ -16,6 +16,7 @@ use super::error::ConfigCode;
 use super::facilitator::{Surroundings, is_this_machine};
 use super::parts::{self, UrlKind};
 use super::reader::{Env, Section};
+use super::replay::{self, ReplayConfig};
 use super::secret::{SecretError, SecretSource, master_key_source, secret_source};
 use crate::confirm::Patient;
 use crate::gateway::limits;
@@ -43,6 +44,8 @@ pub struct LightningConfig {
     pub l402kit_texts: bool,
     /// The wallet is asked before the first use of a token.
     pub strict: bool,
+    /// Where several gates share which tokens were used.
+    pub replay: Option<ReplayConfig>,
 }
 
 /// A master key that signs no more tokens.
@@ -254,6 +257,7 @@ pub(super) fn read(section: &Section<'_, '_>, about: Surroundings<'_>) -> Option
         let message = "this backend cannot be asked about a payment hash, so it cannot confirm what a token was paid with";
         section.fault(ConfigCode::Contradiction, "strict", message);
     }
+    let replay = replay::read(section);
     Some(LightningConfig {
         backend: backend?,
         network: network?,
@@ -265,6 +269,7 @@ pub(super) fn read(section: &Section<'_, '_>, about: Surroundings<'_>) -> Option
         replay_is_401: replay_status == Some(401) || l402kit_texts,
         l402kit_texts,
         strict,
+        replay: replay?,
     })
 }
 

@@ -39,6 +39,7 @@ mod moment;
 mod parts;
 mod price;
 mod reader;
+mod replay;
 mod route;
 mod secret;
 mod sender;
@@ -57,6 +58,7 @@ pub use lightning::{LightningBackend, LightningConfig, LightningKind, OldMasterK
 pub use managed::ManagedConfig;
 pub use parts::PrivateUrl;
 pub use reader::Env;
+pub use replay::ReplayConfig;
 pub use route::{RouteConfig, RouteOffer, RoutePrice};
 pub use secret::{SecretError, SecretSource};
 pub use sender::SenderConfig;

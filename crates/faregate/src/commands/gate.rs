@@ -29,7 +29,7 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         None => None,
     };
     let l402 = match &settings.lightning {
-        Some(config) => Some(wire::l402(config, env, &ledger.revocations).await?),
+        Some(config) => Some(wire::l402(config, env, &ledger.revocations, ledger.name).await?),
         None => None,
     };
     let revoking = match (&file.admin, &l402) {

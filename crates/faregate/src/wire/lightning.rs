@@ -16,11 +16,11 @@ use faregate_server::gateway::limits::CERTIFICATE_BYTES_MAX;
 use faregate_types::lightning::BitcoinNetwork;
 use faregate_types::{Code, Secret};
 
-use super::{clock, secret};
+use super::{GateName, clock, replay, secret};
 use crate::exit::Failed;
 use crate::node::{self, NodeWallet};
 
-/// The rail over the configured wallet. Nobody is asked: a wallet that is away now may be there when somebody wants to pay.
+/// The rail over the configured wallet, of the gate with this name. Nobody is asked: a wallet that is away now may be there when somebody wants to pay.
 ///
 /// # Errors
 /// A secret that is missing, a certificate that cannot be read, a URL that is none of a wallet.
@@ -28,19 +28,21 @@ pub(crate) async fn l402(
     config: &LightningConfig,
     env: &Env,
     revocations: &Arc<Revocations>,
+    name: GateName,
 ) -> Result<Arc<L402>, Failed> {
     let keys = config.keys(env).map_err(secret)?;
     if let LightningKind::Ldk { node } = &config.backend.kind {
         let wallet = started(node, config.network, "gate.lightning").await?;
         let rail = config.rail(wallet.receiver, keys, clock());
+        let rail = shared(rail, config, env, name)?;
         return Ok(Arc::new(rail.revocations(Arc::clone(revocations))));
     }
     let settings = backend(&config.backend, env, "gate.lightning").await?;
-    let name = settings.name();
+    let wallet = settings.name();
     let backend = settings.receiver().map_err(|error| {
-        Failed::usage(format!("gate.lightning, {name}: {error}")).code(error.code())
+        Failed::usage(format!("gate.lightning, {wallet}: {error}")).code(error.code())
     })?;
-    let rail = config.rail(backend, keys, clock());
+    let rail = shared(config.rail(backend, keys, clock()), config, env, name)?;
     Ok(Arc::new(rail.revocations(Arc::clone(revocations))))
 }
 
@@ -64,6 +66,14 @@ pub(super) async fn started(
         wallet.network.as_str()
     ))
     .code(Code::ConfigInvalid))
+}
+
+/// The rail with the store that it shares with other gates, if there is one.
+fn shared(rail: L402, config: &LightningConfig, env: &Env, name: GateName) -> Result<L402, Failed> {
+    Ok(match &config.replay {
+        Some(store) => rail.replay(replay::store(store, env, name)?),
+        None => rail,
+    })
 }
 
 /// The settings of a backend that is described `at` some place: the one place that knows how each is made.
