@@ -103,6 +103,28 @@ master_key = "env:{_MASTER_VARIABLE}"
     return Program("gate", file, url, {_WALLET_VARIABLE: wallet.key, _MASTER_VARIABLE: _MASTER_KEY})
 
 
+def managed(file: Path, lnd: str, macaroon: str) -> Program:
+    """A managed mode server for anybody, over a node of dev's Lightning network; owners' wallets are on this machine."""
+    url = f"http://127.0.0.1:{free_port()}"
+    text = f"""[managed]
+bind = "{url.removeprefix("http://")}"
+store = "{file.with_suffix(".db")}"
+directory = "{file.with_suffix(".directory.json")}"
+owners = "*"
+payout_min = "50 sat"
+routing_max_min = "2 sat"
+private_addresses = true
+
+[managed.lightning]
+backend = "lnd"
+url = "{lnd}"
+key = "env:{_WALLET_VARIABLE}"
+network = "regtest"
+"""
+    file.write_text(text)
+    return Program("managed", file, url, {_WALLET_VARIABLE: macaroon})
+
+
 def facilitator(file: Path, rpc: str) -> Program:
     """A facilitator on a chain; the key that pays the gas comes by environment."""
     url = f"http://127.0.0.1:{free_port()}"

@@ -72,7 +72,8 @@ pub struct CustodyRules {
     pub payout_min: Msat,
     /// Most of one payout. More is paid in several, one after the other.
     pub payout_max: Msat,
-    /// What the way of a payout may cost. The operator pays it.
+    /// What the way of a payout may cost. The operator pays it, so it should not be more than the fee: an owner whose own node
+    /// is on the way would earn the difference.
     pub routing_max: FeeRule,
     /// How long the wallet may try one payout. When it is over the payout may still be on its way.
     pub payout_time: Duration,
@@ -88,8 +89,8 @@ impl Default for CustodyRules {
             payout_min: Msat::new(1_000_000),
             payout_max: Msat::new(1_000_000_000),
             routing_max: FeeRule {
-                ppm: 5_000,
-                min: Msat::new(5_000),
+                min: Msat::ZERO,
+                ..FeeRule::default()
             },
             payout_time: Duration::from_secs(60),
         }

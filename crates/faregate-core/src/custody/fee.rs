@@ -45,7 +45,8 @@ impl FeeRule {
     }
 
     /// The fee of this amount; `None` when no number is so large.
-    pub(super) fn fee(&self, amount: Msat) -> Option<Msat> {
+    #[must_use]
+    pub fn fee(&self, amount: Msat) -> Option<Msat> {
         let part = u128::from(amount.get()).checked_mul(u128::from(self.ppm))?;
         let part = u64::try_from(part.div_ceil(1_000_000)).ok()?;
         Some(Msat::new(part).max(self.min))

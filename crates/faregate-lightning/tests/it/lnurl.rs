@@ -157,3 +157,21 @@ fn what_is_no_address_is_refused() {
     }
     assert!(LnurlConfig::new("shop+tag_1.x-y@wallet.example").is_ok());
 }
+
+#[tokio::test]
+async fn a_strangers_address_is_not_asked_on_this_network() {
+    let invoice = invoice_for(METADATA, 10_000);
+    let answer = json!({ "pr": invoice, "routes": [] });
+    let script = service(|_| (), Say::Json(200, answer)).await;
+    let address = || LnurlConfig::new("shop@wallet.example").unwrap();
+    for host in ["127.0.0.1", "localhost"] {
+        let mut endpoint = script.endpoint().public_only();
+        endpoint.base.set_host(Some(host)).unwrap();
+        let shop = receiver(Lnurl::new(address().at(endpoint)).unwrap());
+        let told = create(&shop).await;
+        assert_eq!(told.map(drop), Err(Code::LightningUnavailable), "{host}");
+    }
+    assert!(script.calls().is_empty());
+    // The same without that rule.
+    assert!(create(&shop(&script)).await.is_ok());
+}

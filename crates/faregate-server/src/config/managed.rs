@@ -142,11 +142,12 @@ fn rules(section: &Section<'_, '_>) -> CustodyRules {
             .unwrap_or(usual)
     };
     let expiry = section.number("invoice_expiry_secs", limits::MANAGED_EXPIRY_SECS);
+    let fee = FeeRule {
+        ppm: ppm("fee_ppm", usual.fee.ppm),
+        min: amount(section, "fee_min", usual.fee.min),
+    };
     let rules = CustodyRules {
-        fee: FeeRule {
-            ppm: ppm("fee_ppm", usual.fee.ppm),
-            min: amount(section, "fee_min", usual.fee.min),
-        },
+        fee,
         invoice_expiry_secs: expiry
             .and_then(|secs| u32::try_from(secs).ok())
             .unwrap_or(usual.invoice_expiry_secs),
@@ -156,7 +157,8 @@ fn rules(section: &Section<'_, '_>) -> CustodyRules {
         payout_min: amount(section, "payout_min", usual.payout_min),
         payout_max: amount(section, "payout_max", usual.payout_max),
         routing_max: FeeRule {
-            ppm: ppm("routing_max_ppm", usual.routing_max.ppm),
+            // What was taken for it, unless the file says otherwise.
+            ppm: ppm("routing_max_ppm", fee.ppm),
             min: amount(section, "routing_max_min", usual.routing_max.min),
         },
         payout_time: usual.payout_time,

@@ -75,13 +75,27 @@ impl World {
         store: Arc<dyn AccountStore>,
         sender: Arc<dyn SendBackend>,
     ) -> Custody {
+        self.custody_of(store, sender, rules())
+    }
+
+    pub(crate) fn custody_with(&self, rules: CustodyRules) -> Custody {
+        let sender = Arc::new(self.net.wallet(WalletName::Seller));
+        self.custody_of(Arc::<MemoryLedger>::clone(&self.ledger), sender, rules)
+    }
+
+    fn custody_of(
+        &self,
+        store: Arc<dyn AccountStore>,
+        sender: Arc<dyn SendBackend>,
+        rules: CustodyRules,
+    ) -> Custody {
         let seller: Arc<dyn ReceiveBackend> = Arc::new(self.net.wallet(WalletName::Seller));
         let wallets = Wallets {
             receiver: Receiver::new(seller, NETWORK, self.core_clock()),
             sender: Sender::new(sender, NETWORK, self.core_clock()).unwrap(),
             addresses: Arc::<Book>::clone(&self.book),
         };
-        Custody::new(wallets, store, self.core_clock(), rules()).unwrap()
+        Custody::new(wallets, store, self.core_clock(), rules).unwrap()
     }
 
     pub(crate) fn custody(&self) -> Custody {
@@ -159,6 +173,11 @@ pub(crate) fn rules() -> CustodyRules {
             min: Msat::new(1_000),
         },
         payout_min: Msat::new(100_000),
+        // The dev network takes a satoshi for every way, which is more than the fee of so little.
+        routing_max: FeeRule {
+            ppm: 3_000,
+            min: Msat::new(2_000),
+        },
         ..CustodyRules::default()
     }
 }

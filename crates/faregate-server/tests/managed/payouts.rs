@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use faregate_core::custody::Standing;
+use faregate_core::custody::{CustodyRules, Standing};
 use faregate_core::port::Away;
 use faregate_devnet::WalletName;
 use faregate_devnet::lightning::Fate;
@@ -188,5 +188,27 @@ async fn many_sweeps_at_once_pay_once() {
         .map(|report| report.unwrap().paid_out)
         .sum();
     assert_eq!((paid, world.got()), (1, 1_994_000));
+    world.balances().await;
+}
+
+/// An owner whose own node is on the way could earn what the operator loses.
+#[tokio::test]
+async fn the_way_of_a_payout_costs_no_more_than_its_fee_brought_in() {
+    let rules = CustodyRules::default();
+    for sat in [1_000, 1_003, 50_000, 999_999] {
+        let gross = Msat::from_sat(sat).unwrap();
+        let split = rules.fee.split(gross).unwrap();
+        assert!(rules.routing_max.fee(split.share).unwrap() <= split.fee);
+    }
+    // A way that costs more is not taken.
+    let world = World::new().await;
+    let rules = CustodyRules {
+        payout_min: Msat::new(100_000),
+        ..CustodyRules::default()
+    };
+    let custody = world.custody_with(rules);
+    world.sell(&custody, 200).await;
+    let report = custody.sweep().await.unwrap();
+    assert_eq!((report.paid_out, report.failed), (0, 1));
     world.balances().await;
 }

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use faregate_types::lightning::LightningAddress;
 use faregate_types::x402::exact::Payload;
 use faregate_types::x402::{
     FacilitatorRequest, MaxTimeout, SettleResponse, VersionTag, header, v1, v2,
@@ -170,6 +171,17 @@ proptest! {
     fn no_text_makes_a_parser_panic(text in ".{0,100}", prefix in "(eip155:|0x|\\$|)") {
         parse_all(&text);
         parse_all(&format!("{prefix}{text}"));
+    }
+
+    /// Whatever a stranger names as an address is read or refused; what is read says the same again, and names a host only.
+    #[test]
+    fn lightning_addresses_are_read_or_refused(text in "[a-zA-Z0-9@.:/_+-]{0,24}|[a-z.]{1,8}@[a-z.:0-9]{1,12}|.{0,24}") {
+        if let Ok(address) = text.parse::<LightningAddress>() {
+            let again = format!("{}@{}", address.name(), address.host());
+            prop_assert_eq!(&again, address.as_str());
+            prop_assert_eq!(again.parse::<LightningAddress>(), Ok(address.clone()));
+            prop_assert!(!address.host().contains(['/', '?', '#', '@', '\\', ' ']), "{}", again);
+        }
     }
 
     #[test]

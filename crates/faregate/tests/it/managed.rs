@@ -29,7 +29,7 @@ async fn configure(folder: &Path, net: &DevLightning) -> [String; 2] {
     let [managed, gate] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
     let text = format!(
         "[managed]\nbind = \"{managed}\"\nstore = \"{}\"\ndirectory = \"{}\"\nowners = [\"*@{}\"]\n\
-         payout_min = \"50 sat\"\nprivate_addresses = true\n\
+         payout_min = \"50 sat\"\nrouting_max_min = \"2 sat\"\nprivate_addresses = true\n\
          [managed.lightning]\nbackend = \"lnd\"\nurl = \"{}\"\nkey = \"env:LND\"\nnetwork = \"regtest\"\n",
         folder.join("managed.db").display(),
         folder.join("directory.json").display(),
