@@ -108,7 +108,7 @@ impl Events {
     }
 
     /// The same, on a thread that may wait. Not inside an async runtime.
-    fn next_blocking(&mut self) -> Option<Event> {
+    pub(crate) fn next_blocking(&mut self) -> Option<Event> {
         match self.0.blocking_recv() {
             Ok(event) => Some(event),
             Err(RecvError::Lagged(missed)) => Some(Event::Missed(missed)),

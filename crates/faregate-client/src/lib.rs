@@ -63,6 +63,7 @@
 //! | payments whose end is unknown | `resume`, `pending`; their requests `kept` |
 //! | who may be paid, which redirects are followed | `origin` |
 //! | keys | [`wallet`] |
+//! | programs without async (feature `blocking`) | `blocking` |
 //!
 //! Not for paying many servers a fraction of a cent in parallel from one key without books: the write before each payment is
 //! the point.
@@ -77,6 +78,8 @@
 
 mod alarm;
 mod ask;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod budget;
 mod builder;
 mod choose;

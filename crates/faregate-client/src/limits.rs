@@ -116,3 +116,6 @@ pub const EVENTS_KEPT: usize = 256;
 
 /// Most lines for hosts in a report.
 pub const REPORT_HOSTS_MAX: u32 = 10_000;
+
+/// Largest body that the blocking client reads whole, in bytes. Larger ones are read piece by piece.
+pub const BLOCKING_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -29,6 +29,13 @@ pub(crate) async fn read(
     Ok(Some(body))
 }
 
+/// The next piece of a body; `Ok(None)` at its end.
+#[cfg(feature = "blocking")]
+pub(crate) async fn piece(response: &mut Response) -> Result<Option<Vec<u8>>, HttpFault> {
+    let piece = response.chunk().await.map_err(|error| fault(&error))?;
+    Ok(piece.map(|piece| piece.to_vec()))
+}
+
 fn fault(error: &reqwest::Error) -> HttpFault {
     if error.is_connect() {
         return HttpFault::NoConnection;
