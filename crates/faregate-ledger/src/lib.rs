@@ -22,6 +22,7 @@
 
 pub mod account;
 pub mod budget;
+pub mod outbox;
 pub mod payment;
 pub mod revocation;
 pub mod store;
@@ -36,6 +37,7 @@ pub use budget::{
     CapRefusal, Caps, Period, Signed, Spend, SpendEnd, SpendNews, SpendRecord, SpendState, Unit,
     Usage, Worth,
 };
+pub use outbox::{Event, EventKind, EventStore};
 pub use payment::{
     Answer, Claim, Claimed, Effect, Idempotency, Payment, PaymentState, Step, StepError,
 };

@@ -9,6 +9,7 @@
 //! | receiving Lightning for others, and their directory | [`managed`] |
 //! | what becomes of payments that nobody asks about | `recovery` |
 //! | is it alive, can it work | [`health`] |
+//! | telling others what was paid | [`webhook`] |
 //! | what the operator sees: metrics and health on an address of their own | [`admin`] |
 
 pub mod admin;
@@ -23,3 +24,4 @@ pub mod limits;
 pub mod managed;
 mod recovery;
 mod strangers;
+pub mod webhook;

@@ -78,6 +78,33 @@ pub const RATE_MAX: u64 = 1_000_000_000;
 /// Shortest key of a caller, in characters. Shorter ones can be guessed.
 pub const CALLER_KEY_CHARS_MIN: usize = 16;
 
+/// How long the webhook's receiver has for its whole answer.
+pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long connecting to it may take.
+pub const WEBHOOK_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Largest answer of it that is read, in bytes; nothing of it is used.
+pub const WEBHOOK_ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// Events that are sent at once.
+pub const WEBHOOK_AT_ONCE: usize = 8;
+
+/// Events that are read from the outbox at once.
+pub const WEBHOOK_BATCH: u32 = 64;
+
+/// How often the outbox is looked at while it is empty.
+pub const WEBHOOK_PAUSE: Duration = Duration::from_secs(1);
+
+/// How soon an event is sent a second time, in seconds; each time after, twice as late as the time before.
+pub const WEBHOOK_BACKOFF_SECS: u64 = 5;
+
+/// Longest pause between two tries, in seconds.
+pub const WEBHOOK_BACKOFF_MAX_SECS: u64 = 3_600;
+
+/// After how long an event that nobody took is dropped, in seconds.
+pub const WEBHOOK_KEPT_SECS: u64 = 3 * 24 * 3_600;
+
 /// Ranges of trusted proxies.
 pub const PROXIES_MAX: usize = 64;
 

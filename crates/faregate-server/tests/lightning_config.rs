@@ -42,6 +42,16 @@ price = "10 sat"
 const LIGHTNING_MISTAKES: &[Case] = &[
     (
         3,
+        "upstream = \"http://127.0.0.1:8000\"\nwebhook = { url = \"http://shop.example/hook\", secret = \"env:TOKEN\" }",
+        &[("invalid_url", 4)],
+    ),
+    (
+        3,
+        "upstream = \"http://127.0.0.1:8000\"\nwebhook = { url = \"https://shop.example/hook\", event = \"x\" }",
+        &[("missing_key", 4), ("unknown_key", 4)],
+    ),
+    (
+        3,
         "upstream = \"http://127.0.0.1:8000\"\ntrusted_proxies = [\"10.0.0.0/8\", \"10.0.0.1/8\", \"proxy.example\"]",
         &[("invalid_value", 4), ("invalid_value", 4)],
     ),

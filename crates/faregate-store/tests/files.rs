@@ -138,7 +138,7 @@ fn a_newer_file_is_refused_and_not_touched() {
     let before = fs::read(&file).unwrap();
     let error = SqliteLedger::open(&file).unwrap_err();
     assert!(
-        matches!(error, OpenError::Newer { found: 7, known: 3 }),
+        matches!(error, OpenError::Newer { found: 7, known: 4 }),
         "{error:?}"
     );
     assert_eq!(error.code(), Code::StoreUnavailable);

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use faregate_core::port::{Clock, Facilitator};
 use faregate_core::rail::l402::Revocations;
 use faregate_evm::{ExactFacilitator, FollowConfig, LocalSigner, NetworkConfig};
-use faregate_ledger::{AccountStore, LedgerStore, RevocationStore};
+use faregate_ledger::{AccountStore, EventStore, LedgerStore, RevocationStore};
 use faregate_remote::{RemoteConfig, RemoteFacilitator};
 use faregate_server::config::{EmbeddedConfig, Env, FacilitatorSource, SenderConfig};
 use faregate_store::memory::MemoryLedger;
@@ -131,6 +131,8 @@ pub(crate) struct Ledger {
     pub(crate) store: Arc<dyn LedgerStore>,
     /// Tokens that open nothing any more.
     pub(crate) revocations: Arc<Revocations>,
+    /// What others are to be told.
+    pub(crate) events: Arc<dyn EventStore>,
     /// The ledger as one that lists whom money is owed to.
     pub(crate) accounts: Arc<dyn AccountStore>,
     /// What a gate over it is called among others.
@@ -152,6 +154,7 @@ pub(crate) async fn ledger(path: &Path) -> Result<Ledger, Failed> {
         opened.map_err(|_| Failed::new(Exit::Failure, "opening the ledger did not finish"))??;
     Ok(Ledger {
         revocations: revocations(opened.revocations).await?,
+        events: opened.events,
         store: opened.store,
         accounts: opened.accounts,
         name: opened.name,
@@ -178,17 +181,19 @@ struct Opened {
     accounts: Arc<dyn AccountStore>,
     revocations: Arc<dyn RevocationStore>,
     name: GateName,
+    events: Arc<dyn EventStore>,
     lock: Option<File>,
 }
 
 impl Opened {
     fn new(
-        store: Arc<impl AccountStore + RevocationStore>,
+        store: Arc<impl AccountStore + RevocationStore + EventStore>,
         name: GateName,
         lock: Option<File>,
     ) -> Self {
         Self {
             revocations: Arc::clone(&store) as _,
+            events: Arc::clone(&store) as _,
             accounts: Arc::clone(&store) as _,
             store,
             name,

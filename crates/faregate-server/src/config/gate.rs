@@ -17,6 +17,7 @@ use super::lightning::{self, LightningConfig};
 use super::parts::{self, UrlKind};
 use super::reader::{Inherited, Section};
 use super::route::{self, Defaults, RouteConfig, RoutePrice};
+use super::webhook::{self, WebhookConfig};
 use crate::gateway::limits::{self, GatewayLimits};
 use crate::http::AddressRange;
 
@@ -41,6 +42,8 @@ pub struct GatewayConfig {
     pub upstream_ca: Option<PathBuf>,
     /// Which pages may call priced routes from a browser.
     pub cors: Cors,
+    /// Who is told what was paid.
+    pub webhook: Option<WebhookConfig>,
     /// Proxies in front of the gate: what they say about their clients is believed.
     pub trusted_proxies: Vec<AddressRange>,
     /// Start although the facilitator does not answer; paid requests then get 503 until it does.
@@ -96,6 +99,7 @@ pub(super) fn read(
     let unmatched = unmatched(section, &defaults.upstream);
     let cors = cors(section);
     let trusted_proxies = parts::proxies(section);
+    let webhook = webhook(section);
     let upstream_ca = section.text("upstream_ca").map(|text| text.value.into());
     let start_without_facilitator = section.flag("start_without_facilitator").unwrap_or(false);
     let limits = gateway_limits(section);
@@ -124,6 +128,7 @@ pub(super) fn read(
         unmatched: unmatched?,
         upstream_ca,
         cors: cors?,
+        webhook: webhook?,
         trusted_proxies: trusted_proxies?,
         start_without_facilitator,
         limits,
@@ -145,6 +150,17 @@ fn issuer<'i>(
         (_, true) => Inherited::Faulty,
         (_, false) => Inherited::Absent,
     }
+}
+
+#[expect(clippy::option_option, reason = "the outer one is the fault")]
+fn webhook(section: &Section<'_, '_>) -> Option<Option<WebhookConfig>> {
+    if !section.has("webhook") {
+        return Some(None);
+    }
+    let table = section.section("webhook")?;
+    let found = webhook::read(&table);
+    table.finish();
+    found.map(Some)
 }
 
 /// What no part can see alone.

@@ -43,6 +43,7 @@ mod replay;
 mod route;
 mod secret;
 mod sender;
+mod webhook;
 
 use faregate_types::{Asset, AssetRegistry, Erc20, TokenDomain, TransferMethod};
 
@@ -62,6 +63,7 @@ pub use replay::ReplayConfig;
 pub use route::{RouteConfig, RouteOffer, RoutePrice};
 pub use secret::{SecretError, SecretSource};
 pub use sender::SenderConfig;
+pub use webhook::WebhookConfig;
 
 /// A whole file.
 #[derive(Clone, Debug)]

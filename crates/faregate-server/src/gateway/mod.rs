@@ -51,6 +51,7 @@ pub fn describe_metrics() {
     faregate_tower::describe_metrics();
     tunnel::describe_metrics();
     crate::recovery::describe_metrics();
+    crate::webhook::describe_metrics();
 }
 
 /// What a gate stands on.

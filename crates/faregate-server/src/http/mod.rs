@@ -12,7 +12,7 @@
 //! | meets a panic | 500 `internal`; other requests go on |
 //! | does not read its answer | the connection is closed |
 //!
-//! No TLS: that is the work of what stands in front. Nothing a peer says about itself (`X-Forwarded-*`) is believed.
+//! No TLS: that is the work of what stands in front. Nothing a peer says about itself (`X-Forwarded-*`) is believed, but of proxies that the file names (`proxies`).
 
 mod body;
 mod connection;

@@ -85,7 +85,7 @@ impl MemoryLedger {
 
     /// The books. Only held for as long as it takes to look things up: no await, and no copy of an answer. After a panic of
     /// somebody who had them nobody knows what is in them.
-    fn books(&self) -> Result<MutexGuard<'_, Payments>, StoreError> {
+    pub(super) fn books(&self) -> Result<MutexGuard<'_, Payments>, StoreError> {
         self.payments.lock().map_err(|_| StoreError::Damaged)
     }
 

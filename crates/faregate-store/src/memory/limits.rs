@@ -7,6 +7,9 @@ pub(super) const PAGE_ROWS: u32 = 10_000;
 /// Kept answers that are dropped before others get their turn at the books.
 pub(super) const DROPPED_AT_ONCE: u32 = 64;
 
+/// Events that wait to be told: a hundred bytes each.
+pub(super) const EVENTS_MAX: usize = 100_000;
+
 /// Routes that are held once however many payments name them; further ones are held with each payment.
 pub(super) const SHARED_ROUTES: usize = 1024;
 

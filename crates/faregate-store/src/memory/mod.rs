@@ -22,6 +22,7 @@
 
 mod accounts;
 mod audit;
+mod events;
 mod ledger;
 mod limits;
 mod payments;

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use faregate_ledger::{
-    AccountId, Claim, Claimed, Effect, Movement, Payment, PaymentState, Step, StoreError,
+    AccountId, Claim, Claimed, Effect, EventKind, Movement, Payment, PaymentState, Step, StoreError,
 };
 use faregate_types::{IdempotencyKey, PaymentId, Timestamp};
 
 use super::accounts::{Accounts, Exposing};
+use super::events::Outbox;
 use super::limits::{DROPPED_AT_ONCE, LedgerLimits, PAGE_ROWS, SHARED_ROUTES};
 use super::row::{AnswerPlace, Fixed, Kept, Row, Told, bytes_of};
 use super::slab::Slab;
@@ -26,6 +27,7 @@ pub(super) struct Payments {
     /// The payment that a key of a payer's account stands for.
     keys: BTreeMap<(u32, IdempotencyKey), u32>,
     routes: BTreeSet<Arc<str>>,
+    pub(super) outbox: Outbox,
     open: BTreeSet<Place>,
     unfinal: BTreeSet<Place>,
     recent: BTreeSet<Place>,
@@ -248,6 +250,9 @@ impl Payments {
             Effect::Repeated | Effect::Noted | Effect::Post | Effect::Void => {}
         }
         self.put(number, row.clone())?;
+        if matches!(effect, Effect::Post | Effect::Sell) {
+            self.outbox.put(EventKind::PaymentReceived, id, at);
+        }
         self.shed()?;
         Ok(row)
     }

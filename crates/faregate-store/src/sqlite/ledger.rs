@@ -1,6 +1,7 @@
 //! The ledger of a seller or an operator.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use alloy_primitives::U256;
 use faregate_ledger::{
@@ -40,6 +41,8 @@ use crate::audit::Audit;
 #[derive(Debug)]
 pub struct SqliteLedger {
     pub(super) engine: Engine,
+    /// Whether what happens is put into the outbox.
+    pub(super) events: AtomicBool,
 }
 
 impl SqliteLedger {
@@ -48,7 +51,7 @@ impl SqliteLedger {
     /// # Errors
     /// [`OpenError`] says what is wrong with the file; a file of another kind or a newer version is not touched.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        Engine::file(path.as_ref(), &LEDGER).map(|engine| Self { engine })
+        Engine::file(path.as_ref(), &LEDGER).map(Self::over)
     }
 
     /// A ledger without a file, for tests of this engine. Whoever wants no file wants
@@ -57,7 +60,14 @@ impl SqliteLedger {
     /// # Errors
     /// [`OpenError::Thread`] when the operating system gives no thread.
     pub fn in_memory() -> Result<Self, OpenError> {
-        Engine::memory(&LEDGER).map(|engine| Self { engine })
+        Engine::memory(&LEDGER).map(Self::over)
+    }
+
+    fn over(engine: Engine) -> Self {
+        Self {
+            engine,
+            events: AtomicBool::new(false),
+        }
     }
 
     /// Recomputes every balance from the transfers and compares. Reads the whole file.
@@ -80,9 +90,10 @@ impl LedgerStore for SqliteLedger {
         step: Step,
         at: Timestamp,
     ) -> BoxFuture<'_, Result<Payment, StoreError>> {
+        let tells = self.events.load(Ordering::Relaxed);
         Box::pin(
             self.engine
-                .write(move |conn| payments::advance(conn, id, step, at)),
+                .write(move |conn| payments::advance(conn, id, step, at, tells)),
         )
     }
 

@@ -26,6 +26,7 @@ mod books;
 mod codec;
 mod connection;
 mod engine;
+mod events;
 mod fault;
 #[cfg(fuzzing)]
 pub mod fuzzing;

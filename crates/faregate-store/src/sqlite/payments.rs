@@ -1,13 +1,16 @@
 //! Payments: what the writer and the readers do for [`LedgerStore`](faregate_ledger::LedgerStore). The rules are the
 //! ledger crate's; here they meet rows.
 
-use faregate_ledger::{AccountId, Claim, Claimed, Effect, Payment, PaymentState, Step, StoreError};
+use faregate_ledger::{
+    AccountId, Claim, Claimed, Effect, EventKind, Payment, PaymentState, Step, StoreError,
+};
 use faregate_types::{IdempotencyKey, PaymentId, Timestamp};
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Params, params};
 
 use super::answers;
 use super::books::{self, End};
 use super::codec::{self, LISTED_COLUMNS, PAYMENT_COLUMNS};
+use super::events;
 use super::fault::Fault;
 use super::limits;
 
@@ -114,12 +117,13 @@ fn is_too_much(conn: &Connection, claim: &Claim) -> Result<bool, Fault> {
     Ok(claim.is_too_much(books::exposure(conn, payer, asset)?))
 }
 
-/// Applies a step and moves the money.
+/// Applies a step and moves the money. `tells`: what arrived is put into the outbox.
 pub(super) fn advance(
     conn: &Connection,
     id: PaymentId,
     step: Step,
     at: Timestamp,
+    tells: bool,
 ) -> Result<Payment, Fault> {
     let (mut payment, mut seq) = find(conn, &id)?.ok_or(StoreError::NotFound)?;
     let (was_exposed, undone) = (payment.is_exposed(), payment.transaction.clone());
@@ -144,6 +148,9 @@ pub(super) fn advance(
         books::expose(conn, transfer, payment.is_exposed())?;
     }
     update(conn, &payment, seq)?;
+    if tells && matches!(effect, Effect::Post | Effect::Sell) {
+        events::put(conn, EventKind::PaymentReceived, &payment, at)?;
+    }
     Ok(payment)
 }
 

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use faregate_server::admin::Revoking;
-use faregate_server::config::{Env, RoutePrice};
+use faregate_server::config::{Env, RoutePrice, WebhookConfig};
 use faregate_server::gateway::{self, Deps, Gateway};
+use faregate_server::webhook::Webhook;
+use faregate_types::Code;
 use serde_json::json;
 
 use crate::cli::ConfigArgs;
 use crate::commands::{admin, config};
 use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
-use crate::wire;
+use crate::wire::{self, Ledger};
 
 /// Runs until it is told to stop.
 ///
@@ -51,6 +53,10 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         store: Arc::clone(&ledger.store),
         clock: wire::clock(),
     };
+    let webhook = match &settings.webhook {
+        Some(config) => Some(webhook(config, env, &ledger)?),
+        None => None,
+    };
     let readiness = gateway::readiness(&settings, &deps);
     let running = Gateway::start(settings, deps)
         .await
@@ -68,5 +74,13 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     }
     printer.data(&json!({"gate": format!("http://{}", running.addr()), "publicUrl": public.as_str(), "routes": all, "priced": priced, "admin": admin_url}));
     admin::until_stopped(running, admin, printer).await;
+    // What was not told is told after the next start.
+    drop(webhook);
     Ok(())
+}
+
+fn webhook(config: &WebhookConfig, env: &Env, ledger: &Ledger) -> Result<Webhook, Failed> {
+    let events = Arc::clone(&ledger.events);
+    Webhook::start(config, env, events, wire::clock())
+        .map_err(|error| Failed::usage(error.to_string()).code(Code::ConfigInvalid))
 }

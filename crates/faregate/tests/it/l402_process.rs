@@ -3,12 +3,17 @@
 
 use std::path::Path;
 use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use faregate::stack::Stack;
 use faregate_devnet::{Devchain, WalletName};
-use faregate_types::l402::{Identifier, Macaroon};
+use faregate_ledger::EventStore as _;
+use faregate_store::sqlite::SqliteLedger;
+use faregate_types::l402::{Identifier, Macaroon, webhook};
 use faregate_types::lightning::Preimage;
+use faregate_types::{Secret, Timestamp};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
@@ -454,5 +459,95 @@ async fn a_strict_gate_asks_its_node_before_the_first_use() {
     for status in [200, 200, 402] {
         assert_eq!(get(&three, Some(&bought)).await.status(), status);
     }
+    stack.shutdown().await;
+}
+
+/// What a receiver of webhooks heard: the signature and the body.
+type Heard = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
+/// A receiver that takes nothing while it refuses.
+async fn receiver(refuses: &Arc<AtomicBool>) -> (String, Heard) {
+    let heard = Heard::default();
+    let (refuses, hears) = (Arc::clone(refuses), Arc::clone(&heard));
+    let hear = move |headers: axum::http::HeaderMap, body: axum::body::Bytes| {
+        let signature = headers["l402-signature"].to_str().unwrap().to_owned();
+        hears.lock().unwrap().push((signature, body.to_vec()));
+        let status = if refuses.load(Ordering::SeqCst) {
+            503
+        } else {
+            204
+        };
+        std::future::ready(axum::http::StatusCode::from_u16(status).unwrap())
+    };
+    let app = axum::Router::new().route("/hook", axum::routing::post(hear));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (url, heard)
+}
+
+async fn until_heard(heard: &Heard, count: usize) {
+    let all = async {
+        while heard.lock().unwrap().len() < count {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, all).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_hears_of_a_payment_although_it_refused_and_the_gate_was_killed() {
+    let (stack, folder) = (stack().await, tempfile::tempdir().unwrap());
+    let refuses = Arc::new(AtomicBool::new(true));
+    let (hook, heard) = receiver(&refuses).await;
+    let lnd = stack.lightning().rest_url();
+    let table = format!("[gate.webhook]\nurl = \"{hook}\"\nsecret = \"env:ADMIN_KEY\"\n");
+    let url = configure_with(folder.path(), &stack, &lnd, false, &table).await;
+    let mut gate = start(folder.path(), &stack, &url).await;
+    let one = format!("{url}/one");
+    let credential = buy(&stack, &one).await;
+    // Served whatever the receiver does.
+    assert_eq!(get(&one, Some(&credential)).await.status(), 200);
+    until_heard(&heard, 1).await;
+    gate.kill().await.unwrap();
+
+    refuses.store(false, Ordering::SeqCst);
+    let mut gate = start(folder.path(), &stack, &url).await;
+    until_heard(&heard, 2).await;
+    let [hash, _] = names(&credential);
+    let preimage = credential.rsplit_once(':').unwrap().1;
+    let secret = Secret::new(ADMIN_KEY.as_bytes().to_vec());
+    let now = Timestamp::from(std::time::SystemTime::now());
+    let mut events = Vec::new();
+    for (signature, body) in heard.lock().unwrap().iter() {
+        webhook::verify(&secret, signature, body, now).unwrap();
+        let text = String::from_utf8(body.clone()).unwrap();
+        assert!(!text.contains(preimage), "the preimage was told");
+        events.push(serde_json::from_str::<Value>(&text).unwrap());
+    }
+    assert_eq!(events[0], events[1], "the same event, known by its id");
+    assert_eq!(events[1]["type"], "payment.received");
+    let data = &events[1]["data"];
+    assert_eq!(
+        (&data["endpoint"], &data["amountSats"], &data["paymentHash"]),
+        (&json!("GET /one"), &json!(10), &json!(hash))
+    );
+
+    // Told once it was taken, and forgotten.
+    let store = folder.path().join("gate.db");
+    let is_empty = async {
+        loop {
+            gate.kill().await.unwrap();
+            let books = SqliteLedger::open(&store).unwrap();
+            let later = Timestamp::from_secs(now.as_secs() + 100_000);
+            if books.due_events(later, 9).await.unwrap().is_empty() {
+                break;
+            }
+            drop(books);
+            gate = start(folder.path(), &stack, &url).await;
+            sleep(Duration::from_secs(1)).await;
+        }
+    };
+    timeout(SOON, is_empty).await.unwrap();
     stack.shutdown().await;
 }
