@@ -204,7 +204,7 @@ const PROMISES: [Promise; 30] = [
     ),
     promise(
         "wallets: Blink, Alby",
-        "these, LND, Core Lightning, LNbits, phoenixd, Strike and Nostr Wallet Connect",
+        "these, LND, Core Lightning, LNbits, phoenixd, Strike, Nostr Wallet Connect, and a node of our own (LDK)",
         &[
             "asks_as_blink_wants_to_be_asked",
             "asks_as_each_api_wants_to_be_asked",
@@ -221,8 +221,12 @@ const PROMISES: [Promise; 30] = [
     ),
     promise(
         "the same client, synchronous and asynchronous, with `get` and `post`",
-        "asynchronous, and every method",
-        &["other_methods_work_too"],
+        "both, with every method; the synchronous one (feature `blocking`) is the same client behind a thread of its own, with the same caps",
+        &[
+            "other_methods_work_too",
+            "invoices_are_paid_and_tokens_shown_without_async",
+            "threads_share_a_client_and_its_caps",
+        ],
     ),
     promise(
         "`DevProvider` and `DevWallet`: a network without money",
