@@ -101,10 +101,10 @@ impl MasterKeys {
         binding.mint(&self.first.root(&identifier), &identifier)
     }
 
-    /// [Checks](verify) a token that any of the keys signed. It is good for no longer than its key.
+    /// [Checks](fn@verify) a token that any of the keys signed. It is good for no longer than its key.
     ///
     /// # Errors
-    /// As [`verify`]; [`Code::L402TokenExpired`] for one whose key has expired.
+    /// As [`verify`](fn@verify); [`Code::L402TokenExpired`] for one whose key has expired.
     pub fn verify(
         &self,
         token: &Macaroon,
