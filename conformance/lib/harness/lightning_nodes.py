@@ -101,6 +101,7 @@ node = "{self._shop}"
 network = "regtest"
 root_key = "env:CONFORMANCE_ROOT_KEY"
 invoice_expiry_secs = {EXPIRY_SECS}
+strict = true
 
 """
         file = self._folder / "gate.toml"
