@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import resource
 import socket
 import threading
 from collections import Counter
@@ -134,6 +135,8 @@ def _served(gate: int, token: _Token) -> None:
 @row("redis/thousand", f"{_CALLS} uses of a one-use token at once, half of them at each gate: one is served")
 def _thousand() -> str:
     fleet, token = _fleet(), _buy("/one")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     before = len(fleet.sold)
     parts = [urlsplit(url) for url in fleet.urls]
     sockets, others = [], []
