@@ -146,7 +146,10 @@ impl LightningBackend {
     pub const fn knows_hashes(&self) -> bool {
         !matches!(
             self.kind,
-            LightningKind::Strike | LightningKind::OpenNode | LightningKind::Address { .. }
+            LightningKind::Strike
+                | LightningKind::OpenNode
+                | LightningKind::Address { .. }
+                | LightningKind::Managed { .. }
         )
     }
 }
