@@ -10,10 +10,15 @@ use libfuzzer_sys::fuzz_target;
 static ENV: LazyLock<Env> = LazyLock::new(|| {
     [
         "FACILITATOR_KEY",
-        "FAREGATE_L402_ROOT_KEY",
-        "L402_ROOT_KEY",
+        "FAREGATE_ADMIN_KEY",
+        "FAREGATE_L402_MASTER_KEY",
+        "FAREGATE_LIGHTNING_KEY",
+        "FAREGATE_WEBHOOK_SECRET",
+        "L402_MASTER_KEY",
+        "L402_MASTER_KEY_2",
         "LND_MACAROON",
         "NAME",
+        "REDIS_PASSWORD",
         "SHOP_A_KEY",
     ]
     .map(|name| (name.to_owned(), "c0ffee42".repeat(8)))
