@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from . import debian, wire
-from .outcome import equal
+from . import debian, gates, wire
+from .outcome import equal, once
 from .procs import Service, free_port
 
 # Taken before children get an environment without it.
@@ -54,3 +54,9 @@ class Bitcoind:
     def height(self) -> int:
         """How many blocks there are."""
         return self("getblockcount")
+
+
+@once
+def chain() -> Bitcoind:
+    """The chain of all rows, once."""
+    return Bitcoind(gates.folder("bitcoin") / "node")

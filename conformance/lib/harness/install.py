@@ -19,7 +19,9 @@ from .outcome import Fail, Skip, shown
 from .paths import LOGS, PEERS, WORK
 
 # Taken before children get an environment without it.
-GIVEN_ANVIL = os.environ.get("FAREGATE_ANVIL")
+GIVEN_ANVIL, GIVEN_LND = os.environ.get("FAREGATE_ANVIL"), os.environ.get("FAREGATE_LND")
+# The parts of its API that its releases have.
+_LND_TAGS = "invoicesrpc routerrpc signrpc walletrpc chainrpc"
 _STAMP = ".installed"
 _INSTALL_SECONDS = 900
 
@@ -102,6 +104,24 @@ def node(name: str) -> Path:
         for program in (*source.glob("*.mjs"), *(PEERS / "node-shared").glob("*.mjs")):
             shutil.copy(program, folder)
     return folder
+
+
+@functools.cache
+def lnd() -> Path:
+    """lnd: FAREGATE_LND, or built with Go from the module that peers/go-lnd pins."""
+    if GIVEN_LND:
+        return Path(GIVEN_LND)
+    source, go = PEERS / "go-lnd", shutil.which("go")
+    if go is None:
+        raise Skip("go is not installed")
+    runtime = subprocess.run([go, "version"], capture_output=True, text=True, check=True, timeout=30).stdout
+    with Lock():
+        folder = _fresh_folder("go-lnd", [source / "go.mod", source / "go.sum"], runtime)
+        if not (folder / _STAMP).exists():
+            build = [go, "build", "-C", str(source), "-mod=readonly", "-trimpath", "-tags", _LND_TAGS]
+            _install("go-lnd", folder, [*build, "-o", str(folder / "lnd"), "github.com/lightningnetwork/lnd/cmd/lnd"])
+            (folder / _STAMP).touch()
+    return folder / "lnd"
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from typing import Any
 
 from . import gates
 from .binary import faregate_ldk
-from .bitcoin import Bitcoind
+from .bitcoin import chain
 from .mocks import Reply, Seen, seller
 from .outcome import Fail, equal, once, require
 from .procs import Service, free_port, run
@@ -39,7 +39,7 @@ class Nodes:
     def __init__(self) -> None:
         self._folder = gates.folder("real-lightning")
         self._folder.chmod(0o700)
-        self.bitcoind = Bitcoind(self._folder / "bitcoind")
+        self.bitcoind = chain()
         self.books = self._folder / "books.db"
         port = free_port()
         self._shop = self._describe("shop", f'listen = "127.0.0.1:{port}"')
@@ -49,7 +49,7 @@ class Nodes:
         self.bitcoind.mine(6)
         shop_id = node(self._shop, "info")["id"]
         # Runs as long as the harness does.
-        self._upstream = seller(_sold)
+        self._upstream = seller(sold)
         self._gate = self._configure(self._upstream.__enter__().url)  # pylint: disable=unnecessary-dunder-call
         self.url = self._gate.url
         self._running = self._gate.start()
@@ -130,7 +130,8 @@ def node(file: Path, *words: str, seconds: float = 60) -> Any:
     return json.loads(done.stdout)
 
 
-def _sold(request: Seen) -> Reply:
+def sold(request: Seen) -> Reply:
+    """What the upstream answers."""
     return Reply(200, {"content-type": "application/json"}, json.dumps({"sold": request.path}).encode())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import ssl
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -34,10 +35,14 @@ def request(
     headers: dict[str, str] | None = None,
     body: bytes | None = None,
     seconds: float = ANSWER_SECONDS,
+    trusted: ssl.SSLContext | None = None,
 ) -> Answer:
-    """Sends one request and reads the whole answer."""
+    """Sends one request and reads the whole answer; with `trusted` over TLS."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
+    host = parts.hostname or ""
+    connection = http.client.HTTPConnection(host, parts.port, timeout=seconds)
+    if trusted:
+        connection = http.client.HTTPSConnection(host, parts.port, timeout=seconds, context=trusted)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
         connection.request(method, path, body=body, headers=headers or {})
