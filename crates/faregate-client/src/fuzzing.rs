@@ -78,6 +78,7 @@ pub fn challenges(bytes: &[u8]) {
         per_payment: CAP,
         per_host: None,
         per_period: None,
+        total: None,
     };
     let wallet = LightningWallet::new(sender, caps);
     let header = with(WWW_AUTHENTICATE.as_str(), bytes);
