@@ -87,6 +87,9 @@ class Lnd:
         chain().mine(6)
         for side in (self, other):
             side._service.until(lambda side=side: side("/v1/channels?active_only=true")["channels"], "channel", 60)
+        # A channel is called active a moment before anything can be sent through it.
+        invoice = other("/v1/invoices", {"value": "1"})["payment_request"]
+        self._service.until(lambda: self._try_to_pay(invoice)["status"] == "SUCCEEDED", "first payment", 60)
 
     def can_send(self) -> int:
         """Millisatoshis on its side of the channel."""
@@ -96,13 +99,17 @@ class Lnd:
         """Millisatoshis that are on their way."""
         return int(self("/v1/balance/channels")["unsettled_local_balance"]["msat"])
 
-    def pay(self, invoice: str) -> str:
-        """Pays as a stranger to us would; the preimage."""
+    def _try_to_pay(self, invoice: str) -> Any:
+        """How that ended."""
         order = {"payment_request": invoice, "timeout_seconds": 30, "fee_limit_msat": "5000", "no_inflight_updates": True}
         said = self._send("/v2/router/send", order)
-        last = json.loads(said.strip().splitlines()[-1])["result"]
-        equal(last["status"], "SUCCEEDED", f"how the payment ended ({said[-300:]!r})")
-        return last["payment_preimage"]
+        return json.loads(said.strip().splitlines()[-1])["result"]
+
+    def pay(self, invoice: str) -> str:
+        """Pays as a stranger to us would; the preimage."""
+        ended = self._try_to_pay(invoice)
+        equal(ended["status"], "SUCCEEDED", f"how the payment ended ({ended})")
+        return ended["payment_preimage"]
 
 
 class Shop:
