@@ -11,6 +11,7 @@ from typing import Any
 from . import gates
 from .binary import faregate_ldk
 from .bitcoin import chain
+from .market import Market
 from .mocks import Reply, Seen, seller
 from .outcome import Fail, equal, once, require
 from .procs import Service, free_port, run
@@ -33,7 +34,7 @@ _ROUTES = (
 )
 
 
-class Nodes:
+class Nodes(Market):
     """What runs."""
 
     def __init__(self) -> None:
@@ -62,15 +63,9 @@ class Nodes:
         self._running = self._gate.start()
 
     def payer_env(self) -> dict[str, str]:
-        """The environment of a program of ours that pays with the payer's node."""
         return {"FAREGATE_LDK_NODE": str(self.payer), "FAREGATE_WALLET_DB": str(self.books)}
 
-    def curl(self, path: str, *flags: str) -> list[str]:
-        """`faregate-ldk curl` of a path of the gate."""
-        return [str(faregate_ldk()), "curl", f"{self.url}{path}", "--json", *flags]
-
     def can_send(self) -> int:
-        """Millisatoshis on the payer's side of the channel, as its node says."""
         channels = [one for one in node(self.payer, "info")["channels"] if one["ready"]]
         require(len(channels) == 1 and channels[0]["usable"], "the channel is there", channels)
         return channels[0]["sendMsat"]

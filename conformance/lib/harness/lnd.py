@@ -12,6 +12,7 @@ from typing import Any
 from . import gates, install, wire
 from .bitcoin import chain
 from .lightning_nodes import DEAR_SATS, PRICE_MSAT, sold
+from .market import Market
 from .mocks import lasting_seller
 from .outcome import Fail, equal, once, require
 from .procs import Service, free_port
@@ -112,7 +113,7 @@ class Lnd:
         return ended["payment_preimage"]
 
 
-class Shop:
+class Shop(Market):
     """A gate with one node, a payer with the other."""
 
     def __init__(self) -> None:
@@ -134,7 +135,6 @@ class Shop:
         self.url = program.url
 
     def payer_env(self) -> dict[str, str]:
-        """The environment of a program of ours that pays with the payer's node."""
         return {
             "FAREGATE_LIGHTNING": "lnd",
             "FAREGATE_LIGHTNING_URL": self.payer.url,
@@ -144,8 +144,8 @@ class Shop:
             "FAREGATE_WALLET_DB": str(self._books),
         }
 
-    def settled(self) -> int:
-        """What the payer can send, once nothing is on its way any more."""
+    def can_send(self) -> int:
+        # What is on its way is on neither side.
         until = time.monotonic() + 10
         while self.payer.unsettled() and time.monotonic() < until:
             time.sleep(0.05)

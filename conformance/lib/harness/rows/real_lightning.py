@@ -5,98 +5,42 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import re
 import time
-from pathlib import Path
-from typing import Any, NamedTuple
 
 from .. import install, wire
 from ..binary import faregate_ldk
 from ..lightning_nodes import DEAR_SATS, EXPIRY_SECS, PRICE_MSAT, Nodes, node, nodes
+from ..market import Invoice, moves
 from ..outcome import equal, require
 from ..paths import PEERS
 from ..procs import Service, run
 from ..table import row
 
 _OK, _OVER_BUDGET, _REFUSED, _UNDECIDED = 0, 3, 5, 6
-_CHALLENGE = re.compile(r'L402 macaroon="([^"]+)", invoice="([^"]+)"')
-
-
-class _Invoice(NamedTuple):
-    """A challenge of the gate."""
-
-    token: str
-    invoice: str
-    at: float
-
-    def payment_hash(self) -> str:
-        """As our decoder reads it."""
-        done = run([str(faregate_ldk()), "decode", self.invoice, "--json"])
-        found = re.search(r'"payment_?[hH]ash":\s*"([0-9a-f]{64})"', done.stdout)
-        require(found, "the decoder names the payment hash", done.stdout)
-        return found[1] if found else ""
-
-
-def _ask(path: str) -> _Invoice:
-    answer = wire.request(f"{nodes().url}{path}")
-    equal(answer.status, 402, "status without a token")
-    found = _CHALLENGE.search(answer.headers.get("www-authenticate", ""))
-    require(found, "a challenge with an invoice", answer.headers)
-    assert found
-    return _Invoice(found[1], found[2], time.monotonic())
-
-
-def _show(path: str, token: str, preimage: str) -> wire.Answer:
-    return wire.request(f"{nodes().url}{path}", headers={"authorization": f"L402 {token}:{preimage}"})
 
 
 def _error(answer: wire.Answer) -> str:
     return str(answer.json().get("code") or answer.json().get("error"))
 
 
-def _curl(path: str, *flags: str, env: dict[str, str] | None = None) -> tuple[int, dict[str, Any], str]:
-    """Exit code, what --json says, and standard error."""
-    there = nodes()
-    done = run(there.curl(path, *flags), {**there.payer_env(), **(env or {})}, seconds=90)
-    return done.returncode, json.loads(done.stdout) if done.stdout.startswith("{") else {}, done.stderr
-
-
-def _buys(path: str, *, resumed: bool = False) -> dict[str, Any]:
-    code, report, errors = _curl(path)
-    equal(code, 0, f"exit code; {errors[-600:]}")
-    equal(report["status"], 200, "status")
-    equal(report["body"], {"sold": path}, "what was sold")
-    equal(report["payment"]["resumed"], resumed, "whether an earlier payment was resumed")
-    return report["payment"]
-
-
 @functools.cache
-def _old() -> _Invoice:
+def _old() -> Invoice:
     """An invoice of the first row, which the last row finds expired."""
-    return _ask("/one")
+    return nodes().ask("/one")
 
 
-def _moves(msat: int) -> Any:
-    """The row's purchase moves exactly so much to the seller, as the payer's node sees its channel."""
+def _there() -> Nodes:
+    _old()
+    return nodes()
 
-    def wrap(check: Any) -> Any:
-        @functools.wraps(check)
-        def checked() -> str:
-            _old()
-            before = nodes().can_send()
-            note = check()
-            equal(before - nodes().can_send(), msat, "millisatoshis that went to the seller")
-            return note
 
-        return checked
-
-    return wrap
+_moves = functools.partial(moves, _there)
 
 
 @row("real-lightning/purchase", "`faregate curl` with a node in it buys from a gate with a node in it")
 @_moves(PRICE_MSAT)
 def _purchase() -> str:
-    payment = _buys("/one")
+    payment = nodes().buys("/one")
     equal(payment["feeMsat"], 0, "fee of a direct channel")
     return f"payment hash {payment['paymentHash'][:16]}…, no fee"
 
@@ -104,12 +48,12 @@ def _purchase() -> str:
 @row("real-lightning/tokens", "a token for three requests opens three; its preimage has the invoice's hash")
 @_moves(PRICE_MSAT)
 def _tokens() -> str:
-    asked = _ask("/many")
-    equal(_show("/many", asked.token, "00" * 32).status, 401, "status with a preimage that is none")
+    asked = nodes().ask("/many")
+    equal(nodes().show("/many", asked.token, "00" * 32).status, 401, "status with a preimage that is none")
     paid = node(nodes().payer, "pay", asked.invoice)
     digest = hashlib.sha256(bytes.fromhex(paid["preimage"])).hexdigest()
     equal(digest, asked.payment_hash(), "hash of the preimage")
-    statuses = [_show("/many", asked.token, paid["preimage"]).status for _ in range(4)]
+    statuses = [nodes().show("/many", asked.token, paid["preimage"]).status for _ in range(4)]
     equal(statuses, [200, 200, 200, 402], "statuses of four requests")
     return "200, 200, 200, then 402"
 
@@ -117,12 +61,12 @@ def _tokens() -> str:
 @row("real-lightning/used-up", "a token for one request is refused the second time, and on another route")
 @_moves(PRICE_MSAT)
 def _used_up() -> str:
-    asked = _ask("/one")
+    asked = nodes().ask("/one")
     preimage = node(nodes().payer, "pay", asked.invoice)["preimage"]
-    elsewhere = _show("/many", asked.token, preimage)
+    elsewhere = nodes().show("/many", asked.token, preimage)
     require(elsewhere.status in (401, 402), "refused on another route", elsewhere.status)
-    equal(_show("/one", asked.token, preimage).status, 200, "status of the first request")
-    again = _show("/one", asked.token, preimage)
+    equal(nodes().show("/one", asked.token, preimage).status, 200, "status of the first request")
+    again = nodes().show("/one", asked.token, preimage)
     equal(again.status, 402, "status of the second request")
     return _error(again)
 
@@ -130,7 +74,7 @@ def _used_up() -> str:
 @row("real-lightning/paid-twice", "an invoice that was paid is not paid again: the node says the same preimage")
 @_moves(PRICE_MSAT)
 def _paid_twice() -> str:
-    asked = _ask("/one")
+    asked = nodes().ask("/one")
     first = node(nodes().payer, "pay", asked.invoice)
     second = node(nodes().payer, "pay", asked.invoice)
     equal(second["preimage"], first["preimage"], "preimage of the second try")
@@ -140,25 +84,18 @@ def _paid_twice() -> str:
 @row("real-lightning/no-liquidity", "what the channel cannot carry is refused, and nothing is lost")
 @_moves(PRICE_MSAT)
 def _no_liquidity() -> str:
-    code, report, errors = _curl("/dear")
+    code, report, errors = nodes().curl("/dear")
     equal(code, _OVER_BUDGET, f"exit code above the cap; {errors[-600:]}")
-    code, report, errors = _curl("/dear", "--max-sats", str(2 * DEAR_SATS))
+    code, report, errors = nodes().curl("/dear", "--max-sats", str(2 * DEAR_SATS))
     require(code not in (_OK, _UNDECIDED), "exit code above the channel: certainly not paid", [code, errors[-600:]])
     require("insufficient_funds" in json.dumps(report) + errors, "the reason is named", [report, errors])
     # Nothing is left open, and what can be paid still is.
-    _buys("/one")
+    nodes().buys("/one")
     return "insufficient_funds, then a purchase as usual"
 
 
-def _killed_at(place: str) -> str:
-    code, _, _ = _curl("/one", env={"FAREGATE_CRASH_AT": place})
-    equal(code, -6, f"the client died at {place}")
-    payment = _buys("/one", resumed=True)
-    return f"resumed, paid once: {payment['paymentHash'][:16]}…"
-
-
 _ABOUT_RESERVED = "a client that dies before its node hears of the invoice pays it once"
-row("real-lightning/killed-reserved", _ABOUT_RESERVED)(_moves(PRICE_MSAT)(functools.partial(_killed_at, "reserved")))
+row("real-lightning/killed-reserved", _ABOUT_RESERVED)(_moves(PRICE_MSAT)(lambda: nodes().killed_at("reserved")))
 
 
 @row("real-lightning/killed-in-flight", "a client and its node, killed while the payment is on its way, resume it: paid once")
@@ -167,7 +104,7 @@ def _killed_in_flight() -> str:
     there = nodes()
     there.relay.hold_next_payment()
     try:
-        buying = Service("real-buying", there.curl("/one"), there.payer_env())
+        buying = Service("real-buying", there.curl_command("/one"), there.payer_env())
         buying.until(there.relay.held.is_set, "payment", 30)
         # The node writes its state down behind the payment. Killed before, it would close the channel.
         time.sleep(3)
@@ -175,7 +112,7 @@ def _killed_in_flight() -> str:
         buying.kill()
     finally:
         there.relay.mend()
-    payment = _buys("/one", resumed=True)
+    payment = nodes().buys("/one", resumed=True)
     return f"resumed, paid once: {payment['paymentHash'][:16]}…"
 
 
@@ -183,16 +120,16 @@ def _killed_in_flight() -> str:
 @_moves(2 * PRICE_MSAT)
 def _seller_restarts() -> str:
     there = nodes()
-    asked = _ask("/one")
+    asked = nodes().ask("/one")
     preimage = node(there.payer, "pay", asked.invoice)["preimage"]
-    later = _ask("/one")
+    later = nodes().ask("/one")
     # The node writes its state down behind the payment. Killed before, it would close the channel.
     time.sleep(3)
     there.restart()
-    equal(_show("/one", asked.token, preimage).status, 200, "status of a token that was paid before")
-    equal(_show("/one", asked.token, preimage).status, 402, "status of the same token again")
+    equal(nodes().show("/one", asked.token, preimage).status, 200, "status of a token that was paid before")
+    equal(nodes().show("/one", asked.token, preimage).status, 402, "status of the same token again")
     preimage = node(there.payer, "pay", later.invoice)["preimage"]
-    equal(_show("/one", later.token, preimage).status, 200, "status of an invoice that was made before")
+    equal(nodes().show("/one", later.token, preimage).status, 200, "status of an invoice that was made before")
     return "killed and started in between"
 
 
@@ -222,7 +159,7 @@ def _expired() -> str:
     done = run([str(faregate_ldk()), "node", str(nodes().payer), "pay", asked.invoice])
     equal(done.returncode, _REFUSED, f"exit code; {done.stderr[-600:]}")
     require("invoice_expired" in done.stderr, "the reason is named", done.stderr)
-    _buys("/one")
+    nodes().buys("/one")
     return "invoice_expired, then a purchase as usual"
 
 
@@ -231,7 +168,7 @@ def _expired() -> str:
 def _killed_when_paid() -> str:
     there = nodes()
     before = there.can_send()
-    note = _killed_at("invoice_paid")
+    note = there.killed_at("invoice_paid")
     if not any(one["ready"] for one in node(there.payer, "info")["channels"]):
         return f"{note} The node closed its channel."
     equal(before - there.can_send(), PRICE_MSAT, "millisatoshis that went to the seller")
