@@ -1,9 +1,10 @@
 //! The reference page of error codes, made from the one table in `faregate-types`.
 
 use std::fmt::Write as _;
-use std::fs;
 
 use faregate_types::{Code, Retry};
+
+use crate::page;
 
 const PAGE: &str = "docs/src/reference/codes.md";
 
@@ -12,8 +13,7 @@ const PAGE: &str = "docs/src/reference/codes.md";
 /// # Errors
 /// When the file cannot be written.
 pub(crate) fn write() -> Result<String, String> {
-    fs::write(PAGE, page()).map_err(|error| format!("{PAGE}: {error}"))?;
-    Ok(format!("wrote {PAGE}"))
+    page::write(PAGE, &text())
 }
 
 /// Checks that the committed page is the table's.
@@ -21,17 +21,10 @@ pub(crate) fn write() -> Result<String, String> {
 /// # Errors
 /// When they differ.
 pub(crate) fn check() -> Result<String, String> {
-    let committed = fs::read_to_string(PAGE).map_err(|error| format!("{PAGE}: {error}"))?;
-    if committed == page() {
-        Ok(format!("{PAGE} ok"))
-    } else {
-        Err(format!(
-            "{PAGE} is not what the table says; run: cargo xtask codes"
-        ))
-    }
+    page::check(PAGE, &text(), "table says", "codes")
 }
 
-fn page() -> String {
+fn text() -> String {
     let mut text = String::from(
         "# Error codes\n\nEvery refusal carries one of these codes. They are stable: texts may change, codes do not.\n\
          *Blame* says whose move it is; *retry* says whether sending the same again can help; *status* is the HTTP status \

@@ -11,6 +11,7 @@
 mod codes;
 mod edges;
 mod fuzz_seeds;
+mod page;
 mod problems;
 mod promises;
 mod sizes;

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 
-use crate::sizes;
+use crate::page;
 
 const PAGE: &str = "docs/src/reference/known-problems.md";
 
@@ -189,8 +187,7 @@ const HOLES: [(u32, &str, &str); 14] = [
 /// # Errors
 /// A problem without a test, or a file that cannot be written.
 pub(crate) fn write() -> Result<String, String> {
-    fs::write(PAGE, page()?).map_err(|error| format!("{PAGE}: {error}"))?;
-    Ok(format!("wrote {PAGE}"))
+    page::write(PAGE, &text()?)
 }
 
 /// Checks that every problem has a test named after it and that the committed page names them.
@@ -198,21 +195,12 @@ pub(crate) fn write() -> Result<String, String> {
 /// # Errors
 /// When one has none, or the page is another.
 pub(crate) fn check() -> Result<String, String> {
-    let committed = fs::read_to_string(PAGE).map_err(|error| format!("{PAGE}: {error}"))?;
-    if committed == page()? {
-        Ok(format!(
-            "{PAGE} ok: {} problems, {} holes of L402",
-            PROBLEMS.len(),
-            HOLES.len()
-        ))
-    } else {
-        Err(format!(
-            "{PAGE} is not what the tests say; run: cargo xtask problems"
-        ))
-    }
+    let ok = page::check(PAGE, &text()?, "tests say", "problems")?;
+    let (problems, holes) = (PROBLEMS.len(), HOLES.len());
+    Ok(format!("{ok}: {problems} problems, {holes} holes of L402"))
 }
 
-fn page() -> Result<String, String> {
+fn text() -> Result<String, String> {
     let tests = tests(PROBLEM)?;
     let mut text = String::from(
         "# Known problems\n\nWhat goes wrong with payments over HTTP 402 elsewhere, what Faregate does about it, and the tests \
@@ -257,20 +245,15 @@ fn holes(text: &mut String) -> Result<(), String> {
 
 /// The tests by the number of their problem, each as file and name.
 fn tests(prefix: &str) -> Result<BTreeMap<u32, Vec<String>>, String> {
-    let mut files = Vec::new();
-    sizes::collect(Path::new("crates"), &mut files);
-    files.sort();
     let mut tests = BTreeMap::<u32, Vec<String>>::new();
-    for file in files {
-        let text =
-            fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    for (file, text) in page::sources()? {
         for name in text.lines().filter_map(|line| test_name(line, prefix)) {
             let number = name
                 .strip_prefix(prefix)
                 .and_then(|rest| rest.split('_').next())
                 .and_then(|number| number.parse().ok());
-            let number = number.ok_or(format!("{}: {name} has no number", file.display()))?;
-            let line = format!("`{}` in `{}`", name, file.display());
+            let number = number.ok_or(format!("{file}: {name} has no number"))?;
+            let line = format!("`{name}` in `{file}`");
             tests.entry(number).or_default().push(line);
         }
     }

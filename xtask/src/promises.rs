@@ -1,10 +1,8 @@
 //! The reference page of what l402kit promises its users: each promise with what becomes of it here, and the tests that show it.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 
-use crate::sizes;
+use crate::page;
 
 const PAGE: &str = "docs/src/reference/l402kit.md";
 
@@ -248,8 +246,7 @@ const PROMISES: [Promise; 30] = [
 /// # Errors
 /// A test that is not there, or a file that cannot be written.
 pub(crate) fn write() -> Result<String, String> {
-    fs::write(PAGE, page()?).map_err(|error| format!("{PAGE}: {error}"))?;
-    Ok(format!("wrote {PAGE}"))
+    page::write(PAGE, &text()?)
 }
 
 /// Checks that every test is there and that the committed page is what the list says.
@@ -257,18 +254,12 @@ pub(crate) fn write() -> Result<String, String> {
 /// # Errors
 /// When one is not, or the page is another.
 pub(crate) fn check() -> Result<String, String> {
-    let committed = fs::read_to_string(PAGE).map_err(|error| format!("{PAGE}: {error}"))?;
-    if committed == page()? {
-        Ok(format!("{PAGE} ok: {} promises", PROMISES.len()))
-    } else {
-        Err(format!(
-            "{PAGE} is not what the list says; run: cargo xtask problems"
-        ))
-    }
+    let ok = page::check(PAGE, &text()?, "list says", "problems")?;
+    Ok(format!("{ok}: {} promises", PROMISES.len()))
 }
 
-fn page() -> Result<String, String> {
-    let sources = sources()?;
+fn text() -> Result<String, String> {
+    let sources = page::sources()?;
     let mut text = String::from(
         "# Coming from l402kit\n\nWhat l402kit promises its users, what becomes of each promise here, and the tests that show it. Its \
          Python clients pay a gate of ours as they are, and our client buys from its servers.\n\n\
@@ -295,17 +286,4 @@ fn page() -> Result<String, String> {
         .unwrap_or(());
     }
     Ok(text)
-}
-
-/// Every source file below `crates`, by path.
-fn sources() -> Result<Vec<(String, String)>, String> {
-    let mut files = Vec::new();
-    sizes::collect(Path::new("crates"), &mut files);
-    files.sort();
-    let read = |file: std::path::PathBuf| {
-        let name = file.display().to_string();
-        let text = fs::read_to_string(&file).map_err(|error| format!("{name}: {error}"))?;
-        Ok((name, text))
-    };
-    files.into_iter().map(read).collect()
 }
