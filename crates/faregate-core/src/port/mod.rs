@@ -1,11 +1,14 @@
-//! What the core needs from outside, as traits: a clock, a facilitator, a trail, Lightning wallets.
+//! What the core needs from outside, as traits: a clock, a facilitator, a collector of
+//! permits, a trail, Lightning wallets.
 
 mod clock;
 mod facilitator;
 pub mod lightning;
+mod permit;
 pub mod replay;
 
 pub use clock::Clock;
 pub use facilitator::{
     Away, Facilitator, Finality, NoTrail, SettleOutcome, Settlement, Trail, Unknown, Verdict,
 };
+pub use permit::{Care, Collector, PermitOrder, PermitVerdict};
