@@ -8,8 +8,8 @@ from typing import Any
 
 from . import wire
 from .outcome import Fail, equal, require
-from .paths import TOKEN_ARTIFACT
-from .world import FACILITATOR, PAYER, TOKEN_DECIMALS, TOKEN_NAME, TOKEN_SYMBOL, TOKEN_VERSION, USDC
+from .paths import PERMIT2_ARTIFACT, TOKEN_ARTIFACT
+from .world import FACILITATOR, PAYER, PERMIT2, TOKEN_DECIMALS, TOKEN_NAME, TOKEN_SYMBOL, TOKEN_VERSION, USDC
 
 TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 _BALANCE_OF = "0x70a08231"
@@ -25,8 +25,9 @@ def word(value: int | str) -> str:
 class Chain:
     """One RPC endpoint."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str = USDC) -> None:
         self.url = url
+        self.token = token
 
     def call(self, method: str, *params: Any) -> Any:
         """One JSON-RPC call; its result, or a failed row."""
@@ -42,7 +43,7 @@ class Chain:
 
     def balance(self, address: str) -> int:
         """The USDC balance of `address` in smallest units."""
-        return int(self.call("eth_call", {"to": USDC, "data": _BALANCE_OF + word(address)}, "latest"), 16)
+        return int(self.call("eth_call", {"to": self.token, "data": _BALANCE_OF + word(address)}, "latest"), 16)
 
     def wait(self, transaction: str, seconds: float = 20.0) -> dict[str, Any]:
         """The receipt of `transaction`, waiting for it if needed."""
@@ -67,28 +68,46 @@ class Chain:
         amounts = [
             int(log["data"], 16)
             for log in receipt["logs"]
-            if log["address"].lower() == USDC.lower() and [topic.lower() for topic in log["topics"]] == expected
+            if log["address"].lower() == self.token.lower() and [topic.lower() for topic in log["topics"]] == expected
         ]
         equal(amounts, [amount], f"USDC Transfer logs payer→payee in {transaction}")
 
-    def place_token(self) -> None:
-        """Puts the test USDC's code at Base Sepolia's USDC address, with money for the payer (anvil methods).
+    def place_token(self, name: str = TOKEN_NAME) -> None:
+        """Puts the test USDC's code at the token's address, with money for the payer (anvil methods).
 
         The token is made for this: it needs nothing the constructor leaves in storage.
         """
         artifact = json.loads(TOKEN_ARTIFACT.read_text())
         strings = b""
         heads: list[str] = []
-        for text in (TOKEN_NAME, TOKEN_VERSION, TOKEN_SYMBOL):
+        for text in (name, TOKEN_VERSION, TOKEN_SYMBOL):
             heads.append(word(4 * 32 + len(strings)))
             strings += len(text).to_bytes(32, "big") + text.encode().ljust(32, b"\0")
         arguments = "".join(heads) + word(TOKEN_DECIMALS) + strings.hex()
         made = self.send({"from": FACILITATOR.address, "data": artifact["bytecode"] + arguments, "gas": "0x500000"})
         code = self.call("eth_getCode", made["contractAddress"], "latest")
         require(len(code) > 2, "the token was deployed", made)
-        self.call("anvil_setCode", USDC, code)
-        self.send({"from": FACILITATOR.address, "to": USDC, "data": _MINT + word(PAYER.address) + word(_MINTED)})
+        self.call("anvil_setCode", self.token, code)
+        self.send({"from": FACILITATOR.address, "to": self.token, "data": _MINT + word(PAYER.address) + word(_MINTED)})
         equal(self.balance(PAYER.address), _MINTED, "USDC minted to the payer")
+
+    def place_permit2(self) -> None:
+        """Puts Permit2 at its address: its constructor runs there, so that its domain is the one of that address."""
+        made = json.loads(PERMIT2_ARTIFACT.read_text())["bytecode"]
+        self.call("anvil_setCode", PERMIT2, made)
+        code = self.call("eth_call", {"to": PERMIT2, "data": "0x"}, "latest")
+        require(len(code) > 1000, "Permit2's constructor answers with its code", code[:80])
+        self.call("anvil_setCode", PERMIT2, code)
+
+    def payments(self, payee: str, since: int) -> list[tuple[str, int]]:
+        """Payer and amount of each Transfer of the token to payee after block `since`."""
+        topics = [TRANSFER_TOPIC, None, "0x" + word(payee)]
+        logs = self.call("eth_getLogs", {"address": self.token, "topics": topics, "fromBlock": hex(since)})
+        return [("0x" + log["topics"][1][-40:], int(log["data"], 16)) for log in logs if int(log["blockNumber"], 16) > since]
+
+    def height(self) -> int:
+        """The number of the newest block."""
+        return int(self.call("eth_blockNumber"), 16)
 
     def send(self, transaction: dict[str, Any]) -> dict[str, Any]:
         """Sends from one of the node's own accounts and waits; the receipt of a success."""

@@ -89,6 +89,20 @@ def python(name: str = "python") -> Path:
 
 
 @functools.cache
+def release(version: str) -> Path:
+    """A folder with one release of x402-mock, to be put before what `python()` has; all it needs is there."""
+    wanted, interpreter = PEERS / "python-permit" / f"{version}.txt", python()
+    name = f"x402-mock-{version}"
+    with Lock():
+        folder = _fresh_folder(name, [wanted], sys.version)
+        if not (folder / _STAMP).exists():
+            pip = [str(interpreter), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
+            _install(name, folder, [*pip, "--require-hashes", "--target", str(folder), "-r", str(wanted)])
+            (folder / _STAMP).touch()
+    return folder
+
+
+@functools.cache
 def node(name: str) -> Path:
     """A folder with the node_modules of peers/<name> and today's copy of its programs."""
     source = PEERS / name

@@ -10,7 +10,7 @@ from .chain import Chain
 from .outcome import equal, once, require
 from .paths import WORK
 from .procs import Service
-from .world import CHAIN_ID, USDC, Account
+from .world import CHAIN_ID, SEPOLIA_ID, SEPOLIA_USDC, USDC, Account
 
 _ENV_NAMES = (
     "FAREGATE_RPC_URL FAREGATE_CHAIN_ID FAREGATE_USDC FAREGATE_GATE_URL FAREGATE_FACILITATOR_URL "
@@ -54,20 +54,26 @@ def dev_on_anvil() -> Dev:
     return _start_dev("dev-on-anvil", "--rpc-url", chain.url)
 
 
-def _start_dev(name: str, *flags: str) -> Dev:
+@once
+def dev_sepolia() -> Dev:
+    """`faregate dev` as Sepolia, where all releases of x402-mock know USDC."""
+    return _start_dev("dev-sepolia", "--rpc-port", "0", chain_id=SEPOLIA_ID, usdc=SEPOLIA_USDC)
+
+
+def _start_dev(name: str, *flags: str, chain_id: int = CHAIN_ID, usdc: str = USDC) -> Dev:
     """Starts `faregate dev` on ports of its own choosing; all that is known of it is what its env file says."""
     WORK.mkdir(parents=True, exist_ok=True)
     file = WORK / f"{name}.env"
     file.unlink(missing_ok=True)
-    command = [str(faregate()), "dev", "--env-file", str(file), "--chain-id", str(CHAIN_ID)]
+    command = [str(faregate()), "dev", "--env-file", str(file), "--chain-id", str(chain_id)]
     command += ["--gate-port", "0", "--facilitator-port", "0", "--lnd-port", "0", *flags]
     service = Service(f"faregate-{name}", command, {})
     service.until(lambda: file.exists() and _complete(file.read_text()), "complete env file", 60)
     values = _parse(file.read_text())
-    chain = Chain(values["FAREGATE_RPC_URL"])
-    equal(values["FAREGATE_CHAIN_ID"], str(CHAIN_ID), "FAREGATE_CHAIN_ID in the env file")
-    equal(values["FAREGATE_USDC"].lower(), USDC.lower(), "FAREGATE_USDC in the env file")
-    equal(chain.chain_id(), CHAIN_ID, "eth_chainId of the dev chain")
+    chain = Chain(values["FAREGATE_RPC_URL"], usdc)
+    equal(values["FAREGATE_CHAIN_ID"], str(chain_id), "FAREGATE_CHAIN_ID in the env file")
+    equal(values["FAREGATE_USDC"].lower(), usdc.lower(), "FAREGATE_USDC in the env file")
+    equal(chain.chain_id(), chain_id, "eth_chainId of the dev chain")
     return Dev(
         service,
         chain,

@@ -4,7 +4,7 @@ import importlib
 
 # In the order they run: what needs nothing of ours first, then one part of ours at a time.
 _GROUPS = (
-    "self_check", "chains", "clients", "lightning", "managed", "tolls", "lnbits", "fleets", "real_lightning",
+    "self_check", "permits", "chains", "clients", "lightning", "managed", "tolls", "lnbits", "fleets", "real_lightning",
     "real_lnd",
     "gates", "servers", "facilitators", "hostile", "sellers", "anvil",
 )

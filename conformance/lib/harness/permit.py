@@ -1,0 +1,163 @@
+"""The five releases of `x402-mock` as clients that pay and servers that sell, and the chain they look for: Sepolia's."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, NamedTuple
+
+from . import install, peers, wire
+from .chain import Chain, word
+from .outcome import Fail, equal, once, require, shown
+from .paths import PEERS
+from .procs import Service, free_port, run
+from .world import PAYEE, PRICE, SEPOLIA, SEPOLIA_ID, SEPOLIA_USDC, SEPOLIA_USDT, Account
+
+RELEASES = ("0.1.1", "0.2.0", "0.2.1", "0.2.2", "0.3.0")
+# Later ones sign EIP-3009 authorizations and Permit2 orders.
+SIGNS_PERMITS = ("0.1.1",)
+TOKENS = {"USDC": SEPOLIA_USDC, "USDT": SEPOLIA_USDT}
+# What they call the price, and how much a client allows.
+_PRICE, _LIMIT = PRICE / 1_000_000, 0.01
+_SETTLE_SECONDS = 20.0
+_NONCES, _ALLOWANCE = "0x7ecebe00", "0xdd62ed3e"
+
+
+class Bought(NamedTuple):
+    """What a client said: an answer or an error for each request, and all that it sent."""
+
+    answers: list[dict[str, Any]]
+    sent: list[dict[str, Any]]
+
+    @property
+    def permits(self) -> list[dict[str, Any]]:
+        """The permits it posted, in their order."""
+        return [json.loads(one["body"])["permit"] for one in self.sent if one["method"] == "POST"]
+
+    @property
+    def endpoints(self) -> list[str]:
+        """The paths it posted them to."""
+        return [one["path"] for one in self.sent if one["method"] == "POST"]
+
+    @property
+    def tokens(self) -> list[str]:
+        """The Authorization headers it showed, each once."""
+        return list(dict.fromkeys(one["authorization"] for one in self.sent if one["authorization"]))
+
+    def all_sold(self) -> None:
+        """Fails unless each request was answered with 200."""
+        equal([one.get("status") for one in self.answers], [200] * len(self.answers), f"statuses of {shown(self.answers)}")
+
+
+def short(permit: dict[str, Any]) -> bool:
+    """Whether its signature lacks leading zeros, as one in five of those from 0.2.0 on does. Their own servers give a token
+    for it and then cannot settle it."""
+    return any(len(permit["signature"][name]) != 66 for name in ("r", "s"))
+
+
+def _env(release: str, key: str, rpc: str, amount: float, currencies: tuple[str, ...]) -> dict[str, str]:
+    return {
+        "PYTHONPATH": str(install.release(release)),
+        "EVM_PRIVATE_KEY": key,
+        "RPC_URL": rpc,
+        "CHAIN": SEPOLIA,
+        "AMOUNT": str(amount),
+        "CURRENCIES": json.dumps({name: TOKENS[name] for name in currencies}),
+    }
+
+
+def _program(name: str) -> list[str]:
+    return [str(install.python()), str(PEERS / "python-permit" / name)]
+
+
+def buy(
+    release: str, url: str, key: str, chain: Chain, currency: str = "USDC", count: int = 1, at_once: bool = False
+) -> Bought:
+    """Lets an unmodified client of that release ask for `url`."""
+    env = {**_env(release, key, chain.url, _LIMIT, (currency,)), "URL": url, "COUNT": str(count)}
+    if at_once:
+        env["CONCURRENT"] = "1"
+    done = run(_program("client.py"), env)
+    if done.returncode != 0:
+        raise Fail(f"{release} on {url} ended with {done.returncode}: {shown(done.stderr[-900:], 900)}")
+    return Bought(**json.loads(done.stdout.splitlines()[-1]))
+
+
+@once
+def servers(rpc: str) -> dict[str, str]:
+    """A server of each release on that chain, all started together; each one's address. Their wallet is the payee."""
+    there = tuple(name for name, token in TOKENS.items() if len(Chain(rpc).call("eth_getCode", token, "latest")) > 2)
+    started = {}
+    for release in RELEASES:
+        port = free_port()
+        # 0.1.1 takes every currency for USDC.
+        currencies = ("USDC",) if release in SIGNS_PERMITS else there
+        env = {**_env(release, PAYEE.key, rpc, _PRICE, currencies), "PORT": str(port)}
+        name = f"server-x402-mock-{release}-{port}"
+        started[release] = (Service(name, _program("server.py"), env), f"http://127.0.0.1:{port}")
+    for release, (service, url) in started.items():
+        service.until_http(f"{url}/health")
+        equal(wire.request(f"{url}/health").json(), {"release": release}, "the release that runs")
+    return {release: url for release, (_, url) in started.items()}
+
+
+@once
+def anvil() -> Chain:
+    """npm's anvil as Sepolia, with two tokens and Permit2."""
+    chain = Chain(peers.start_anvil("anvil-sepolia", SEPOLIA_ID)[1], SEPOLIA_USDC)
+    chain.place_token()
+    chain.place_permit2()
+    Chain(chain.url, SEPOLIA_USDT).place_token("Tether USD")
+    return chain
+
+
+def of(chain: Chain, currency: str) -> Chain:
+    """The same chain, judged by another token."""
+    return Chain(chain.url, TOKENS[currency])
+
+
+def nonce(chain: Chain, owner: str) -> int:
+    """The owner's next EIP-2612 nonce."""
+    return int(chain.call("eth_call", {"to": chain.token, "data": _NONCES + word(owner)}, "latest"), 16)
+
+
+def allowance(chain: Chain, owner: str, spender: str) -> int:
+    """What spender may take from owner."""
+    return int(chain.call("eth_call", {"to": chain.token, "data": _ALLOWANCE + word(owner) + word(spender)}, "latest"), 16)
+
+
+class Till(NamedTuple):
+    """Who pays whom, and what both had at a block; what came since."""
+
+    chain: Chain
+    payer: Account
+    payee: str
+    since: int
+    balances: tuple[int, int]
+
+    @staticmethod
+    def open(chain: Chain, payer: Account, payee: str) -> Till:
+        """From now on."""
+        return Till(chain, payer, payee, chain.height(), (chain.balance(payer.address), chain.balance(payee)))
+
+    def came(self) -> list[tuple[str, int]]:
+        """Who paid how much since."""
+        return self.chain.payments(self.payee, self.since)
+
+    def wait(self, count: int, seconds: float = _SETTLE_SECONDS) -> None:
+        """Waits for as many payments of the price; fails if there are others, or if balances say something else."""
+        limit = time.monotonic() + seconds
+        while len(self.came()) < count and time.monotonic() < limit:
+            time.sleep(0.05)
+        equal(self.came(), [(self.payer.address.lower(), PRICE)] * count, "Transfers to the payee")
+        now = (self.chain.balance(self.payer.address), self.chain.balance(self.payee))
+        equal(now, (self.balances[0] - count * PRICE, self.balances[1] + count * PRICE), "balances of payer and payee")
+
+
+def settled(server: str, count: int) -> list[dict[str, str]]:
+    """What a server's own events say of settlements, once it has said so many things."""
+    limit = time.monotonic() + _SETTLE_SECONDS
+    while len(said := wire.request(f"{server}/settled").json()) < count:
+        require(time.monotonic() < limit, f"{count} settlements by the word of {server}", said)
+        time.sleep(0.1)
+    return said
