@@ -116,6 +116,7 @@ pub const KINDS: &[Kind] = &[
     permits("token-response-body", permit::wire::response),
     permits("token-endpoint-http", permit::wire::endpoint),
     permits("exchange", permit::wire::exchange),
+    permits("anvil", permit::chain::precompile),
 ];
 
 /// The kind of a case; the longest prefix decides. `None`: nobody knows how to run it.

@@ -108,6 +108,7 @@ kinds! {
     vectors_permit_token_response_body runs "permit:token-response-body";
     vectors_permit_token_endpoint_http runs "permit:token-endpoint-http";
     vectors_permit_exchange runs "permit:exchange";
+    vectors_permit_anvil runs "permit:anvil";
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Where the recorded case breaks down (a request that is never answered, a bare 500), the recording's own `ours` says what is
 //! wanted; it is read as a rule.
 
+pub mod chain;
 pub mod signing;
 pub mod token;
 pub mod verdict;

@@ -1,4 +1,4 @@
-//! What payers sign: hashes, signatures, and the permit as it is sent and read. Calldata belongs to settlement.
+//! What payers sign: hashes, signatures, the permit as it is sent and read, and that the recorded calls pay with it.
 
 use faregate_evm::{LocalSigner, recover};
 use faregate_types::permit::{Permit, Terms, request};
@@ -9,6 +9,7 @@ use faregate_types::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::chain::{self, Deal};
 use super::{address, decimal, equal};
 use crate::case::Case;
 use crate::judge::Heard;
@@ -62,6 +63,8 @@ pub fn permit(case: &Case) -> Result<Heard, String> {
     let made = Made::by(case, chain, Terms::Eip2612 { token, permit }, hashes)?;
     equal("signer", &case.expected("signer")?, &made.signer)?;
     made.sent_and_read(case, case.expected("permit_json")?)?;
+    let deal = made.deal(permit.value);
+    chain::permit_pays(case, deal, permit.nonce)?;
     Ok(Heard::same(case))
 }
 
@@ -120,6 +123,7 @@ pub fn erc3009(case: &Case) -> Result<Heard, String> {
     let made = Made::by(case, chain, terms, hashes)?;
     equal("payer", &authorization.from, &made.signer)?;
     made.sent_and_read(case, case.expected("permit_json")?)?;
+    chain::authorization_pays(case, made.deal(authorization.value))?;
     Ok(Heard::same(case))
 }
 
@@ -182,6 +186,7 @@ pub fn permit2(case: &Case) -> Result<Heard, String> {
         &made.permit.signature.to_bytes().to_vec(),
     )?;
     made.sent_and_read(case, case.expected("permit_json")?)?;
+    chain::order_pays(case, made.deal(transfer.amount))?;
     Ok(Heard::same(case))
 }
 
@@ -240,6 +245,18 @@ impl Made {
             },
             signer: signed_by,
         })
+    }
+
+    /// Who pays whom, when the recording was made.
+    fn deal(&self, value: U256) -> Deal {
+        Deal {
+            chain: self.permit.chain,
+            now: NOW,
+            token: self.permit.terms.token(),
+            payer: self.signer,
+            payee: self.permit.terms.payee(),
+            value,
+        }
     }
 
     /// What we send is what the peer sent, filled up to 64 digits, and what the peer sent is read as the same.
