@@ -146,6 +146,7 @@ pub fn claim(number: u64) -> Result<Claim, Failed> {
         // As long as a payment with its signature.
         evidence: vec![b'x'; 900],
         exposure_max: None,
+        funds: None,
         idempotency: None,
         at: Timestamp::from(SystemTime::now()),
     })

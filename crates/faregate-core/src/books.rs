@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 
 use crate::crash::{self, Point};
 use crate::port::{Away, Clock, SettleOutcome, Trail};
+use crate::uses::Passes;
 
 /// How often a step is repeated when the store is busy. Every step may be repeated.
 const STEP_TRIES: u32 = 3;
@@ -17,15 +18,25 @@ const STEP_TRIES: u32 = 3;
 pub(crate) struct Books {
     store: Arc<dyn LedgerStore>,
     clock: Arc<dyn Clock>,
+    passes: Passes,
 }
 
 impl Books {
     pub(crate) fn new(store: Arc<dyn LedgerStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+        Self {
+            store,
+            clock,
+            passes: Passes::default(),
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Payments that are known to open whatever they were made for.
+    pub(crate) const fn passes(&self) -> &Passes {
+        &self.passes
     }
 
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
@@ -119,7 +130,11 @@ impl Books {
                 self.advance(id, Step::Settle { transaction }).await
             }
             SettleOutcome::Failed(refusal) => {
-                self.advance(id, Step::Fail { code: refusal.code }).await
+                let step = Step::Fail { code: refusal.code };
+                let failed = self.advance(id, step).await;
+                // Also when the ledger is away. Not before: whoever asks it meanwhile would hear that the payment is good.
+                self.passes.remove(id);
+                failed
             }
             SettleOutcome::Unknown(unknown) => match unknown.transaction.clone() {
                 Some(transaction) => self.advance(id, Step::Broadcast { transaction }).await,

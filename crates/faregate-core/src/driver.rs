@@ -23,7 +23,7 @@ use crate::offer::{Ask, Identifier, Offer};
 use crate::order::{Asked, Order};
 use crate::port::{Away, Clock, Settlement, Unknown};
 use crate::rail::{Challenge, Credential, Headers, Rail, Reading, Uses};
-use crate::uses::{Passes, Tallies};
+use crate::uses::Tallies;
 
 mod many;
 mod run;
@@ -40,7 +40,6 @@ pub struct Till {
     pub(crate) rails: Arc<[Arc<dyn Rail>]>,
     pub(crate) live: Live,
     pub(crate) uses: Tallies,
-    passes: Passes,
 }
 
 impl fmt::Debug for Till {
@@ -151,7 +150,6 @@ impl Till {
             rails: rails.into(),
             live: Live::default(),
             uses: Tallies::default(),
-            passes: Passes::default(),
         }
     }
 
@@ -279,13 +277,17 @@ impl Till {
                 request: fingerprint,
             }),
             // A copy with other bytes is another credential, whatever payment it names.
-            fingerprint: Fingerprint::of(&[fingerprint.as_bytes(), &presented.evidence.0]),
+            fingerprint: presented.fingerprint.unwrap_or_else(|| {
+                Fingerprint::of(&[fingerprint.as_bytes(), &presented.evidence.0])
+            }),
+            attempt: 0,
             presented,
         };
         match run.presented.uses {
             Uses::One => self.sell_once(run, patience, serve).await,
             Uses::Counted(max) => self.sell_one_of(run, max, patience, serve).await,
             Uses::Unlimited => run.pass(serve).await,
+            Uses::Issued => run.admit(serve).await,
         }
     }
 
@@ -311,9 +313,30 @@ impl Till {
                     Some(copy) => run = copy,
                     None => return bug(),
                 },
+                Begun::Claimed(Claimed::Conflict) | Begun::Spent(Claimed::Conflict) => {
+                    match run.after_failure().await {
+                        Ok(Some(next)) => run = next,
+                        Ok(None) => return Outcome::Conflict,
+                        Err(away) => return Outcome::Unavailable(away),
+                    }
+                }
                 begun => return run.go(begun, guard, serve).await,
             }
         }
+    }
+
+    /// A payment as the ledger has it.
+    ///
+    /// # Errors
+    /// [`Away`] when the ledger did not answer.
+    pub async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, Away> {
+        self.books.payment(id).await
+    }
+
+    /// Whether a token of this payment was shown here since the process began, and opened something.
+    #[must_use]
+    pub fn was_shown(&self, id: PaymentId) -> bool {
+        self.books.passes().has(id)
     }
 
     fn rail(&self, name: RailName) -> Option<&Arc<dyn Rail>> {

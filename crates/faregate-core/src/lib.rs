@@ -40,14 +40,15 @@ mod uses;
 pub use driver::{Outcome, Owed, Paid, Sale, Served, Settling, Till};
 pub use machine::SettlePolicy;
 pub use offer::{
-    Ask, Identifier, LightningAsk, Offer, OfferError, Payee, Resource, Scope, TokenAsk,
+    Ask, Identifier, LightningAsk, Offer, OfferError, Payee, PermitAsk, Resource, Scope, TokenAsk,
+    TokenPolicy,
 };
 pub use order::{Asked, Order};
 pub use port::{
     Away, Clock, Facilitator, Finality, SettleOutcome, Settlement, Trail, Unknown, Verdict,
 };
 pub use rail::{
-    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, Uses,
+    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, Uses, Verified,
     VerifyError,
 };
 pub use recovery::{Recovery, SweepReport};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, U256};
 use faregate_types::lightning::{BitcoinNetwork, Msat};
 use faregate_types::{Amount, Asset, AssetId, RailName};
 
@@ -59,6 +59,8 @@ pub enum Ask {
     Token(TokenAsk),
     /// A Lightning payment.
     Lightning(LightningAsk),
+    /// A permit over tokens, for an access token.
+    Permit(PermitAsk),
 }
 
 /// To be paid in tokens.
@@ -76,6 +78,46 @@ pub struct TokenAsk {
     pub amount: Amount,
     /// Who gets it.
     pub payee: Payee,
+}
+
+/// To be paid with a signed permit, for a token that opens the route until it expires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "plain data that configuration code builds by literal"
+)]
+pub struct PermitAsk {
+    /// The asset, with the domain and decimals of *our* table.
+    pub asset: Asset,
+    /// How much, in the asset's atomic units. Positive, and at most 15 significant digits: payers read it as a float.
+    pub amount: Amount,
+    /// The account that the money ends up in.
+    pub treasury: Address,
+    /// What payers read as the currency: a label. The name of the symbol decides which kind of permit they sign.
+    pub currency: Box<str>,
+    /// How long a token works from the moment it is issued, in seconds.
+    pub token_secs: u64,
+    /// When a token is given out.
+    pub policy: TokenPolicy,
+    /// How much of one payer may have tokens and not be paid, in the asset's atomic units. Whoever is at the limit gets the
+    /// token when the money has moved.
+    pub exposure_max: U256,
+}
+
+/// When a token is given out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "every edge has to decide about each"
+)]
+pub enum TokenPolicy {
+    /// At once, when the permit is good by what the chain says. The money moves behind it.
+    #[default]
+    Optimistic,
+    /// The same, after the settlement was run at the newest block without being sent.
+    Simulated,
+    /// When the money has moved.
+    Settled,
 }
 
 /// To be paid over Lightning, for a token that opens the route.
@@ -137,6 +179,7 @@ impl Ask {
         match self {
             Self::Token(ask) => ask.rail,
             Self::Lightning(_) => RailName::L402,
+            Self::Permit(_) => RailName::PERMIT,
         }
     }
 
@@ -145,7 +188,7 @@ impl Ask {
     pub const fn as_token(&self) -> Option<&TokenAsk> {
         match self {
             Self::Token(ask) => Some(ask),
-            Self::Lightning(_) => None,
+            Self::Lightning(_) | Self::Permit(_) => None,
         }
     }
 
@@ -154,7 +197,16 @@ impl Ask {
     pub const fn as_lightning(&self) -> Option<&LightningAsk> {
         match self {
             Self::Lightning(ask) => Some(ask),
-            Self::Token(_) => None,
+            Self::Token(_) | Self::Permit(_) => None,
+        }
+    }
+
+    /// The permit it asks for, if it does.
+    #[must_use]
+    pub const fn as_permit(&self) -> Option<&PermitAsk> {
+        match self {
+            Self::Permit(ask) => Some(ask),
+            Self::Token(_) | Self::Lightning(_) => None,
         }
     }
 
@@ -164,6 +216,7 @@ impl Ask {
         match self {
             Self::Token(ask) => ask.amount,
             Self::Lightning(ask) => ask.price.on(ask.network),
+            Self::Permit(ask) => ask.amount,
         }
     }
 }
@@ -171,6 +224,12 @@ impl Ask {
 impl From<TokenAsk> for Ask {
     fn from(ask: TokenAsk) -> Self {
         Self::Token(ask)
+    }
+}
+
+impl From<PermitAsk> for Ask {
+    fn from(ask: PermitAsk) -> Self {
+        Self::Permit(ask)
     }
 }
 
@@ -228,7 +287,10 @@ impl Offer {
             return Err(OfferError::ZeroPrice);
         }
         let mut tokens = asks.iter().filter_map(Ask::as_token);
-        if tokens.any(|ask| ask.amount.asset() != ask.asset.id) {
+        let mut permits = asks.iter().filter_map(Ask::as_permit);
+        if tokens.any(|ask| ask.amount.asset() != ask.asset.id)
+            || permits.any(|ask| ask.amount.asset() != ask.asset.id)
+        {
             return Err(OfferError::AssetMismatch);
         }
         let mut lightning = asks.iter().filter_map(Ask::as_lightning);

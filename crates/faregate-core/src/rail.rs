@@ -9,7 +9,8 @@ use alloy_primitives::U256;
 use bytes::Bytes;
 use faregate_ledger::{Payment, Transfer};
 use faregate_types::{
-    Amount, Code, IdempotencyKey, IdempotencyKeyError, PaymentId, RailName, Refusal, Timestamp,
+    Amount, Code, Fingerprint, IdempotencyKey, IdempotencyKeyError, PaymentId, RailName, Refusal,
+    Timestamp,
 };
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -21,6 +22,8 @@ use crate::port::{Away, Finality, SettleOutcome, Settlement, Trail};
 pub use crate::shared::SharedUses;
 
 pub mod l402;
+pub mod permit;
+mod seen;
 pub mod x402;
 
 /// Headers to add to an answer, in order.
@@ -103,6 +106,22 @@ pub trait Rail: Send + Sync + 'static {
     ) {
     }
 
+    /// What the payer hears whose funds, in atomic units, do not cover this and what is reserved for other payments.
+    fn overdrawn(&self, _presented: &Presented, _funds: U256, _reserved: U256) -> Refusal {
+        Refusal::new(Code::InsufficientFunds)
+    }
+
+    /// Whether what was given out for a payment opens a route before the money has moved.
+    fn trusts(&self, _offer: &Offer) -> bool {
+        false
+    }
+
+    /// True when something else that is signed may make the same payment once it has failed, because the chain did not use
+    /// its nonce up. What failed stays in the books, and the next attempt has an id of its own.
+    fn is_repeatable(&self) -> bool {
+        false
+    }
+
     /// True when the money had moved before the credential was shown, e.g. for an invoice that was paid: to settle moves
     /// nothing then. A claim that sold nothing is given back, and the settlement is written together with the answer.
     fn is_prepaid(&self) -> bool {
@@ -130,7 +149,7 @@ pub trait Rail: Send + Sync + 'static {
 /// One payment as its rail reads it: the credential, compared and parsed once, with whoever verifies and settles it.
 pub trait Instrument: Send + Sync + 'static {
     /// Decides whether the payment would settle now: signature, time, funds. Reads only.
-    fn verify(&self) -> BoxFuture<'_, Result<(), VerifyError>>;
+    fn verify(&self) -> BoxFuture<'_, Result<Verified, VerifyError>>;
 
     /// The settlement, if the money had moved before the credential was shown.
     fn prepaid(&self) -> Option<Settlement> {
@@ -243,6 +262,8 @@ pub struct Presented {
     pub evidence: Evidence,
     /// How often it may be used.
     pub uses: Uses,
+    /// What makes two requests copies of each other, where that is not the whole request and its credential.
+    pub fingerprint: Option<Fingerprint>,
     /// From when on it is no good any more, where that has to be remembered with it.
     pub good_until: Option<Timestamp>,
     /// What verifies and settles it.
@@ -260,6 +281,9 @@ pub enum Uses {
     Counted(NonZeroU32),
     /// As many as the payer likes until it expires.
     Unlimited,
+    /// None of its own: it was given out for a payment that stands in the ledger, and is good as long as that one is not
+    /// known to have failed.
+    Issued,
 }
 
 impl Presented {
@@ -293,6 +317,7 @@ impl Presented {
             rail: payment.claim.rail,
             transfer: payment.claim.transfer.clone(),
             uses: Uses::One,
+            fingerprint: None,
             good_until: None,
             instrument: rail.recall(&evidence)?,
             evidence,
@@ -332,6 +357,18 @@ impl fmt::Debug for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Evidence({} bytes)", self.0.len())
     }
+}
+
+/// A payment that would settle now, and what was found out about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "plain data that rails build by literal"
+)]
+pub struct Verified {
+    /// What the payer holds of the asset, in atomic units, where it counts: the claim is refused when it does not cover what
+    /// is reserved already.
+    pub funds: Option<U256>,
 }
 
 /// Why verification gave no payment.

@@ -98,6 +98,7 @@ impl Settler {
             }
             known @ (Claimed::Same(_)
             | Claimed::Conflict
+            | Claimed::Overdrawn { .. }
             | Claimed::Exposed
             | Claimed::Repeated(_)
             | Claimed::KeyConflict) => Ok(copy(known, &payment)),
@@ -129,6 +130,7 @@ impl Settler {
             evidence,
             at: self.books.now(),
             exposure_max: None,
+            funds: None,
             idempotency: None,
         }
     }
@@ -164,10 +166,12 @@ fn copy(known: Claimed, payment: &ExactPayment) -> SettleOutcome {
         Claimed::Conflict => SettleOutcome::Failed(
             Refusal::new(Code::PaymentConflict).payer(payment.payload.authorization.from),
         ),
-        // A claim without a key and without an exposure meets neither.
-        Claimed::Won | Claimed::Exposed | Claimed::Repeated(_) | Claimed::KeyConflict => {
-            pending(None)
-        }
+        // A claim without a key, an exposure and known funds meets none of these.
+        Claimed::Won
+        | Claimed::Overdrawn { .. }
+        | Claimed::Exposed
+        | Claimed::Repeated(_)
+        | Claimed::KeyConflict => pending(None),
     }
 }
 

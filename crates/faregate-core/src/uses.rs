@@ -166,22 +166,51 @@ impl Drop for Taken {
     }
 }
 
-/// Payments that buy whatever is asked and stand in the ledger as paid.
+/// Payments that buy whatever is asked until they expire, and of which the ledger was heard to say that they are good.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Passes(Arc<Mutex<BTreeSet<PaymentId>>>);
+pub(crate) struct Passes(Arc<Mutex<Good>>);
+
+#[derive(Debug, Default)]
+struct Good {
+    payments: BTreeSet<PaymentId>,
+    removals: u64,
+}
+
+/// How many payments had failed when the ledger was asked about one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AsOf(u64);
 
 impl Passes {
-    pub(crate) fn add(&self, payment: PaymentId) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= REMEMBERED_MAX {
-            known.pop_first();
+    /// To be taken before the ledger is asked.
+    pub(crate) fn as_of(&self) -> AsOf {
+        AsOf(self.all().removals)
+    }
+
+    /// The ledger says that it is good. Not remembered when a payment has failed since it was asked: it may be this one.
+    pub(crate) fn add(&self, payment: PaymentId, as_of: AsOf) {
+        let mut good = self.all();
+        if good.removals != as_of.0 {
+            return;
         }
-        known.insert(payment);
+        if good.payments.len() >= REMEMBERED_MAX {
+            good.payments.pop_first();
+        }
+        good.payments.insert(payment);
+    }
+
+    /// It has failed, and the ledger says so.
+    pub(crate) fn remove(&self, payment: PaymentId) {
+        let mut good = self.all();
+        good.payments.remove(&payment);
+        good.removals = good.removals.wrapping_add(1);
     }
 
     pub(crate) fn has(&self, payment: PaymentId) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.contains(&payment)
+        self.all().payments.contains(&payment)
+    }
+
+    fn all(&self) -> MutexGuard<'_, Good> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -219,6 +248,19 @@ mod tests {
         let mut bytes = [0; 32];
         bytes[..4].copy_from_slice(&number.to_be_bytes());
         PaymentId::from_bytes(bytes)
+    }
+
+    #[test]
+    fn what_fails_while_the_ledger_is_asked_is_not_remembered() {
+        let passes = Passes::default();
+        let (asked, other) = (passes.as_of(), passes.clone());
+        other.remove(id(1));
+        passes.add(id(1), asked);
+        assert!(!passes.has(id(1)));
+        passes.add(id(1), passes.as_of());
+        assert!(passes.has(id(1)) && !passes.has(id(2)));
+        other.remove(id(1));
+        assert!(!passes.has(id(1)));
     }
 
     /// The one that is looked at may be the first that would be forgotten.

@@ -79,6 +79,7 @@ impl World {
             evidence: b"sig".to_vec(),
             at: Timestamp::from_secs(at),
             exposure_max: None,
+            funds: None,
             idempotency: None,
         };
         let mut row = Payment::reserved(claim);

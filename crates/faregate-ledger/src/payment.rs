@@ -188,6 +188,9 @@ pub struct Claim {
     /// Set when it is served before the money moves: how much of this payer, in atomic units of the transfer's asset, may
     /// be out like this at once, this payment included.
     pub exposure_max: Option<U256>,
+    /// What the payer is known to hold of the asset, in atomic units, where that was found out: what is reserved of it may
+    /// not be more, this transfer included. Looked at when it is claimed, and not kept.
+    pub funds: Option<U256>,
     /// The payer's own name for the purchase, if there is one.
     pub idempotency: Option<Idempotency>,
 }
@@ -231,6 +234,11 @@ pub enum Claimed {
     Same(Box<Payment>),
     /// The credential was used for another request.
     Conflict,
+    /// The payer holds too little: so much, in atomic units, is reserved for other payments. Nothing was claimed.
+    Overdrawn {
+        /// What all open payments of this payer in this asset reserve.
+        reserved: U256,
+    },
     /// Serving it first would leave more than [`Claim::exposure_max`] of this payer unpaid. Nothing was claimed.
     Exposed,
     /// The payer's key names a purchase that another payment of the same payer has made or is making. Nothing was claimed.
@@ -279,6 +287,14 @@ impl Claim {
         self.exposure_max
             .is_some_and(|max| sum.is_none_or(|sum| sum > max))
     }
+
+    /// True when the payer is known to hold less than this and what is `reserved` already.
+    #[must_use]
+    pub fn is_uncovered(&self, reserved: U256) -> bool {
+        let sum = reserved.checked_add(self.transfer.amount.value());
+        self.funds
+            .is_some_and(|funds| sum.is_none_or(|sum| sum > funds))
+    }
 }
 
 impl Answer {
@@ -308,7 +324,8 @@ impl Answer {
 impl Payment {
     /// A payment that was just claimed.
     #[must_use]
-    pub const fn reserved(claim: Claim) -> Self {
+    pub const fn reserved(mut claim: Claim) -> Self {
+        claim.funds = None;
         let changed_at = claim.at;
         Self {
             claim,

@@ -41,7 +41,8 @@ pub trait LedgerStore: Send + Sync + 'static {
     ///
     /// In the same transaction, and in this order: the payment itself ([`Payment::verdict`]), then the payer's key
     /// ([`Payment::keyed`] of the payment that has it; it passes to this one when that one bought nothing), then the
-    /// exposure ([`Claimed::Exposed`] when the amounts of all payments of this payer in this asset that are
+    /// payer's funds ([`Claimed::Overdrawn`] when the payer's pending debits in this asset, and this one, are more than
+    /// [`Claim::funds`]), then the exposure ([`Claimed::Exposed`] when the amounts of all payments of this payer in this asset that are
     /// [exposed](Payment::is_exposed), and this one, are more than [`Claim::exposure_max`]).
     fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Claimed, StoreError>>;
 

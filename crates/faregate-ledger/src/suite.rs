@@ -65,6 +65,7 @@ macro_rules! ledger_store_suite {
         }
         $crate::suite_cases! { ledger::exposure, $make,
             an_exposure_is_refused_above_its_max
+            a_payer_reserves_no_more_than_its_funds
             an_exposure_ends_with_the_payment
             who_was_served_and_never_paid_stays_exposed
             exposures_of_payers_and_assets_are_apart

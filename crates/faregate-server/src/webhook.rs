@@ -223,6 +223,7 @@ mod tests {
             evidence: b"a signature".to_vec(),
             at: Timestamp::from_secs(90),
             exposure_max: None,
+            funds: None,
             idempotency: None,
         };
         Event {

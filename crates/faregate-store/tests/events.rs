@@ -33,6 +33,7 @@ async fn claim(store: &impl LedgerStore, number: u8) {
         evidence: vec![],
         at: at(50),
         exposure_max: None,
+        funds: None,
         idempotency: None,
     };
     store.claim(claim).await.unwrap();

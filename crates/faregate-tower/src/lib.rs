@@ -42,6 +42,7 @@
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 mod cors;
+pub mod desk;
 mod extract;
 mod finish;
 mod keep;
@@ -58,6 +59,7 @@ pub mod upgrade;
 
 pub use self::metrics::describe_metrics;
 pub use cors::Cors;
+pub use desk::TokenDesk;
 pub use extract::{NotPaid, Paid};
 pub use layer::{NoRail, PaywallLayer, Purchases};
 pub use peer::Peer;

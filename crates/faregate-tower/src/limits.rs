@@ -28,5 +28,16 @@ pub const STREAM_FRAMES_MAX: usize = 4;
 /// How long browsers may remember a preflight answer, in seconds.
 pub const PREFLIGHT_MAX_AGE_SECS: &str = "600";
 
+/// Longest wait for the body of a token request.
+pub const TOKEN_BODY_WAIT: Duration = Duration::from_secs(4);
+
+/// How long a token request waits for its settlement, or for another one with the same permit. The clients give up after
+/// five seconds; the work goes on, and the same permit gets its token later.
+pub const TOKEN_WAIT: Duration = Duration::from_millis(4_000);
+
+/// How long a permit that is shown again after its token was used and its money has moved still gets that token: copies that
+/// were sent at once arrive at different times.
+pub const TOKEN_COPIES_SECS: u64 = 10;
+
 /// How long a copy of a request in progress waits for the first one's answer.
 pub const COPY_WAIT: Duration = Duration::from_secs(10);

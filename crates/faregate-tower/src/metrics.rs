@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use faregate_core::Outcome;
+use faregate_types::RailName;
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram,
@@ -15,6 +16,8 @@ const REQUESTS: &str = "faregate_gate_requests_total";
 const PURCHASE_SECONDS: &str = "faregate_gate_purchase_seconds";
 const SERVICE_SECONDS: &str = "faregate_gate_service_seconds";
 const PURCHASES: &str = "faregate_gate_purchases";
+const UNPAID: &str = "faregate_gate_unpaid_total";
+const TOKEN_REQUESTS: &str = "faregate_gate_token_requests_total";
 const ANSWER_BYTES: &str = "faregate_gate_answer_bytes_total";
 
 /// Registers what the metrics of this crate mean.
@@ -40,10 +43,40 @@ pub fn describe_metrics() {
         "Purchases in progress, also those whose payer hung up"
     );
     describe_counter!(
+        UNPAID,
+        "Answers and tokens that were given out before the money moved and will never be paid, by `rail`; found later, recovery counts them"
+    );
+    describe_counter!(
+        TOKEN_REQUESTS,
+        "Requests to the token endpoint of the permit rail by `outcome`, as for priced routes"
+    );
+    describe_counter!(
         ANSWER_BYTES,
         Unit::Bytes,
         "Bytes of sold answers, without kept copies, by `route`"
     );
+}
+
+/// What was served and will never be paid, by the rail it was to be paid over.
+pub(crate) fn count_unpaid(rail: RailName) {
+    counter!(UNPAID, "rail" => rail.as_str()).increment(1);
+}
+
+/// The counters of a token endpoint.
+#[derive(Debug)]
+pub(crate) struct DeskMeter([Counter; Ended::ALL.len()]);
+
+impl DeskMeter {
+    pub(crate) fn new() -> Self {
+        Self(Ended::ALL.map(|ended| counter!(TOKEN_REQUESTS, "outcome" => ended.label())))
+    }
+
+    pub(crate) fn ended(&self, ended: Ended) {
+        // The order of `ALL` is the order of the variants.
+        if let Some(counter) = self.0.get(ended as usize) {
+            counter.increment(1);
+        }
+    }
 }
 
 /// How a request to a priced route ended.

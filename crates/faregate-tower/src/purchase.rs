@@ -8,7 +8,9 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use faregate_core::rail::Headers;
-use faregate_core::{Credential, Order, Outcome, Owed, Paid as CorePaid, Sale, Served, Till};
+use faregate_core::{
+    Credential, Order, Outcome, Owed, Paid as CorePaid, Sale, Served, SettleOutcome, Settling, Till,
+};
 use faregate_types::{Code, Fingerprint, IdempotencyKey, Problem};
 use futures_util::FutureExt;
 use http::request::Parts;
@@ -23,8 +25,8 @@ use crate::extract::Paid;
 use crate::finish::Finish;
 use crate::keep;
 use crate::key;
-use crate::layer::Settings;
-use crate::metrics::{Ended, Meter};
+use crate::layer::{Purchases, Settings};
+use crate::metrics::{self, Ended, Meter};
 use crate::peer;
 use crate::price::Priced;
 use crate::respond;
@@ -50,7 +52,7 @@ enum Answered<E> {
 }
 
 /// Why a body could not be read whole.
-enum BodyError {
+pub(crate) enum BodyError {
     TooLarge,
     Broken,
     Late,
@@ -363,15 +365,23 @@ async fn lent<E>(
         Err(away) => return respond::away(away, &settings.cors, asked),
     };
     meter.sent(body.len());
-    let purchase = settings.purchases.enter();
-    let task = async move {
-        settling.run().await;
-        drop(purchase);
-    };
-    tokio::spawn(task.in_current_span());
+    settle_behind(settling, &settings.purchases);
     let mut response = Response::from_parts(head, Body::from(body));
     settings.cors.apply(asked, response.headers_mut());
     response
+}
+
+/// Moves the money beside the answer, and counts what cannot be paid any more.
+pub(crate) fn settle_behind(settling: Settling, purchases: &Purchases) {
+    let purchase = purchases.enter();
+    let task = async move {
+        let rail = settling.rail();
+        if let SettleOutcome::Failed(_) = settling.run().await {
+            metrics::count_unpaid(rail);
+        }
+        drop(purchase);
+    };
+    tokio::spawn(task.in_current_span());
 }
 
 /// Paid first, and then the service broke down: nothing is kept, so the same credential is served again without paying
@@ -395,7 +405,7 @@ fn problem(about: &Problem, settings: &Settings, asked: &HeaderMap) -> Response 
     respond::error(about, &settings.cors, asked)
 }
 
-async fn read_whole(body: Body, bytes_max: usize) -> Result<Bytes, BodyError> {
+pub(crate) async fn read_whole(body: Body, bytes_max: usize) -> Result<Bytes, BodyError> {
     let declared = body.size_hint().lower();
     if usize::try_from(declared).map_or(true, |declared| declared > bytes_max) {
         return Err(BodyError::TooLarge);

@@ -26,6 +26,8 @@ pub struct Refusal {
     pub detail: Option<Box<str>>,
     /// Who tried to pay, as far as known.
     pub payer: Option<Address>,
+    /// The text that programs of one rail expect word for word, where there is one. It may have several lines.
+    pub words: Option<Box<str>>,
 }
 
 impl Refusal {
@@ -36,6 +38,7 @@ impl Refusal {
             code,
             detail: None,
             payer: None,
+            words: None,
         }
     }
 
@@ -43,6 +46,13 @@ impl Refusal {
     #[must_use]
     pub fn detail(mut self, text: impl AsRef<str>) -> Self {
         self.detail = Some(one_line(text.as_ref()));
+        self
+    }
+
+    /// With the words of a rail.
+    #[must_use]
+    pub fn words(mut self, text: impl Into<Box<str>>) -> Self {
+        self.words = Some(text.into());
         self
     }
 

@@ -179,6 +179,7 @@ fn claim(
         evidence,
         at,
         exposure_max: None,
+        funds: None,
         idempotency: None,
     }
 }

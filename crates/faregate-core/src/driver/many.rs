@@ -4,7 +4,7 @@ use std::future::Future;
 use std::num::NonZeroU32;
 use std::pin::pin;
 
-use faregate_ledger::Claimed;
+use faregate_ledger::{Claimed, PaymentState};
 use faregate_types::{Code, Fingerprint, PaymentId, Refusal};
 use futures_util::future::{BoxFuture, Either, select};
 use http::HeaderMap;
@@ -15,7 +15,7 @@ use crate::live::{LiveGuard, Waiting};
 use crate::offer::Offer;
 use crate::order::Asked;
 use crate::port::SettleOutcome;
-use crate::rail::{Credential, Presented, Uses};
+use crate::rail::{Credential, Headers, Presented, Uses};
 
 impl Till {
     /// What the headers' credential bought, if that is whatever is asked until it expires, and the ledger is known to say so:
@@ -40,7 +40,8 @@ impl Till {
     ) -> Option<Paid> {
         let rail = self.rail(credential.rail())?;
         // Looked at before it is checked, because whatever else it is will be checked where it is sold.
-        rail.named(credential).filter(|id| self.passes.has(*id))?;
+        rail.named(credential)
+            .filter(|id| self.books.passes().has(*id))?;
         let presented = rail.present(credential.clone(), offer, asked).ok()?;
         let paid = self.as_pass(&presented)?;
         rail.remember(headers, offer, asked, presented);
@@ -48,13 +49,14 @@ impl Till {
     }
 
     fn as_pass(&self, presented: &Presented) -> Option<Paid> {
-        if presented.uses != Uses::Unlimited || !self.passes.has(presented.id) {
+        let is_pass = matches!(presented.uses, Uses::Unlimited | Uses::Issued);
+        if !is_pass || !self.books.passes().has(presented.id) {
             return None;
         }
         Some(Paid {
             id: presented.id,
             rail: presented.rail,
-            settlement: Some(presented.instrument.prepaid()?),
+            settlement: presented.instrument.prepaid(),
             transfer: presented.transfer.clone(),
         })
     }
@@ -207,6 +209,8 @@ impl Run<'_> {
         F: FnOnce(Paid) -> BoxFuture<'static, Served<R>> + Send,
         R: Send,
     {
+        let passes = self.till.books.passes();
+        let as_of = passes.as_of();
         let settled = match self.begin().await {
             Begun::Refused(refusal) => {
                 return self.till.unpaid(self.offer, self.asked, refusal).await;
@@ -222,12 +226,50 @@ impl Run<'_> {
         let SettleOutcome::Settled(_) = settled else {
             return self.ended_unpaid(settled).await;
         };
-        self.till.passes.add(self.presented.id);
+        passes.add(self.presented.id, as_of);
         let receipt = self.presented.instrument.receipt(&settled);
         match serve(self.paid(Some(&settled))).await {
             Served::Well(response) | Served::Badly(response) => {
                 Outcome::Passed { response, receipt }
             }
+        }
+    }
+
+    /// Serves on a token that was given out for a payment, unless that has failed or cannot be found, or the route wants the
+    /// money to have moved and it has not.
+    pub(super) async fn admit<R, F>(self, serve: F) -> Outcome<R>
+    where
+        F: FnOnce(Paid) -> BoxFuture<'static, Served<R>> + Send,
+        R: Send,
+    {
+        let (id, passes) = (self.presented.id, self.till.books.passes());
+        let as_of = passes.as_of();
+        let payment = match self.till.books.payment(id).await {
+            Ok(payment) => payment,
+            Err(away) => return Outcome::Unavailable(away),
+        };
+        let settled = match &payment {
+            Some(payment) if payment.state == PaymentState::Settled => {
+                Some(self.rail.recorded(payment))
+            }
+            // The answer that says so is the token.
+            Some(payment) if payment.state.is_open() && payment.answer.is_some() => None,
+            Some(_) | None => {
+                let refusal = Refusal::new(Code::AccessTokenRevoked);
+                return self.till.unpaid(self.offer, self.asked, refusal).await;
+            }
+        };
+        if settled.is_none() && !self.rail.trusts(self.offer) {
+            let refusal = Refusal::new(Code::AccessTokenElsewhere);
+            return self.till.unpaid(self.offer, self.asked, refusal).await;
+        }
+        passes.add(id, as_of);
+        let paid = self.paid(settled.as_ref());
+        match serve(paid).await {
+            Served::Well(response) | Served::Badly(response) => Outcome::Passed {
+                response,
+                receipt: Headers::new(),
+            },
         }
     }
 

@@ -17,7 +17,10 @@ use crate::offer::Offer;
 use crate::order::Asked;
 use crate::port::replay::Noted;
 use crate::port::{Away, SettleOutcome, Settlement, Unknown};
-use crate::rail::{Presented, Rail, VerifyError};
+use crate::rail::{Presented, Rail, Verified, VerifyError};
+
+/// How often a payment may fail under one natural key before nobody tries again.
+const ATTEMPTS_MAX: u32 = 16;
 
 /// One credential on its way.
 pub(super) struct Run<'a> {
@@ -27,6 +30,8 @@ pub(super) struct Run<'a> {
     pub(super) asked: &'a Asked,
     pub(super) fingerprint: Fingerprint,
     pub(super) idempotency: Option<Idempotency>,
+    /// How often a payment under the same natural key has failed.
+    pub(super) attempt: u32,
     pub(super) presented: Presented,
 }
 
@@ -47,7 +52,7 @@ impl<'a> Run<'a> {
     /// Verifies, then claims.
     pub(super) async fn begin(&self) -> Begun {
         let begun = match self.presented.instrument.verify().await {
-            Ok(()) => match self.claim().await {
+            Ok(verified) => match self.claim(verified).await {
                 Ok(begun) => self.note(begun).await,
                 Err(away) => Err(away),
             },
@@ -62,7 +67,7 @@ impl<'a> Run<'a> {
     }
 
     /// Claims, on credit if the offer gives any and the payer has any left.
-    async fn claim(&self) -> Result<Begun, Away> {
+    async fn claim(&self, verified: Verified) -> Result<Begun, Away> {
         let mut claim = Claim {
             id: self.presented.id,
             rail: self.presented.rail,
@@ -72,6 +77,7 @@ impl<'a> Run<'a> {
             evidence: self.presented.evidence.0.clone(),
             at: self.till.books.now(),
             exposure_max: None,
+            funds: verified.funds,
             idempotency: self.idempotency.clone(),
         };
         let books = &self.till.books;
@@ -81,10 +87,39 @@ impl<'a> Run<'a> {
             match books.claim(claim.clone()).await? {
                 Claimed::Exposed => claim.exposure_max = None,
                 Claimed::Won => return Ok(Begun::Lent),
-                claimed => return Ok(Begun::Claimed(claimed)),
+                claimed => return Ok(self.claimed(claimed, verified)),
             }
         }
-        books.claim(claim).await.map(Begun::Claimed)
+        let claimed = books.claim(claim).await?;
+        Ok(self.claimed(claimed, verified))
+    }
+
+    fn claimed(&self, claimed: Claimed, verified: Verified) -> Begun {
+        match (claimed, verified.funds) {
+            (Claimed::Overdrawn { reserved }, Some(funds)) => {
+                Begun::Refused(self.rail.overdrawn(&self.presented, funds, reserved))
+            }
+            (claimed, _) => Begun::Claimed(claimed),
+        }
+    }
+
+    /// The same as another attempt, when the one in the books has failed and its rail allows that.
+    pub(super) async fn after_failure(&self) -> Result<Option<Self>, Away> {
+        if !self.rail.is_repeatable() || self.attempt >= ATTEMPTS_MAX {
+            return Ok(None);
+        }
+        let known = self.till.books.payment(self.presented.id).await?;
+        if known.is_none_or(|known| known.state != PaymentState::Failed) {
+            return Ok(None);
+        }
+        let mut next = self.presented.clone();
+        next.id = next.id.nth(self.attempt);
+        Ok(Some(Self {
+            idempotency: self.idempotency.clone(),
+            attempt: self.attempt.saturating_add(1),
+            presented: next,
+            ..*self
+        }))
     }
 
     /// Notes what may now be served where other gates look, if there are any. Until that is done nothing is.
@@ -121,6 +156,7 @@ impl<'a> Run<'a> {
             asked: self.asked,
             fingerprint: first.claim.fingerprint,
             idempotency: None,
+            attempt: 0,
             presented: Presented::of(first, rail.as_ref()).ok()?,
         })
     }
@@ -170,11 +206,15 @@ impl<'a> Run<'a> {
             Begun::Elsewhere => self.refuse_used_up().await,
             Begun::Refused(refusal) => self.till.unpaid(self.offer, self.asked, refusal).await,
             Begun::Away(away) => Outcome::Unavailable(away),
-            // Only a claim on credit is refused credit, a payment that is known is neither won nor another's, and a copy of
+            // What the payer does not have was refused before, only a claim on credit is refused credit, a payment that is known is neither won nor another's, and a copy of
             // what a key names comes without a key.
-            Begun::Claimed(Claimed::Exposed | Claimed::Repeated(_))
+            Begun::Claimed(Claimed::Overdrawn { .. } | Claimed::Exposed | Claimed::Repeated(_))
             | Begun::Spent(
-                Claimed::Won | Claimed::Exposed | Claimed::Repeated(_) | Claimed::KeyConflict,
+                Claimed::Won
+                | Claimed::Overdrawn { .. }
+                | Claimed::Exposed
+                | Claimed::Repeated(_)
+                | Claimed::KeyConflict,
             ) => bug(),
         }
     }
@@ -244,6 +284,7 @@ impl<'a> Run<'a> {
                 Some(
                     Claimed::InFlight(_)
                     | Claimed::Won
+                    | Claimed::Overdrawn { .. }
                     | Claimed::Exposed
                     | Claimed::Repeated(_)
                     | Claimed::KeyConflict,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use faregate_ledger::{Answer, Step};
-use faregate_types::PaymentId;
+use faregate_types::{PaymentId, RailName};
 
 use super::Till;
 use crate::live::LiveGuard;
@@ -165,6 +165,12 @@ impl Owed {
 }
 
 impl Settling {
+    /// The rail that it is paid over.
+    #[must_use]
+    pub const fn rail(&self) -> RailName {
+        self.presented.rail
+    }
+
     /// Moves the money and records what became of it.
     pub async fn run(self) -> SettleOutcome {
         let (books, id) = (&self.till.books, self.presented.id);

@@ -10,7 +10,6 @@ mod limit;
 mod mint;
 mod paid;
 mod revoked;
-mod seen;
 mod strict;
 
 use std::fmt;
@@ -28,13 +27,14 @@ use faregate_types::lightning::{Msat, PaymentHash};
 use faregate_types::{Code, PaymentId, RailName, Refusal};
 use futures_util::future::{BoxFuture, ready};
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 
-use crate::offer::{Ask, LightningAsk, Offer};
+use crate::offer::{Ask, LightningAsk, Offer, Scope};
 use crate::order::Asked;
 use crate::port::lightning::{Receiver, Wanted};
 use crate::port::replay::ReplayStore;
 use crate::port::{Away, Clock, SettleOutcome, Unknown};
+use crate::rail::seen::{self, Seen};
 use crate::rail::{Challenge, Credential, Evidence, Instrument, Presented, Rail, Reading, Uses};
 
 pub use keys::{MasterKey, MasterKeys};
@@ -42,7 +42,6 @@ pub use limit::InvoiceRate;
 use limit::Limit;
 use paid::{Kept, SharedKey, settled};
 pub use revoked::{REVOCATIONS_MAX, Revocations};
-use seen::Seen;
 pub use strict::Confirms;
 use strict::{Check, Strict};
 
@@ -52,13 +51,20 @@ const PAYEE: &str = "payee/lightning";
 /// How long an invoice can be paid, in seconds, if nobody says otherwise.
 pub const INVOICE_EXPIRY_SECS: u32 = 600;
 
+/// What a token was checked for.
+struct SeenToken {
+    ask: LightningAsk,
+    method: Method,
+    token: Identifier,
+}
+
 /// The rail, over the wallet that makes the invoices.
 pub struct L402 {
     receiver: Receiver,
     keys: MasterKeys,
     clock: Arc<dyn Clock>,
     limit: Limit,
-    seen: Seen,
+    seen: Seen<SeenToken>,
     revocations: Option<Arc<Revocations>>,
     strict: Option<Arc<Strict>>,
     exact_texts: bool,
@@ -374,6 +380,7 @@ impl Rail for L402 {
             },
             evidence: kept.evidence(),
             uses,
+            fingerprint: None,
             good_until: grant.valid_until,
             instrument: kept.instrument(self.replay.as_ref(), self.check(hash, paid)),
         })
@@ -389,17 +396,26 @@ impl Rail for L402 {
     fn known(&self, headers: &HeaderMap, offer: &Offer, asked: &Asked) -> Option<Arc<Presented>> {
         let line = seen::line(headers)?;
         let ask = self.ask(offer)?;
-        let now = self.clock.now();
-        let (presented, token) = self.seen.find(line, ask, &asked.method, now)?;
-        (!self.is_revoked(&token)).then_some(presented)
+        self.seen.find(line, self.clock.now(), |seen| {
+            seen.ask == *ask && seen.method == asked.method && !self.is_revoked(&seen.token)
+        })
     }
 
     fn remember(&self, headers: &HeaderMap, offer: &Offer, asked: &Asked, presented: Presented) {
         let (Some(line), Some(ask)) = (seen::line(headers), self.ask(offer)) else {
             return;
         };
+        // Kept is what does not depend on more than ask, method and time.
+        if ask.scope != Scope::Route || ask.is_bound_to_client {
+            return;
+        }
         if let Some(token) = self.only_token(headers) {
-            self.seen.keep(line, ask, &asked.method, token, presented);
+            let on = SeenToken {
+                ask: ask.clone(),
+                method: asked.method.clone(),
+                token,
+            };
+            self.seen.keep(line, on, presented);
         }
     }
 

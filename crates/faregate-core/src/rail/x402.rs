@@ -21,7 +21,7 @@ use crate::offer::Offer;
 use crate::order::Asked;
 use crate::port::{Away, Facilitator, Finality, SettleOutcome, Trail, Unknown, Verdict};
 use crate::rail::{
-    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, Uses,
+    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, Uses, Verified,
     VerifyError,
 };
 use crate::settler::recorded;
@@ -119,6 +119,7 @@ impl Rail for X402 {
             id: PaymentId::eip3009(asset.chain(), asset.token(), signed.from, signed.nonce),
             rail: RailName::X402,
             uses: Uses::One,
+            fingerprint: None,
             good_until: None,
             instrument: Arc::new(Exact {
                 facilitator: Arc::clone(&self.facilitator),
@@ -206,10 +207,10 @@ struct Exact {
 }
 
 impl Instrument for Exact {
-    fn verify(&self) -> BoxFuture<'_, Result<(), VerifyError>> {
+    fn verify(&self) -> BoxFuture<'_, Result<Verified, VerifyError>> {
         Box::pin(async move {
             match self.facilitator.verify(&self.request).await? {
-                Verdict::Valid { .. } => Ok(()),
+                Verdict::Valid { .. } => Ok(Verified::default()),
                 Verdict::Invalid(refusal) => Err(refusal.into()),
             }
         })

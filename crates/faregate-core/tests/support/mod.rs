@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use alloy_primitives::{Address, U256};
 use faregate_core::port::{Away, Finality, SettleOutcome, Settlement, Trail, Unknown};
 use faregate_core::rail::{
-    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, Uses,
+    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, Uses, Verified,
     VerifyError,
 };
 use faregate_core::{Asked, Clock, Offer, Order, Payee, Resource, SettlePolicy, Till, TokenAsk};
@@ -67,6 +67,14 @@ impl Memory {
             && let Some(verdict) = first.clone().keyed(&own.request)
         {
             return Ok(verdict);
+        }
+        let open = rows.values().filter(|row| row.state.is_open());
+        let reserved = open.fold(U256::ZERO, |sum, row| {
+            sum + row.claim.transfer.amount.value()
+        });
+        if claim.is_uncovered(reserved) {
+            self.log.lock().unwrap().push("overdrawn".into());
+            return Ok(Claimed::Overdrawn { reserved });
         }
         let out = rows.values().filter(|row| row.is_exposed());
         let out = out.fold(claim.transfer.amount.value(), |sum, row| {
@@ -308,6 +316,7 @@ impl Rail for Scripted {
             },
             evidence: Evidence(signature.as_bytes().to_vec()),
             uses: self.uses.unwrap_or(Uses::One),
+            fingerprint: None,
             good_until: None,
             instrument: self.instrument(),
         })
@@ -379,10 +388,10 @@ struct Script {
 }
 
 impl Instrument for Script {
-    fn verify(&self) -> BoxFuture<'_, Result<(), VerifyError>> {
+    fn verify(&self) -> BoxFuture<'_, Result<Verified, VerifyError>> {
         self.log.lock().unwrap().push("verify".into());
         let told = self.verify.lock().unwrap().pop_front();
-        Box::pin(ready(told.unwrap_or(Ok(()))))
+        Box::pin(ready(told.unwrap_or(Ok(())).map(|()| Verified::default())))
     }
 
     fn settle<'a>(&'a self, trail: &'a dyn Trail) -> BoxFuture<'a, SettleOutcome> {

@@ -124,6 +124,7 @@ pub(super) fn claim(number: u64) -> Claim {
         evidence: number.to_le_bytes().to_vec(),
         at: at(0),
         exposure_max: None,
+        funds: None,
         idempotency: None,
     }
 }

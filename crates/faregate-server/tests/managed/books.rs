@@ -30,6 +30,7 @@ async fn lists_accounts_of_a_role(store: &dyn AccountStore) {
             evidence: Vec::new(),
             at: Timestamp::from_secs(1),
             exposure_max: None,
+            funds: None,
             idempotency: None,
         };
         store.claim(claim).await.unwrap();

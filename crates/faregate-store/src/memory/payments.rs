@@ -97,7 +97,12 @@ impl Payments {
             return Ok(told);
         }
         let (payer, asset) = (&claim.transfer.debit, claim.transfer.amount.asset());
-        if claim.is_too_much(self.accounts.sums(payer, asset).exposure) {
+        let sums = self.accounts.sums(payer, asset);
+        let reserved = sums.balance.debits_pending;
+        if claim.is_uncovered(reserved) {
+            return Ok(Told::new(Claimed::Overdrawn { reserved }));
+        }
+        if claim.is_too_much(sums.exposure) {
             return Ok(Told::new(Claimed::Exposed));
         }
         self.fit(&claim, known)?;

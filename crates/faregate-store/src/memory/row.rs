@@ -43,6 +43,7 @@ impl Fixed {
             evidence,
             at,
             exposure_max,
+            funds: _,
             idempotency,
         } = claim;
         let rare = (exposure_max.is_some() || idempotency.is_some()).then(|| {
@@ -84,6 +85,7 @@ impl Fixed {
             evidence: self.evidence.to_vec(),
             at: self.at,
             exposure_max: self.rare.as_ref().and_then(|rare| rare.exposure_max),
+            funds: None,
             idempotency: self.idempotency().cloned(),
         }
     }

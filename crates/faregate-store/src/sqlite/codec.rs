@@ -88,6 +88,7 @@ pub(super) fn payment(row: &Row<'_>) -> Result<(Payment, i64), Fault> {
             .get::<_, Option<String>>("exposure_max")?
             .map(|text| money(&text))
             .transpose()?,
+        funds: None,
         idempotency: idempotency(row)?,
     };
     let payment = Payment {

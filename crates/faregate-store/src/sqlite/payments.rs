@@ -1,6 +1,7 @@
 //! Payments: what the writer and the readers do for [`LedgerStore`](faregate_ledger::LedgerStore). The rules are the
 //! ledger crate's; here they meet rows.
 
+use alloy_primitives::U256;
 use faregate_ledger::{
     AccountId, Claim, Claimed, Effect, EventKind, Payment, PaymentState, Step, StoreError,
 };
@@ -30,6 +31,9 @@ pub(super) fn claim(conn: &Connection, claim: Claim) -> Result<Claimed, Fault> {
     };
     if let Some(refused) = keyed(conn, &claim)? {
         return Ok(refused);
+    }
+    if let Some(reserved) = overdraws(conn, &claim)? {
+        return Ok(Claimed::Overdrawn { reserved });
     }
     if is_too_much(conn, &claim)? {
         return Ok(Claimed::Exposed);
@@ -105,6 +109,17 @@ fn forget(conn: &Connection, claim: &Claim) -> Result<(), Fault> {
         ])?;
     }
     Ok(())
+}
+
+/// What else is reserved of this payer, when it is too much beside this.
+fn overdraws(conn: &Connection, claim: &Claim) -> Result<Option<U256>, Fault> {
+    // What nobody limits is not asked.
+    if claim.funds.is_none() {
+        return Ok(None);
+    }
+    let (payer, asset) = (&claim.transfer.debit, claim.transfer.amount.asset());
+    let reserved = books::balance(conn, payer, asset)?.debits_pending;
+    Ok(claim.is_uncovered(reserved).then_some(reserved))
 }
 
 /// True when serving this first would leave more of the payer unpaid than it may.

@@ -59,6 +59,7 @@ pub(crate) fn claim(number: u64) -> Claim {
         evidence: b"evidence".to_vec(),
         at: at(number),
         exposure_max: None,
+        funds: None,
         idempotency: None,
     }
 }

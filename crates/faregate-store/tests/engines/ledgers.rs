@@ -103,13 +103,16 @@ fn claim() -> impl Strategy<Value = Claim> {
             request: Fingerprint::of(&[b"bought", &[request]]),
         })
     });
-    let exposure_max = prop::option::of(prop_oneof![
-        (0_u64..12).prop_map(U256::from),
-        Just(U256::MAX)
-    ]);
+    let limit = || {
+        prop::option::of(prop_oneof![
+            (0_u64..12).prop_map(U256::from),
+            Just(U256::MAX)
+        ])
+    };
+    let limits = (limit(), limit());
     let rest = (0_u8..2, 0_u8..3, moment());
-    (payment(), transfer, named, exposure_max, rest).prop_map(
-        |(id, transfer, idempotency, exposure_max, (request, route, at))| Claim {
+    (payment(), transfer, named, limits, rest).prop_map(
+        |(id, transfer, idempotency, (exposure_max, funds), (request, route, at))| Claim {
             id,
             rail: RailName::X402,
             fingerprint: Fingerprint::of(&[b"request", &[request]]),
@@ -118,6 +121,7 @@ fn claim() -> impl Strategy<Value = Claim> {
             evidence: vec![request; usize::from(route)],
             at,
             exposure_max,
+            funds,
             idempotency,
         },
     )

@@ -35,4 +35,4 @@ pub use permit::{Permit, Terms};
 pub use refused::Refused;
 pub use response::{Issued, TokenResponse};
 pub use token::{AccessToken, Bound, Claims, TokenError, TokenKey, TokenKeyError};
-pub use verify::{ChainState, Checked, Expected, Price, Verified};
+pub use verify::{ChainState, Checked, Expected, Price, Verified, overdrawn, replayed};

@@ -108,6 +108,16 @@ impl Terms {
         }
     }
 
+    /// The last second in which it can be collected, or the first in which it cannot (EIP-3009).
+    #[must_use]
+    pub const fn good_until(&self) -> U256 {
+        match self {
+            Self::Eip2612 { permit, .. } => permit.deadline,
+            Self::Erc3009 { authorization, .. } => authorization.valid_before,
+            Self::Permit2 { transfer, .. } => transfer.deadline,
+        }
+    }
+
     /// The digest that is signed. The separator is that of the token's domain by our own table; Permit2 has its own domain.
     #[must_use]
     pub fn digest(&self, chain: ChainId, token_separator: B256) -> B256 {

@@ -120,7 +120,9 @@ impl Refused {
 
 impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
-        Self::new(refused.code).detail(&refused.message)
+        Self::new(refused.code)
+            .detail(&refused.message)
+            .words(refused.text())
     }
 }
 

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::decimal::Decimal;
 use super::lax::{Member, Object};
 use crate::code::Code;
+use crate::id::PaymentId;
 use crate::limits::ACCESS_TOKEN_BYTES_MAX;
 use crate::mac::hmac_sha256;
 use crate::timestamp::Timestamp;
@@ -81,6 +82,8 @@ pub struct Claims {
     pub payer: Option<String>,
     /// How much, in atomic units.
     pub amount: Option<String>,
+    /// Of what: a CAIP-19 name.
+    pub asset: Option<String>,
     /// Which payment: tokens are revoked by it.
     pub jti: Option<String>,
 }
@@ -171,6 +174,15 @@ pub fn mint(key: &TokenKey, claims: &Claims) -> String {
     format!("{payload}.{}", URL_SAFE_NO_PAD.encode(code))
 }
 
+/// 16 bytes that nobody without the key can guess, always the same for one payment: a token can be made again whenever its
+/// payer asks for it once more.
+#[must_use]
+pub fn nonce(key: &TokenKey, payment: &PaymentId) -> String {
+    let code = hmac_sha256(&key.0, &[b"faregate/token-nonce/1", payment.as_bytes()]);
+    let (half, _) = code.split_at(16);
+    URL_SAFE_NO_PAD.encode(half)
+}
+
 /// Checks a token: form, code, time, in this order.
 ///
 /// # Errors
@@ -219,6 +231,7 @@ impl AccessToken {
             quote: text("quote"),
             payer: text("payer"),
             amount: text("amount"),
+            asset: text("asset"),
             jti: text("jti"),
         };
         Some(Self {
@@ -229,15 +242,15 @@ impl AccessToken {
 }
 
 impl Claims {
-    /// Whether the token is for this service, route and method. A token that does not say so opens nothing here; `HEAD` is
-    /// asked for like `GET`.
+    /// Whether the token is for this service and route, and for the method if it names one. A token that does not say so opens
+    /// nothing here; `HEAD` is asked for like `GET`.
     ///
     /// # Errors
     /// [`TokenError::Elsewhere`].
     pub fn check(&self, bound: &Bound<'_>) -> Result<(), TokenError> {
-        let method = self.method.as_deref();
-        let method_fits =
-            method == Some(bound.method) || (bound.method == "HEAD" && method == Some("GET"));
+        let method_fits = self.method.as_deref().is_none_or(|method| {
+            method == bound.method || (bound.method == "HEAD" && method == "GET")
+        });
         if method_fits
             && self.aud.as_deref() == Some(bound.aud)
             && self.route.as_deref() == Some(bound.route)
@@ -252,6 +265,7 @@ impl Claims {
     fn to_json(&self) -> String {
         let texts = [
             ("amount", &self.amount),
+            ("asset", &self.asset),
             ("aud", &self.aud),
             ("jti", &self.jti),
             ("method", &self.method),

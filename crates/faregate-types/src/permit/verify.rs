@@ -53,6 +53,24 @@ impl Price {
     pub const fn amount(&self) -> U256 {
         self.amount
     }
+
+    /// Whom releases up to 0.2.0 sign for.
+    #[must_use]
+    pub const fn wallet(&self) -> Address {
+        self.wallet
+    }
+
+    /// Whom later ones sign for.
+    #[must_use]
+    pub const fn pay_to(&self) -> Address {
+        self.pay_to
+    }
+
+    /// What a permit over this asset signs, under the domain of our own table.
+    #[must_use]
+    pub fn digest(&self, permit: &Permit) -> B256 {
+        permit.digest(self.separator)
+    }
 }
 
 /// What is known before the chain is asked.
@@ -191,12 +209,11 @@ impl<'a> Checked<'a> {
                 self.check_domain(state)?;
                 verified.amount = authorization.value;
                 verified.message = "Authorization valid: signer verified as authorizer.";
-                let nonce = authorization.nonce.to_string();
-                check_unused("Authorization", nonce, state)?;
+                check_unused(self.permit, state)?;
                 self.check_transfer(authorization.value, state)?;
             }
             Terms::Permit2 { transfer, .. } => {
-                check_unused("Permit", transfer.nonce.to_string(), state)?;
+                check_unused(self.permit, state)?;
                 self.check_transfer(transfer.amount, state)?;
                 if state.allowance < transfer.amount {
                     return Err(allows_permit2_too_little(state.allowance, transfer.amount));
@@ -389,24 +406,53 @@ fn is_applied(nonce: U256, value: U256, state: &ChainState) -> bool {
         && value != U256::MAX
 }
 
+const NONCE_MISMATCH: &str = "Permit nonce does not match on-chain nonce";
+const TAKEN: &str = "taken by another permit";
+
+/// A permit with this nonce was taken before.
+#[must_use]
+pub fn replayed(permit: &Permit) -> Refused {
+    let taken = |what: &str, nonce: String| {
+        let message = format!("{what} nonce was used before.");
+        Refused::verification(Code::PermitNonceUsed, message).with("nonce", nonce)
+    };
+    match &permit.terms {
+        Terms::Eip2612 { permit, .. } => {
+            Refused::verification(Code::PermitNonceUsed, NONCE_MISMATCH)
+                .with("permit_nonce", permit.nonce)
+                .with("nonce_state", TAKEN)
+        }
+        Terms::Erc3009 { authorization, .. } => {
+            taken("Authorization", authorization.nonce.to_string())
+        }
+        Terms::Permit2 { transfer, .. } => taken("Permit", transfer.nonce.to_string()),
+    }
+}
+
+/// The payer holds less than this permit and what our books reserve for others.
+#[must_use]
+pub fn overdrawn(permit: &Permit, funds: U256, reserved: U256) -> Refused {
+    holds_too_little(funds, reserved.saturating_add(permit.terms.value()))
+}
+
 fn nonce_mismatch(nonce: U256, state: &ChainState) -> Refused {
-    let message = "Permit nonce does not match on-chain nonce";
-    let refused = Refused::verification(Code::PermitNonceUsed, message)
+    let refused = Refused::verification(Code::PermitNonceUsed, NONCE_MISMATCH)
         .with("on_chain_nonce", state.next_nonce)
         .with("permit_nonce", nonce);
     if state.is_nonce_taken {
-        refused.with("nonce_state", "taken by another permit")
+        refused.with("nonce_state", TAKEN)
     } else {
         refused
     }
 }
 
-fn check_unused(what: &str, nonce: String, state: &ChainState) -> Result<(), Refused> {
-    if !state.is_nonce_taken {
-        return Ok(());
+/// An authorization's or an order's nonce.
+fn check_unused(permit: &Permit, state: &ChainState) -> Result<(), Refused> {
+    if state.is_nonce_taken {
+        Err(replayed(permit))
+    } else {
+        Ok(())
     }
-    let message = format!("{what} nonce was used before.");
-    Err(Refused::verification(Code::PermitNonceUsed, message).with("nonce", nonce))
 }
 
 fn allowed_too_little(value: U256, price: U256) -> Refused {

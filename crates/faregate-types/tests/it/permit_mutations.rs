@@ -162,13 +162,13 @@ proptest! {
     fn claims_are_read_back(
         exp in any::<u64>(),
         iat in proptest::option::of(any::<u64>()),
-        texts in prop::array::uniform8(proptest::option::of(".{0,40}")),
+        texts in prop::array::uniform9(proptest::option::of(".{0,40}")),
     ) {
-        let [nonce, aud, route, method, quote, payer, amount, jti] = texts;
+        let [nonce, aud, route, method, quote, payer, amount, asset, jti] = texts;
         let claims = Claims {
             exp: Timestamp::from_secs(exp),
             iat: iat.map(Timestamp::from_secs),
-            nonce, aud, route, method, quote, payer, amount, jti,
+            nonce, aud, route, method, quote, payer, amount, asset, jti,
         };
         let text = token::mint(&key(), &claims);
         let read = token::verify(&text, &key(), claims.exp);

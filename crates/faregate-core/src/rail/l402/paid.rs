@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, ready};
 use super::strict::Check;
 use crate::port::replay::ReplayStore;
 use crate::port::{SettleOutcome, Settlement, Trail};
-use crate::rail::{Evidence, Headers, Instrument, VerifyError};
+use crate::rail::{Evidence, Headers, Instrument, Verified, VerifyError};
 use crate::shared::SharedUses;
 
 /// What the ledger keeps of a payment: its hash, and where uses are shared, under which name and until when.
@@ -85,10 +85,10 @@ struct PaidInvoice {
 
 impl Instrument for PaidInvoice {
     /// The preimage and the signature were checked when it was presented.
-    fn verify(&self) -> BoxFuture<'_, Result<(), VerifyError>> {
+    fn verify(&self) -> BoxFuture<'_, Result<Verified, VerifyError>> {
         match &self.check {
-            None => Box::pin(ready(Ok(()))),
-            Some(check) => Box::pin(check.run()),
+            None => Box::pin(ready(Ok(Verified::default()))),
+            Some(check) => Box::pin(async { check.run().await.map(|()| Verified::default()) }),
         }
     }
 

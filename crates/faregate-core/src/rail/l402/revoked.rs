@@ -82,6 +82,15 @@ impl Revocations {
         names.len()
     }
 
+    /// Whether this name is on the list.
+    #[must_use]
+    pub fn has_name(&self, name: RevokedName) -> bool {
+        self.any.load(Ordering::Acquire) && {
+            let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+            names.contains(&name)
+        }
+    }
+
     /// Whether a token was revoked, by its id or with its payment.
     #[must_use]
     pub fn has(&self, token: &Identifier) -> bool {

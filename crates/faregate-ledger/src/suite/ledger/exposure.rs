@@ -53,6 +53,49 @@ pub async fn an_exposure_is_refused_above_its_max<S: LedgerStore>(bench: &Bench<
     ));
 }
 
+/// Everything that is open is held against what the payer has, whoever serves it and when; a refused claim leaves nothing.
+pub async fn a_payer_reserves_no_more_than_its_funds<S: LedgerStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    let holding = |number: u64, funds: u64| Claim {
+        funds: Some(U256::from(funds)),
+        ..claim(number)
+    };
+    let overdrawn = |reserved: u64| {
+        Ok(Claimed::Overdrawn {
+            reserved: U256::from(reserved),
+        })
+    };
+    assert_eq!(store.claim(holding(1, 999)).await, overdrawn(0));
+    assert_eq!(store.payment(id(1)).await, Ok(None));
+    after(store, holding(1, 1_000), []).await;
+    assert_eq!(store.claim(holding(2, 1_999)).await, overdrawn(1_000));
+    // Of another kind, and without a word about funds: reserved all the same.
+    after(store, claim(3), [broadcast()]).await;
+    assert_eq!(store.claim(holding(2, 2_999)).await, overdrawn(2_000));
+    // Credit does not make money.
+    let credit = on_credit(holding(2, 2_999), u64::MAX);
+    assert_eq!(store.claim(credit).await, overdrawn(2_000));
+    after(store, holding(2, 3_000), [fail()]).await;
+    store.advance(id(3), settle(), at(2)).await.unwrap();
+    after(store, holding(4, 2_000), []).await;
+    // A copy is told about the payment, whatever is reserved.
+    assert!(matches!(
+        store.claim(holding(1, 0)).await,
+        Ok(Claimed::InFlight(_))
+    ));
+    let claimed = bench
+        .crowd(10..42, move |store, number| {
+            let funds = Some(U256::from(5_000));
+            Box::pin(store.claim(Claim {
+                funds,
+                ..claim(number)
+            }))
+        })
+        .await;
+    let won = claimed.iter().filter(|one| **one == Ok(Claimed::Won));
+    assert_eq!(won.count(), 3, "2,000 of 5,000 were reserved");
+}
+
 /// Settled, failed before it was served, or released: nothing is owed. Reopened: it may be again.
 pub async fn an_exposure_ends_with_the_payment<S: LedgerStore>(bench: &Bench<S>) {
     let store = &*bench.store;

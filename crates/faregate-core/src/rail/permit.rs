@@ -1,0 +1,588 @@
+//! The permit rail: a signed permit is posted, a token comes back, and the token opens the route (specs/permit.md §1, §2).
+//!
+//! Two credentials belong to it. A **permit** comes in the body of a token request ([`Permits::posted`]) and is sold a token:
+//! its payment is claimed, the token is given out, the money moves before or behind that as the [`TokenPolicy`] says. A
+//! **token** comes with every request after that; it names its payment, and is good as long as that one has not failed.
+//!
+//! No token is stored: everything in it follows from what the ledger keeps of its payment, so whoever asks again gets the same.
+
+mod kept;
+mod quote;
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use alloy_primitives::{Address, U256};
+use faregate_ledger::{AccountId, Payment, RevokedName, Transfer};
+use faregate_types::permit::{
+    Body, Bound, Claims, Component, Endpoint, Permit, Price, TokenError, TokenKey, authorization,
+    overdrawn, token,
+};
+use faregate_types::{Amount, AssetId, Code, Fingerprint, PaymentId, RailName, Refusal, Timestamp};
+use futures_util::future::{BoxFuture, ready};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
+use serde_json::{Map, Value};
+
+use crate::machine::SettlePolicy;
+use crate::offer::{Ask, Offer, OfferError, PermitAsk, TokenPolicy};
+use crate::order::Asked;
+use crate::port::{
+    Away, Care, Clock, Collector, Finality, PermitOrder, PermitVerdict, SettleOutcome, Settlement,
+    Trail, Unknown,
+};
+use crate::rail::l402::Revocations;
+use crate::rail::seen::{self, Seen};
+use crate::rail::{
+    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, Uses, Verified,
+    VerifyError,
+};
+
+use kept::Kept;
+
+pub use quote::{Quote, Quotes};
+
+/// The route of tokens that were bought without a quote: they open whatever costs no more than was paid.
+pub const ANY_ROUTE: &str = "*";
+
+/// The rail, over whoever collects permits.
+pub struct Permits {
+    collector: Arc<dyn Collector>,
+    key: TokenKey,
+    audience: Box<str>,
+    endpoint: Endpoint,
+    clock: Arc<dyn Clock>,
+    revocations: Option<Arc<Revocations>>,
+    seen: Seen<SeenToken>,
+}
+
+/// What a token was checked for.
+struct SeenToken {
+    route: Box<str>,
+    ask: PermitAsk,
+    payment: PaymentId,
+}
+
+/// What a request carried.
+#[derive(Clone)]
+enum Sent {
+    /// `Authorization` lines.
+    Shown(Vec<HeaderValue>),
+    /// A token request.
+    Posted {
+        permit: Box<Permit>,
+        /// The route its token shall open.
+        route: Box<str>,
+    },
+}
+
+/// A token for a payment.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Token {
+    /// What stands behind `Bearer`.
+    pub text: String,
+    /// The last second in which it works.
+    pub until: Timestamp,
+}
+
+/// Without the token.
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("until", &self.until)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Permits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permits")
+            .field("audience", &self.audience)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Permits {
+    /// The rail. Tokens are signed with `key` and work at the service called `audience`; they are asked for at `endpoint`, or
+    /// one level below it.
+    #[must_use]
+    pub fn new(
+        collector: Arc<dyn Collector>,
+        key: TokenKey,
+        audience: impl Into<Box<str>>,
+        endpoint: Endpoint,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            collector,
+            key,
+            audience: audience.into(),
+            endpoint,
+            clock,
+            revocations: None,
+            seen: Seen::default(),
+        }
+    }
+
+    /// Refuses tokens of payments on this list.
+    #[must_use]
+    pub fn revocations(mut self, list: Arc<Revocations>) -> Self {
+        self.revocations = Some(list);
+        self
+    }
+
+    /// Where tokens are asked for.
+    #[must_use]
+    pub const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A token request for an offer, as a credential. Without a quote its token opens whatever costs no more.
+    #[must_use]
+    pub fn posted(permit: Permit, offer: &Offer, has_quote: bool) -> Credential {
+        let route = if has_quote { offer.route() } else { ANY_ROUTE };
+        let sent = Sent::Posted {
+            permit: Box::new(permit),
+            route: route.into(),
+        };
+        Credential::new(RailName::PERMIT, sent)
+    }
+
+    /// What is sold at the token endpoint: a token for the route of an offer. `None` when it takes no permits.
+    ///
+    /// # Errors
+    /// [`OfferError`].
+    pub fn token_offer(offer: &Offer) -> Option<Result<Offer, OfferError>> {
+        let asks: Vec<&PermitAsk> = asks(offer).collect();
+        let first = asks.first()?;
+        let policy = match first.policy {
+            TokenPolicy::Optimistic | TokenPolicy::Simulated => SettlePolicy::Background,
+            TokenPolicy::Settled => SettlePolicy::Before,
+        };
+        let all = asks.iter().map(|ask| Ask::from((*ask).clone())).collect();
+        let resource = offer.resource().clone();
+        let made = Offer::new(
+            offer.route(),
+            resource,
+            all,
+            policy,
+            offer.max_timeout_secs(),
+        );
+        Some(made.map(|offer| {
+            asks.iter().fold(offer, |offer, ask| {
+                offer.with_exposure_max(Amount::new(ask.exposure_max, ask.asset.id))
+            })
+        }))
+    }
+
+    /// The token of a payment: the same one whenever it is asked for. `None` when the payment is not of this rail.
+    #[must_use]
+    pub fn token(&self, payment: &Payment) -> Option<Token> {
+        let claim = &payment.claim;
+        if claim.rail != RailName::PERMIT {
+            return None;
+        }
+        let kept = Kept::read(&claim.evidence)?;
+        let until = claim.at.checked_add_secs(kept.token_secs)?;
+        let claims = Claims {
+            exp: until,
+            iat: Some(claim.at),
+            nonce: Some(token::nonce(&self.key, &claim.id)),
+            aud: Some(self.audience.to_string()),
+            route: Some(kept.route.to_string()),
+            method: None,
+            quote: None,
+            payer: Some(claim.transfer.debit.name().to_owned()),
+            amount: Some(claim.transfer.amount.value().to_string()),
+            asset: Some(claim.transfer.amount.asset().to_string()),
+            jti: Some(claim.id.to_string()),
+        };
+        Some(Token {
+            text: token::mint(&self.key, &claims),
+            until,
+        })
+    }
+
+    /// The price of an ask, and whom its permits have to name.
+    fn price(&self, ask: &PermitAsk) -> Option<Price> {
+        let payee = self.collector.payee(ask.asset.id.chain(), ask.treasury)?;
+        let amount = ask.amount.value();
+        Some(Price::new(ask.asset.clone(), amount, payee, payee))
+    }
+
+    fn component(&self, ask: &PermitAsk) -> Option<Component> {
+        let price = self.price(ask)?;
+        let (wallet, pay_to) = (price.wallet(), price.pay_to());
+        let amount = ask.amount.value();
+        Component::new(ask.asset.clone(), amount, &ask.currency, wallet, pay_to).ok()
+    }
+
+    /// The members of a 402 answer. The endpoint names the offer.
+    fn body(&self, offer: &Offer, why: &Refusal) -> Option<Map<String, Value>> {
+        let components: Vec<Component> = asks(offer)
+            .map(|ask| self.component(ask))
+            .collect::<Option<_>>()?;
+        let path = format!("{}/{}", self.endpoint, Quote::of(offer));
+        let endpoint = Endpoint::parse(&path).ok()?;
+        let reason = reason(why);
+        let body = Body::new(&reason, &endpoint, &components).ok()?;
+        match serde_json::to_value(body).ok()? {
+            Value::Object(members) => Some(members),
+            _ => None,
+        }
+    }
+
+    /// A token that a request came with.
+    fn shown(&self, lines: &[HeaderValue], offer: &Offer) -> Result<Presented, Refusal> {
+        // Whoever wants no tokens of ours has other uses for the header.
+        if asks(offer).next().is_none() {
+            return Err(Refusal::new(Code::PaymentRequired));
+        }
+        let lines = lines.iter().map(HeaderValue::as_bytes);
+        let token = authorization::check(lines, &self.key, self.clock.now()).map_err(refusal)?;
+        self.opened(&token.claims, offer).map_err(refusal)
+    }
+
+    /// What a token opens, by its own words.
+    fn opened(&self, claims: &Claims, offer: &Offer) -> Result<Presented, TokenError> {
+        const ELSEWHERE: TokenError = TokenError::Elsewhere;
+        let is_any = claims.route.as_deref() == Some(ANY_ROUTE);
+        claims.check(&Bound {
+            aud: &self.audience,
+            route: if is_any { ANY_ROUTE } else { offer.route() },
+            method: "",
+        })?;
+        let asset = claims.asset.as_deref().and_then(|text| text.parse().ok());
+        let amount = claims.amount.as_deref().and_then(|text| text.parse().ok());
+        let (asset, amount): (AssetId, U256) = asset.zip(amount).ok_or(ELSEWHERE)?;
+        let ask = asks(offer)
+            .find(|ask| ask.amount.asset() == asset && ask.amount.value() <= amount)
+            .ok_or(ELSEWHERE)?;
+        let id = claims.jti.as_deref().and_then(|text| text.parse().ok());
+        let payer = claims.payer.as_deref().and_then(|text| text.parse().ok());
+        let (id, payer): (PaymentId, Address) = id.zip(payer).ok_or(ELSEWHERE)?;
+        if self.is_revoked(id) {
+            return Err(TokenError::Revoked);
+        }
+        Ok(Presented {
+            id,
+            rail: RailName::PERMIT,
+            transfer: Transfer {
+                debit: AccountId::payer(payer),
+                credit: AccountId::payee(ask.treasury),
+                amount: Amount::new(amount, asset),
+            },
+            evidence: Evidence(Vec::new()),
+            uses: Uses::Issued,
+            fingerprint: None,
+            // It works in its last second too.
+            good_until: claims.exp.checked_add_secs(NonZeroU64::MIN.get()),
+            instrument: Arc::new(Issued),
+        })
+    }
+
+    fn is_revoked(&self, payment: PaymentId) -> bool {
+        let name = RevokedName::from_bytes(*payment.as_bytes());
+        self.revocations
+            .as_ref()
+            .is_some_and(|list| list.has_name(name))
+    }
+
+    /// A permit that was posted. Whether it is signed is looked at when it is verified.
+    fn bought(&self, permit: Permit, route: Box<str>, offer: &Offer) -> Result<Presented, Refusal> {
+        let ask = asks(offer).find(|ask| ask.asset.id == permit.asset());
+        // Another asset is refused in the product's words, which the check of any price has.
+        let ask = match ask {
+            Some(ask) => ask,
+            None => asks(offer)
+                .next()
+                .ok_or(Refusal::new(Code::NoMatchingRequirements))?,
+        };
+        let price = self
+            .price(ask)
+            .ok_or(Refusal::new(Code::NoMatchingRequirements))?;
+        let digest = price.digest(&permit);
+        let kept = Kept {
+            order: PermitOrder {
+                permit,
+                price,
+                treasury: ask.treasury,
+            },
+            route,
+            token_secs: ask.token_secs,
+        };
+        let evidence = Evidence(kept.encode());
+        let care = match ask.policy {
+            TokenPolicy::Optimistic | TokenPolicy::Settled => Care::Read,
+            TokenPolicy::Simulated => Care::Simulate,
+        };
+        Ok(Presented {
+            id: permit.payment_id(),
+            rail: RailName::PERMIT,
+            transfer: Transfer {
+                debit: AccountId::payer(permit.terms.payer()),
+                credit: AccountId::payee(ask.treasury),
+                // All that is signed moves, or nothing.
+                amount: Amount::new(permit.terms.value(), permit.asset()),
+            },
+            evidence,
+            uses: Uses::One,
+            // A copy of a permit is whatever has its digest, wherever it is posted.
+            fingerprint: Some(Fingerprint::of(&[b"permit", digest.as_slice()])),
+            good_until: None,
+            instrument: self.instrument(kept.order, care),
+        })
+    }
+
+    fn instrument(&self, order: PermitOrder, care: Care) -> Arc<dyn Instrument> {
+        Arc::new(Collecting {
+            collector: Arc::clone(&self.collector),
+            order,
+            care,
+        })
+    }
+}
+
+/// The asks that this rail can take.
+fn asks(offer: &Offer) -> impl Iterator<Item = &PermitAsk> {
+    offer.asks().iter().filter_map(Ask::as_permit)
+}
+
+/// What a 402 answer says in `reason`: the product's words about tokens, ours about everything else.
+fn reason(why: &Refusal) -> String {
+    let known = [
+        TokenError::Missing,
+        TokenError::Header,
+        TokenError::Malformed,
+        TokenError::Forged,
+        TokenError::Expired,
+        TokenError::Elsewhere,
+        TokenError::Revoked,
+    ];
+    match (&why.words, why.code) {
+        (Some(words), _) => words.to_string(),
+        (None, Code::PaymentRequired) => TokenError::Missing.to_string(),
+        (None, code) => known
+            .into_iter()
+            .find(|error| error.code() == code)
+            .map_or_else(|| code.meaning().to_owned(), |error| error.to_string()),
+    }
+}
+
+fn refusal(error: TokenError) -> Refusal {
+    let words = error.to_string();
+    Refusal::new(error.code()).words(words)
+}
+
+fn damaged(payment: &Payment) -> SettleOutcome {
+    SettleOutcome::Unknown(Unknown {
+        code: Code::Internal,
+        transaction: payment.transaction.clone(),
+    })
+}
+
+impl Rail for Permits {
+    fn name(&self) -> RailName {
+        RailName::PERMIT
+    }
+
+    fn serves(&self, offer: &Offer) -> bool {
+        let mut any = false;
+        asks(offer).all(|ask| {
+            any = true;
+            self.component(ask).is_some()
+        }) && any
+    }
+
+    fn read(&self, headers: &HeaderMap) -> Reading {
+        let lines = headers.get_all(AUTHORIZATION).iter();
+        let lines: Vec<HeaderValue> = lines.filter(|line| !line.is_empty()).cloned().collect();
+        if lines.is_empty() {
+            return Reading::Nothing;
+        }
+        Reading::Found(Credential::new(RailName::PERMIT, Sent::Shown(lines)))
+    }
+
+    fn challenge<'a>(
+        &'a self,
+        offer: &'a Offer,
+        _asked: &'a Asked,
+        why: &'a Refusal,
+    ) -> BoxFuture<'a, Result<Challenge, Away>> {
+        let made = self.body(offer, why).ok_or(Away {
+            code: Code::Internal,
+        });
+        Box::pin(ready(made.map(|body| Challenge {
+            body,
+            reusable: true,
+            ..Challenge::default()
+        })))
+    }
+
+    fn present(
+        &self,
+        credential: Credential,
+        offer: &Offer,
+        _asked: &Asked,
+    ) -> Result<Presented, Refusal> {
+        match credential.into_content::<Sent>() {
+            Some(Sent::Shown(lines)) => self.shown(&lines, offer),
+            Some(Sent::Posted { permit, route }) => self.bought(*permit, route, offer),
+            None => Err(Refusal::new(Code::Internal)),
+        }
+    }
+
+    fn named(&self, credential: &Credential) -> Option<PaymentId> {
+        let Sent::Shown(lines) = credential.content::<Sent>()? else {
+            return None;
+        };
+        let lines = lines.iter().map(HeaderValue::as_bytes);
+        let token = authorization::check(lines, &self.key, self.clock.now()).ok()?;
+        token.claims.jti?.parse().ok()
+    }
+
+    fn known(&self, headers: &HeaderMap, offer: &Offer, _asked: &Asked) -> Option<Arc<Presented>> {
+        let line = seen::line(headers)?;
+        self.seen.find(line, self.clock.now(), |seen| {
+            *seen.route == *offer.route()
+                && asks(offer).any(|ask| *ask == seen.ask)
+                && !self.is_revoked(seen.payment)
+        })
+    }
+
+    fn remember(&self, headers: &HeaderMap, offer: &Offer, _asked: &Asked, presented: Presented) {
+        let asset = presented.transfer.amount.asset();
+        let ask = asks(offer).find(|ask| ask.amount.asset() == asset);
+        if let (Some(line), Some(ask)) = (seen::line(headers), ask) {
+            let on = SeenToken {
+                route: offer.route().into(),
+                ask: ask.clone(),
+                payment: presented.id,
+            };
+            self.seen.keep(line, on, presented);
+        }
+    }
+
+    fn overdrawn(&self, presented: &Presented, funds: U256, reserved: U256) -> Refusal {
+        Kept::read(&presented.evidence.0).map_or(Refusal::new(Code::PermitBalanceTooLow), |kept| {
+            overdrawn(&kept.order.permit, funds, reserved).into()
+        })
+    }
+
+    fn trusts(&self, offer: &Offer) -> bool {
+        asks(offer).all(|ask| ask.policy != TokenPolicy::Settled)
+    }
+
+    fn is_repeatable(&self) -> bool {
+        true
+    }
+
+    fn recall(&self, evidence: &Evidence) -> Result<Arc<dyn Instrument>, Refusal> {
+        let kept = Kept::read(&evidence.0).ok_or(Refusal::new(Code::Internal))?;
+        Ok(self.instrument(kept.order, Care::Read))
+    }
+
+    fn uses_trail(&self) -> bool {
+        true
+    }
+
+    fn resolve<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, SettleOutcome> {
+        Box::pin(async move {
+            let transaction = payment.transaction.as_deref();
+            match Kept::read(&payment.claim.evidence) {
+                Some(kept) => self.collector.resolve(&kept.order, transaction).await,
+                None => damaged(payment),
+            }
+        })
+    }
+
+    fn confirm<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Finality> {
+        Box::pin(async move {
+            match (&payment.transaction, Kept::read(&payment.claim.evidence)) {
+                (Some(transaction), Some(kept)) => {
+                    self.collector.confirm(&kept.order, transaction).await
+                }
+                // Without a transaction there is nothing that could be looked up, now or later.
+                (None, Some(_)) => Finality::Final,
+                (_, None) => Finality::Unknown,
+            }
+        })
+    }
+
+    fn expires(&self, payment: &Payment) -> Option<Timestamp> {
+        let kept = Kept::read(&payment.claim.evidence)?;
+        let end = kept.order.permit.terms.good_until();
+        u64::try_from(end).ok().map(Timestamp::from_secs)
+    }
+
+    fn recorded(&self, payment: &Payment) -> SettleOutcome {
+        let payer = Kept::read(&payment.claim.evidence).map(|kept| kept.order.permit.terms.payer());
+        match (payment.failure, payer) {
+            (Some(code), Some(payer)) => SettleOutcome::Failed(Refusal::new(code).payer(payer)),
+            (None, Some(payer)) => SettleOutcome::Settled(Settlement {
+                transaction: payment.transaction.clone(),
+                payer: Some(payer),
+            }),
+            (_, None) => damaged(payment),
+        }
+    }
+}
+
+/// A permit in the hands of the till.
+struct Collecting {
+    collector: Arc<dyn Collector>,
+    order: PermitOrder,
+    care: Care,
+}
+
+impl Instrument for Collecting {
+    fn verify(&self) -> BoxFuture<'_, Result<Verified, VerifyError>> {
+        Box::pin(async move {
+            match self.collector.verify(&self.order, self.care).await? {
+                PermitVerdict::Valid { funds } => Ok(Verified { funds: Some(funds) }),
+                PermitVerdict::Refused(refused) => {
+                    Err(VerifyError::Refused(Refusal::from(refused)))
+                }
+            }
+        })
+    }
+
+    fn settle<'a>(&'a self, trail: &'a dyn Trail) -> BoxFuture<'a, SettleOutcome> {
+        self.collector.settle(&self.order, trail)
+    }
+
+    /// The token response says everything.
+    fn receipt(&self, _outcome: &SettleOutcome) -> Headers {
+        Headers::new()
+    }
+}
+
+/// A token in the hands of the till. It moves nothing.
+struct Issued;
+
+impl Instrument for Issued {
+    fn verify(&self) -> BoxFuture<'_, Result<Verified, VerifyError>> {
+        Box::pin(ready(Ok(Verified::default())))
+    }
+
+    fn settle<'a>(&'a self, _trail: &'a dyn Trail) -> BoxFuture<'a, SettleOutcome> {
+        let unknown = Unknown {
+            code: Code::Internal,
+            transaction: None,
+        };
+        Box::pin(ready(SettleOutcome::Unknown(unknown)))
+    }
+
+    fn receipt(&self, _outcome: &SettleOutcome) -> Headers {
+        Headers::new()
+    }
+}
