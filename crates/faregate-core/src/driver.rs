@@ -25,6 +25,7 @@ use crate::port::{Away, Clock, Settlement, Unknown};
 use crate::rail::{Challenge, Credential, Headers, Rail, Reading, Uses};
 use crate::uses::Tallies;
 
+mod attempt;
 mod many;
 mod run;
 mod sale;

@@ -19,9 +19,6 @@ use crate::port::replay::Noted;
 use crate::port::{Away, SettleOutcome, Settlement, Unknown};
 use crate::rail::{Presented, Rail, Verified, VerifyError};
 
-/// How often a payment may fail under one natural key before nobody tries again.
-const ATTEMPTS_MAX: u32 = 16;
-
 /// One credential on its way.
 pub(super) struct Run<'a> {
     pub(super) till: &'a Till,
@@ -101,25 +98,6 @@ impl<'a> Run<'a> {
             }
             (claimed, _) => Begun::Claimed(claimed),
         }
-    }
-
-    /// The same as another attempt, when the one in the books has failed and its rail allows that.
-    pub(super) async fn after_failure(&self) -> Result<Option<Self>, Away> {
-        if !self.rail.is_repeatable() || self.attempt >= ATTEMPTS_MAX {
-            return Ok(None);
-        }
-        let known = self.till.books.payment(self.presented.id).await?;
-        if known.is_none_or(|known| known.state != PaymentState::Failed) {
-            return Ok(None);
-        }
-        let mut next = self.presented.clone();
-        next.id = next.id.nth(self.attempt);
-        Ok(Some(Self {
-            idempotency: self.idempotency.clone(),
-            attempt: self.attempt.saturating_add(1),
-            presented: next,
-            ..*self
-        }))
     }
 
     /// Notes what may now be served where other gates look, if there are any. Until that is done nothing is.

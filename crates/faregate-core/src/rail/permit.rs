@@ -6,20 +6,20 @@
 //!
 //! No token is stored: everything in it follows from what the ledger keeps of its payment, so whoever asks again gets the same.
 
+mod instrument;
 mod kept;
 mod quote;
+mod token;
 
 use std::fmt;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::U256;
 use faregate_ledger::{AccountId, Payment, RevokedName, Transfer};
 use faregate_types::permit::{
-    Body, Bound, Claims, Component, Endpoint, Permit, Price, TokenError, TokenKey, authorization,
-    overdrawn, token,
+    Body, Component, Endpoint, Permit, Price, TokenError, TokenKey, authorization, overdrawn,
 };
-use faregate_types::{Amount, AssetId, Code, Fingerprint, PaymentId, RailName, Refusal, Timestamp};
+use faregate_types::{Amount, Code, Fingerprint, PaymentId, RailName, Refusal, Timestamp};
 use futures_util::future::{BoxFuture, ready};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
@@ -29,19 +29,17 @@ use crate::machine::SettlePolicy;
 use crate::offer::{Ask, Offer, OfferError, PermitAsk, TokenPolicy};
 use crate::order::Asked;
 use crate::port::{
-    Away, Care, Clock, Collector, Finality, PermitOrder, PermitVerdict, SettleOutcome, Settlement,
-    Trail, Unknown,
+    Away, Care, Clock, Collector, Finality, PermitOrder, SettleOutcome, Settlement, Unknown,
 };
 use crate::rail::l402::Revocations;
 use crate::rail::seen::{self, Seen};
-use crate::rail::{
-    Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, Uses, Verified,
-    VerifyError,
-};
+use crate::rail::{Challenge, Credential, Evidence, Instrument, Presented, Rail, Reading, Uses};
 
+use instrument::Collecting;
 use kept::Kept;
 
 pub use quote::{Quote, Quotes};
+pub use token::Token;
 
 /// The route of tokens that were bought without a quote: they open whatever costs no more than was paid.
 pub const ANY_ROUTE: &str = "*";
@@ -75,25 +73,6 @@ enum Sent {
         /// The route its token shall open.
         route: Box<str>,
     },
-}
-
-/// A token for a payment.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Token {
-    /// What stands behind `Bearer`.
-    pub text: String,
-    /// The last second in which it works.
-    pub until: Timestamp,
-}
-
-/// Without the token.
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token")
-            .field("until", &self.until)
-            .finish_non_exhaustive()
-    }
 }
 
 impl fmt::Debug for Permits {
@@ -184,34 +163,6 @@ impl Permits {
         }))
     }
 
-    /// The token of a payment: the same one whenever it is asked for. `None` when the payment is not of this rail.
-    #[must_use]
-    pub fn token(&self, payment: &Payment) -> Option<Token> {
-        let claim = &payment.claim;
-        if claim.rail != RailName::PERMIT {
-            return None;
-        }
-        let kept = Kept::read(&claim.evidence)?;
-        let until = claim.at.checked_add_secs(kept.token_secs)?;
-        let claims = Claims {
-            exp: until,
-            iat: Some(claim.at),
-            nonce: Some(token::nonce(&self.key, &claim.id)),
-            aud: Some(self.audience.to_string()),
-            route: Some(kept.route.to_string()),
-            method: None,
-            quote: None,
-            payer: Some(claim.transfer.debit.name().to_owned()),
-            amount: Some(claim.transfer.amount.value().to_string()),
-            asset: Some(claim.transfer.amount.asset().to_string()),
-            jti: Some(claim.id.to_string()),
-        };
-        Some(Token {
-            text: token::mint(&self.key, &claims),
-            until,
-        })
-    }
-
     /// The price of an ask, and whom its permits have to name.
     fn price(&self, ask: &PermitAsk) -> Option<Price> {
         let payee = self.collector.payee(ask.asset.id.chain(), ask.treasury)?;
@@ -239,55 +190,6 @@ impl Permits {
             Value::Object(members) => Some(members),
             _ => None,
         }
-    }
-
-    /// A token that a request came with.
-    fn shown(&self, lines: &[HeaderValue], offer: &Offer) -> Result<Presented, Refusal> {
-        // Whoever wants no tokens of ours has other uses for the header.
-        if asks(offer).next().is_none() {
-            return Err(Refusal::new(Code::PaymentRequired));
-        }
-        let lines = lines.iter().map(HeaderValue::as_bytes);
-        let token = authorization::check(lines, &self.key, self.clock.now()).map_err(refusal)?;
-        self.opened(&token.claims, offer).map_err(refusal)
-    }
-
-    /// What a token opens, by its own words.
-    fn opened(&self, claims: &Claims, offer: &Offer) -> Result<Presented, TokenError> {
-        const ELSEWHERE: TokenError = TokenError::Elsewhere;
-        let is_any = claims.route.as_deref() == Some(ANY_ROUTE);
-        claims.check(&Bound {
-            aud: &self.audience,
-            route: if is_any { ANY_ROUTE } else { offer.route() },
-            method: "",
-        })?;
-        let asset = claims.asset.as_deref().and_then(|text| text.parse().ok());
-        let amount = claims.amount.as_deref().and_then(|text| text.parse().ok());
-        let (asset, amount): (AssetId, U256) = asset.zip(amount).ok_or(ELSEWHERE)?;
-        let ask = asks(offer)
-            .find(|ask| ask.amount.asset() == asset && ask.amount.value() <= amount)
-            .ok_or(ELSEWHERE)?;
-        let id = claims.jti.as_deref().and_then(|text| text.parse().ok());
-        let payer = claims.payer.as_deref().and_then(|text| text.parse().ok());
-        let (id, payer): (PaymentId, Address) = id.zip(payer).ok_or(ELSEWHERE)?;
-        if self.is_revoked(id) {
-            return Err(TokenError::Revoked);
-        }
-        Ok(Presented {
-            id,
-            rail: RailName::PERMIT,
-            transfer: Transfer {
-                debit: AccountId::payer(payer),
-                credit: AccountId::payee(ask.treasury),
-                amount: Amount::new(amount, asset),
-            },
-            evidence: Evidence(Vec::new()),
-            uses: Uses::Issued,
-            fingerprint: None,
-            // It works in its last second too.
-            good_until: claims.exp.checked_add_secs(NonZeroU64::MIN.get()),
-            instrument: Arc::new(Issued),
-        })
     }
 
     fn is_revoked(&self, payment: PaymentId) -> bool {
@@ -376,11 +278,6 @@ fn reason(why: &Refusal) -> String {
             .find(|error| error.code() == code)
             .map_or_else(|| code.meaning().to_owned(), |error| error.to_string()),
     }
-}
-
-fn refusal(error: TokenError) -> Refusal {
-    let words = error.to_string();
-    Refusal::new(error.code()).words(words)
 }
 
 fn damaged(payment: &Payment) -> SettleOutcome {
@@ -534,55 +431,5 @@ impl Rail for Permits {
             }),
             (_, None) => damaged(payment),
         }
-    }
-}
-
-/// A permit in the hands of the till.
-struct Collecting {
-    collector: Arc<dyn Collector>,
-    order: PermitOrder,
-    care: Care,
-}
-
-impl Instrument for Collecting {
-    fn verify(&self) -> BoxFuture<'_, Result<Verified, VerifyError>> {
-        Box::pin(async move {
-            match self.collector.verify(&self.order, self.care).await? {
-                PermitVerdict::Valid { funds } => Ok(Verified { funds: Some(funds) }),
-                PermitVerdict::Refused(refused) => {
-                    Err(VerifyError::Refused(Refusal::from(refused)))
-                }
-            }
-        })
-    }
-
-    fn settle<'a>(&'a self, trail: &'a dyn Trail) -> BoxFuture<'a, SettleOutcome> {
-        self.collector.settle(&self.order, trail)
-    }
-
-    /// The token response says everything.
-    fn receipt(&self, _outcome: &SettleOutcome) -> Headers {
-        Headers::new()
-    }
-}
-
-/// A token in the hands of the till. It moves nothing.
-struct Issued;
-
-impl Instrument for Issued {
-    fn verify(&self) -> BoxFuture<'_, Result<Verified, VerifyError>> {
-        Box::pin(ready(Ok(Verified::default())))
-    }
-
-    fn settle<'a>(&'a self, _trail: &'a dyn Trail) -> BoxFuture<'a, SettleOutcome> {
-        let unknown = Unknown {
-            code: Code::Internal,
-            transaction: None,
-        };
-        Box::pin(ready(SettleOutcome::Unknown(unknown)))
-    }
-
-    fn receipt(&self, _outcome: &SettleOutcome) -> Headers {
-        Headers::new()
     }
 }
