@@ -131,6 +131,7 @@ impl Stack {
         let deps = Deps {
             facilitator: Some(settling),
             l402,
+            permits: None,
             store: Arc::clone(&ledger) as _,
             clock: wire::clock(),
         };

@@ -15,6 +15,7 @@ use super::facilitator::{FacilitatorSource, Surroundings, URL_VARIABLE, from_env
 use super::l402::Issuer;
 use super::lightning::{self, LightningConfig};
 use super::parts::{self, UrlKind};
+use super::permit::{self, PermitConfig};
 use super::reader::{Inherited, Section};
 use super::route::{self, Defaults, RouteConfig, RoutePrice};
 use super::webhook::{self, WebhookConfig};
@@ -34,6 +35,8 @@ pub struct GatewayConfig {
     pub facilitator: Option<FacilitatorSource>,
     /// Who makes Lightning invoices; there has to be one when a route asks for satoshis.
     pub lightning: Option<LightningConfig>,
+    /// Permits for access tokens, where they are taken.
+    pub permit: Option<PermitConfig>,
     /// The routes, first match wins.
     pub routes: Vec<RouteConfig>,
     /// What happens to other requests.
@@ -83,9 +86,11 @@ pub(super) fn read(
         table.finish();
         found
     });
+    let permit = permit(section, public_url.as_ref());
     let issuer = issuer(section, lightning.as_ref(), public_url.as_ref());
     let defaults = Defaults {
         issuer,
+        permits: permit.as_ref().map(|(_, terms)| *terms),
         asks_for_tokens: Cell::new(false),
         chain: Inherited::read(section, "network", |text| {
             parts::chain(section, text, about.mainnet)
@@ -105,11 +110,6 @@ pub(super) fn read(
     let limits = gateway_limits(section);
     let routes = route::read_all(section, routes, about, &defaults);
     let facilitator = facilitator(section, about, &defaults);
-    let lightning = match lightning {
-        None => Inherited::Absent,
-        Some(None) => Inherited::Faulty,
-        Some(Some(lightning)) => Inherited::Is(lightning),
-    };
     if let Some(routes) = &routes {
         together(
             section,
@@ -123,7 +123,8 @@ pub(super) fn read(
         public_url: public_url?,
         store: store.into(),
         facilitator: facilitator.optional()?,
-        lightning: lightning.optional()?,
+        lightning: Inherited::found(lightning).optional()?,
+        permit: permit.map(|(config, _)| config).optional()?,
         routes: routes?,
         unmatched: unmatched?,
         upstream_ca,
@@ -133,6 +134,22 @@ pub(super) fn read(
         start_without_facilitator,
         limits,
     })
+}
+
+/// Reads `[gate.permit]`.
+fn permit(
+    section: &Section<'_, '_>,
+    public_url: Option<&Url>,
+) -> Inherited<(PermitConfig, permit::Terms)> {
+    let table = section.section(permit::KEY);
+    if table.is_none() && section.has(permit::KEY) {
+        return Inherited::Faulty;
+    }
+    Inherited::found(table.map(|table| {
+        let found = permit::read(&table, public_url);
+        table.finish();
+        found
+    }))
 }
 
 /// What `[gate.lightning]` says, as far as routes need it.
@@ -176,7 +193,15 @@ fn together(
         let message = "with routes for one host only, every other host would be free: use unmatched = \"refuse\"";
         section.fault(ConfigCode::Contradiction, "unmatched", message);
     }
+    let takes_permits = routes
+        .iter()
+        .flat_map(asks)
+        .any(|ask| ask.as_permit().is_some());
     let Some(FacilitatorSource::Embedded(embedded)) = facilitator else {
+        if takes_permits && facilitator.is_some() {
+            let message = "permits are collected by the gate itself: [gate.facilitator] needs rpc_url and signer_key";
+            section.fault(ConfigCode::NoUsableRail, permit::KEY, message);
+        }
         return;
     };
     let settled: Vec<_> = embedded
@@ -185,11 +210,11 @@ fn together(
         .flat_map(|network| &network.assets)
         .map(|asset| asset.id)
         .collect();
-    let asked = routes
-        .iter()
-        .flat_map(asks)
-        .filter_map(Ask::as_token)
-        .map(|ask| ask.asset.id);
+    let asked = routes.iter().flat_map(asks).filter_map(|ask| match ask {
+        Ask::Token(ask) => Some(ask.asset.id),
+        Ask::Permit(ask) => Some(ask.asset.id),
+        _ => None,
+    });
     if let Some(missing) = asked.into_iter().find(|id| !settled.contains(id)) {
         let message =
             format!("a route asks for {missing}, and this facilitator does not settle it");

@@ -283,13 +283,18 @@ pub(super) fn amount_of(
     None
 }
 
-/// What is asked for. A token that cannot be paid by signature has no rail yet.
+/// What is asked for over x402; `Some(None)` for a token that only permits are taken of.
+#[expect(clippy::option_option, reason = "the outer one is the fault")]
 pub(super) fn ask(
     section: &Section<'_, '_>,
     asset: Asset,
     value: U256,
     pay_to: Address,
-) -> Option<Ask> {
+    takes_permits: bool,
+) -> Option<Option<Ask>> {
+    if asset.transfer != TransferMethod::Eip3009 && takes_permits {
+        return Some(None);
+    }
     if asset.transfer != TransferMethod::Eip3009 {
         let symbol = &asset.symbol;
         let message = format!(
@@ -304,5 +309,5 @@ pub(super) fn ask(
         asset,
         payee: Payee::Evm(pay_to),
     };
-    Some(ask.into())
+    Some(Some(ask.into()))
 }

@@ -49,6 +49,33 @@ pub(super) enum Inherited<T> {
     Is(T),
 }
 
+impl<T> Inherited<T> {
+    /// A part that was looked for: not there, faulty, or this.
+    pub(super) fn found(part: Option<Option<T>>) -> Self {
+        match part {
+            None => Self::Absent,
+            Some(None) => Self::Faulty,
+            Some(Some(value)) => Self::Is(value),
+        }
+    }
+
+    pub(super) const fn as_ref(&self) -> Inherited<&T> {
+        match self {
+            Self::Absent => Inherited::Absent,
+            Self::Faulty => Inherited::Faulty,
+            Self::Is(value) => Inherited::Is(value),
+        }
+    }
+
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Inherited<U> {
+        match self {
+            Self::Absent => Inherited::Absent,
+            Self::Faulty => Inherited::Faulty,
+            Self::Is(value) => Inherited::Is(change(value)),
+        }
+    }
+}
+
 impl<T: Clone> Inherited<T> {
     /// Reads a text of `section`, if there is one.
     pub(super) fn read(

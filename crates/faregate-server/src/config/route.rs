@@ -13,6 +13,7 @@ use super::error::ConfigCode;
 use super::facilitator::Surroundings;
 use super::l402::{self, Issuer};
 use super::parts::{self, UrlKind};
+use super::permit;
 use super::price::{self, PriceText, Prices};
 use super::reader::{Inherited, Section};
 use crate::gateway::limits;
@@ -62,6 +63,8 @@ pub struct RouteOffer {
 pub(super) struct Defaults<'d> {
     /// Who makes invoices.
     pub(super) issuer: Inherited<Issuer<'d>>,
+    /// What tokens cost that are paid with permits, and when they are given out.
+    pub(super) permits: Inherited<permit::Terms>,
     /// Set by the first route that asks for tokens.
     pub(super) asks_for_tokens: Cell<bool>,
     pub(super) chain: Inherited<ChainId>,
@@ -70,8 +73,9 @@ pub(super) struct Defaults<'d> {
     pub(super) max_timeout_secs: u64,
 }
 
-const KEYS_OF_PAID_ROUTES: [&str; 9] = [
+const KEYS_OF_PAID_ROUTES: [&str; 10] = [
     l402::KEY,
+    permit::KEY,
     "settle",
     "exposure_max",
     "payment_identifier",
@@ -83,7 +87,7 @@ const KEYS_OF_PAID_ROUTES: [&str; 9] = [
 ];
 
 /// Those that say something about tokens only.
-const KEYS_OF_TOKENS: [&str; 3] = ["network", "pay_to", "exposure_max"];
+const KEYS_OF_TOKENS: [&str; 4] = ["network", "pay_to", "exposure_max", permit::KEY];
 
 pub(super) fn max_timeout_secs(section: &Section<'_, '_>) -> Option<u64> {
     section.number("max_timeout_secs", 10..=3_600)
@@ -276,12 +280,19 @@ fn tokens(section: &Section<'_, '_>, prices: &Prices, defaults: &Defaults<'_>) -
             "pay_to",
             "expected the address that is paid, here or as gate.pay_to",
         )?;
-    let asks: Vec<Option<Ask>> = prices
-        .tokens
-        .iter()
-        .map(|(asset, value)| price::ask(section, asset.clone(), *value, pay_to))
-        .collect();
-    asks.into_iter().collect()
+    let permits = permit::of_route(section, &defaults.permits)?;
+    let mut asks = Vec::new();
+    for (asset, value) in &prices.tokens {
+        let exact = price::ask(section, asset.clone(), *value, pay_to, permits.is_some())?;
+        asks.extend(exact);
+    }
+    if let Some(terms) = permits {
+        for (asset, value) in &prices.tokens {
+            let ask = permit::ask(section, terms, asset.clone(), *value, pay_to)?;
+            asks.push(ask.into());
+        }
+    }
+    Some(asks)
 }
 
 /// What is asked for over Lightning, if anything is.

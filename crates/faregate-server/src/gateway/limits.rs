@@ -26,6 +26,15 @@ pub const MANIFEST_MAX_AGE_SECS: u32 = 300;
 /// Most prices of a route, each another way to pay.
 pub const PRICES_MAX: usize = 8;
 
+/// How long an access token works unless the file says otherwise, in seconds; as the product's.
+pub const ACCESS_TOKEN_SECS: u64 = 3_600;
+
+/// How many prices one payer may owe for tokens unless the file says otherwise.
+pub const EXPOSURE_PRICES: u64 = 10;
+
+/// The most prices that one payer may owe.
+pub const EXPOSURE_PRICES_MAX: u64 = 1_000_000;
+
 /// How long a token of L402 works unless a route says otherwise, in seconds.
 pub const TOKEN_VALID_SECS: u64 = 3_600;
 

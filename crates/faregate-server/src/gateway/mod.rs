@@ -7,6 +7,7 @@
 //! | to a priced route, with one | see [`faregate_tower::respond`] |
 //! | to a free route | the upstream's |
 //! | for a WebSocket on a priced route | as above, then the connection; 400 when the route settles after it served |
+//! | `POST /token` and below it, if some route takes permits | an access token: see [`faregate_tower::desk`] |
 //! | to no route | 404, or 405 when another method has one; or the upstream's with `unmatched = "free"` |
 //! | `GET /.well-known/l402.json`, `…/l402-services` | what is sold over Lightning, if anything is |
 //! | a path that can be read in two ways | 400 |
@@ -28,10 +29,11 @@ use std::sync::Arc;
 use faregate_core::port::Away;
 use faregate_core::rail::Rail;
 use faregate_core::rail::l402::L402;
+use faregate_core::rail::permit::{Permits, Quotes};
 use faregate_core::rail::x402::X402;
 use faregate_core::{Ask, Clock, Facilitator, OfferError, Recovery, Till};
 use faregate_ledger::LedgerStore;
-use faregate_tower::Purchases;
+use faregate_tower::{Purchases, TokenDesk};
 use faregate_types::Code;
 use faregate_types::x402::{Kind, SupportedResponse, Version};
 use tokio::net::TcpListener;
@@ -66,6 +68,8 @@ pub struct Deps {
     /// Who makes Lightning invoices ([`LightningConfig::rail`](crate::config::LightningConfig::rail)); needed by routes that
     /// ask for satoshis.
     pub l402: Option<Arc<L402>>,
+    /// Who takes permits and gives out access tokens; needed by routes that ask for permits.
+    pub permits: Option<Arc<Permits>>,
     /// The books.
     pub store: Arc<dyn LedgerStore>,
     /// The time.
@@ -229,23 +233,56 @@ fn build(config: &GatewayConfig, deps: Deps) -> Result<Built, StartError> {
     let Deps {
         facilitator,
         l402,
+        permits,
         store,
         clock,
     } = deps;
     let x402 = facilitator.map(|facilitator| Arc::new(X402::new(facilitator)) as Arc<dyn Rail>);
     let l402 = l402.map(|rail| rail as Arc<dyn Rail>);
-    let till = Till::new(store, clock, x402.into_iter().chain(l402).collect());
+    // Last, because any `Authorization` that nobody else understands is an access token that is wrong.
+    let tokens = permits.clone().map(|rail| rail as Arc<dyn Rail>);
+    let rails = x402.into_iter().chain(l402).chain(tokens).collect();
+    let till = Till::new(store, clock, rails);
     let purchases = Purchases::default();
     let table = Table::new(config, &till, &purchases)?;
+    let desk = match permits {
+        Some(permits) => desk(config, &till, permits, &purchases)?,
+        None => None,
+    };
     let tunnels = Gauge::new(config.limits.tunnels_max);
     Ok(Built {
-        gate: Gate::new(table, readiness, tunnels, config),
+        gate: Gate::new(table, desk, readiness, tunnels, config),
         purchases,
         recovery: till.recovery().keeping(
             config.limits.replay_window.as_secs(),
             config.limits.kept_total_bytes_max,
         ),
     })
+}
+
+/// The token endpoint, if some route takes permits.
+fn desk(
+    config: &GatewayConfig,
+    till: &Till,
+    permits: Arc<Permits>,
+    purchases: &Purchases,
+) -> Result<Option<TokenDesk>, StartError> {
+    let offers = table::offers(config)?;
+    let quotes = Quotes::of(&offers).map_err(|source| StartError::Offer {
+        route: permits.endpoint().as_str().into(),
+        source,
+    })?;
+    if quotes.is_empty() {
+        return Ok(None);
+    }
+    let (cors, purchases) = (config.cors.clone(), purchases.clone());
+    Ok(Some(TokenDesk::new(
+        till.clone(),
+        permits,
+        quotes,
+        cors,
+        purchases,
+    )))
 }
 
 fn http_limits(config: &GatewayConfig) -> Limits {

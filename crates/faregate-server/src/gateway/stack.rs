@@ -3,14 +3,15 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::response::Response;
-use faregate_core::route::{PathError, normalise_path};
-use faregate_tower::{PaywallFuture, respond, upgrade};
+use faregate_core::route::{NormalisedPath, PathError, normalise_path};
+use faregate_tower::{PaywallFuture, TokenDesk, respond, upgrade};
 use faregate_types::{Code, Problem};
 use futures_util::future::BoxFuture;
 use http::header::{ALLOW, HOST};
@@ -35,12 +36,14 @@ pub struct Gate {
     health: axum::Router,
     manifest: Option<Manifest>,
     prices: Option<Prices>,
+    desk: Option<TokenDesk>,
     proxies: Proxies,
 }
 
 impl Gate {
     pub(super) fn new(
         table: Table,
+        desk: Option<TokenDesk>,
         readiness: Readiness,
         tunnels: Gauge,
         config: &GatewayConfig,
@@ -50,6 +53,7 @@ impl Gate {
             prices: Prices::new(config),
             proxies: Proxies::new(&config.trusted_proxies),
             tunnels,
+            desk,
             table: Arc::new(table),
             health: health::router(readiness),
         }
@@ -124,19 +128,9 @@ impl Service<Request<Body>> for Gate {
                 );
             }
         };
-        // 3 The gate's own health and what it says about itself, whatever the routes say.
-        if matches!(path.key(), "/livez" | "/readyz") {
-            return self.health(request);
-        }
-        if let Some(manifest) = &self.manifest
-            && let Some(response) = manifest.answer(request.method(), path.key())
-        {
-            return GateFuture(Way::Ready(Some(response)));
-        }
-        if let Some(prices) = &self.prices
-            && let Some(response) = prices.answer(request.method(), path.key(), uri.query())
-        {
-            return GateFuture(Way::Ready(Some(response)));
+        // 3 What the gate itself answers, whatever the routes say.
+        if let Some(answer) = self.own(&mut request, &uri, &path) {
+            return answer;
         }
         // 4 The host the payer asked for, to choose between routes and for nothing else.
         let Ok(host) = asked_host(request.headers(), &uri) else {
@@ -202,6 +196,33 @@ impl Gate {
             return Some(respond::problem(&Problem::new(Code::UpgradeNotSupported)));
         }
         Handshake::admit(request, &self.tunnels).err()
+    }
+
+    /// The gate's health, what it says about itself, and the token endpoint. What is answered is taken.
+    fn own(
+        &self,
+        request: &mut Request<Body>,
+        uri: &Uri,
+        path: &NormalisedPath<'_>,
+    ) -> Option<GateFuture> {
+        if matches!(path.key(), "/livez" | "/readyz") {
+            return Some(self.health(mem::take(request)));
+        }
+        let (manifest, prices) = (self.manifest.as_ref(), self.prices.as_ref());
+        let said = manifest
+            .and_then(|manifest| manifest.answer(request.method(), path.key()))
+            .or_else(|| prices?.answer(request.method(), path.key(), uri.query()));
+        if let Some(response) = said {
+            return Some(GateFuture(Way::Ready(Some(response))));
+        }
+        let desk = self.desk.as_ref().filter(|desk| desk.is_at(path.wire()))?;
+        let (desk, mut request) = (desk.clone(), mem::take(request));
+        let Some(target) = target(uri, path.wire()) else {
+            return Some(GateFuture::problem(&Problem::new(Code::BadRequest)));
+        };
+        *request.uri_mut() = target;
+        let answer = async move { Ok(desk.answer(request).await) };
+        Some(GateFuture(Way::Waiting(Box::pin(answer))))
     }
 
     fn health(&self, request: Request<Body>) -> GateFuture {

@@ -168,6 +168,7 @@ impl Maker<'_> {
         missing.map_or(Ok(()), |ask| {
             let what = match ask {
                 Ask::Lightning(ask) => format!("{} over Lightning", ask.price),
+                Ask::Permit(ask) => format!("with permits in {}", ask.amount.asset()),
                 _ => format!("in {}", ask.amount().asset()),
             };
             Err(StartError::NotTaken {
@@ -235,6 +236,17 @@ fn tls_config(config: &GatewayConfig) -> Result<ClientConfig, StartError> {
         file: file.map(Into::into),
         source,
     })
+}
+
+/// Every offer of the routes with a price, as they stand in 402 answers but for their URLs.
+pub(super) fn offers(config: &GatewayConfig) -> Result<Vec<Offer>, StartError> {
+    let priced = config.routes.iter().filter_map(|route| match &route.price {
+        RoutePrice::Paid(terms) => Some((route.pattern.text(), terms)),
+        RoutePrice::Free => None,
+    });
+    priced
+        .map(|(name, terms)| offer(name, config.public_url.to_string(), terms))
+        .collect()
 }
 
 fn offer(route: &str, url: String, terms: &RouteOffer) -> Result<Offer, StartError> {

@@ -50,6 +50,7 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     let deps = Deps {
         facilitator,
         l402,
+        permits: None,
         store: Arc::clone(&ledger.store),
         clock: wire::clock(),
     };
