@@ -1,11 +1,12 @@
 //! The contracts we talk to, as far as we talk to them: ABI written as Solidity text.
 //!
-//! - [`Token`]: ERC-20 with EIP-3009, in the `v, r, s` form that 65-byte signatures of keys use, and in the `bytes` form
+//! - [`Token`][]: ERC-20 with EIP-2612 and EIP-3009, the latter in the `v, r, s` form that 65-byte signatures of keys use, and in the `bytes` form
 //!   for the signatures of contract wallets (FiatToken 2.2).
 //! - [`Wallet`][]: EIP-1271.
-//! - [`Settler`]: our `BatchSettler`.
-//! - [`PermitSettler`]: our contract of that name.
-//! - [`Multicall3`]: many reads in one `eth_call`.
+//! - [`Settler`][]: our `BatchSettler`.
+//! - [`PermitSettler`][]: our contract of that name.
+//! - [`Permit2`][]: Uniswap's.
+//! - [`Multicall3`][]: many reads in one `eth_call`.
 
 use alloy_primitives::{Address, address};
 use alloy_sol_types::sol;
@@ -42,6 +43,8 @@ sol! {
         ) external;
         function authorizationState(address authorizer, bytes32 nonce) external view returns (bool used);
         function balanceOf(address account) external view returns (uint256 balance);
+        function allowance(address owner, address spender) external view returns (uint256 allowance);
+        function nonces(address owner) external view returns (uint256 next);
         function name() external view returns (string memory name);
         function version() external view returns (string memory version);
         function DOMAIN_SEPARATOR() external view returns (bytes32 separator);
@@ -70,7 +73,7 @@ sol! {
         function settle(Item[] calldata items, uint256 gasPerItem) external returns (bool[] memory settled);
     }
 
-    #[derive(Debug)]
+    #[derive(Debug, PartialEq)]
     interface PermitSettler {
         enum Kind {
             Permit,
@@ -108,6 +111,11 @@ sol! {
         function settleOne(Item calldata item) external;
         function forward(address token) external returns (uint256 value);
         function collected(address token, address payer, uint256 nonce) external view returns (bool collected);
+    }
+
+    #[derive(Debug)]
+    interface Permit2 {
+        function nonceBitmap(address owner, uint256 word) external view returns (uint256 bits);
     }
 
     #[derive(Debug)]

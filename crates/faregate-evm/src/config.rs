@@ -199,6 +199,34 @@ pub enum ConnectError {
         /// Where it should be.
         address: Address,
     },
+    /// Permits are to be collected on a chain that is not configured.
+    #[error("expected a network of {chain} to collect permits on")]
+    NoNetworkOf {
+        /// The chain.
+        chain: ChainId,
+    },
+    /// Permits are to be collected for the zero address.
+    #[error("expected a treasury on {chain}, found the zero address")]
+    ZeroTreasury {
+        /// The chain.
+        chain: ChainId,
+    },
+    /// There is no contract that collects permits for a treasury, and none is to be deployed.
+    #[error("expected the permit settler of the treasury on {chain} at {address}")]
+    NoPermitSettler {
+        /// The chain.
+        chain: ChainId,
+        /// Where it should be.
+        address: Address,
+    },
+    /// The contract that collects permits for a treasury could not be deployed.
+    #[error("the permit settler of the treasury on {chain} cannot be deployed to {address}")]
+    PermitSettlerDeployment {
+        /// The chain.
+        chain: ChainId,
+        /// Where it should be.
+        address: Address,
+    },
     /// The contract does not tell its EIP-712 domain.
     #[error("expected DOMAIN_SEPARATOR() to answer at {asset}")]
     NoDomain {

@@ -12,11 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy_primitives::Address;
 use faregate_core::port::SettleOutcome;
+use faregate_types::x402::exact::ExactPayment;
 use faregate_types::{ChainId, Code};
 use metrics::counter;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
+use crate::errand::{Fate, escort};
 use crate::flight::{Landing, News};
 use crate::job::{Job, NotSent, Work, with_margin};
 use crate::limits::DEPLOYMENT_TRIES;
@@ -27,13 +29,6 @@ use crate::settle::{Settling, nothing_sent};
 use crate::told::{self, Teller, Told};
 use crate::verify::{self, Means, Proof, Stop};
 use crate::wallet::Deployment;
-
-/// What became of a deployment.
-#[derive(Clone, Debug)]
-enum Fate {
-    Landed(Landing),
-    NotSent(NotSent),
-}
 
 /// Where it will be told. Closed without it: nothing was sent, because whoever wanted to went away.
 type Fated = Told<Fate>;
@@ -63,7 +58,7 @@ impl Deployments {
     }
 }
 
-impl Settling<'_> {
+impl Settling<'_, ExactPayment> {
     /// Asks the wallet about its signature; one that is not deployed is tried out, and has to be deployed.
     pub(crate) async fn ask_wallet<'p>(
         &self,
@@ -147,7 +142,7 @@ impl Settling<'_> {
         if network.offer(job).is_none() {
             return Err(nothing_sent(Code::Overloaded));
         }
-        tokio::spawn(escort(network.config.chain, hears, end));
+        tokio::spawn(watch(network.config.chain, hears, end));
         Ok(true)
     }
 
@@ -199,24 +194,12 @@ impl Settling<'_> {
 }
 
 /// Goes with a deployment to its end, whoever waits for that.
-async fn escort(chain: ChainId, mut hears: mpsc::Receiver<News>, end: Teller<Fate>) {
-    let fate = loop {
-        match hears.recv().await {
-            // Nothing of a payment is in it, so there is nothing to record.
-            Some(News::Record(ask)) => drop(ask.recorded.send(())),
-            Some(News::Left(departure)) => {
-                // Nobody has to be asked when it is replaced.
-                drop(hears);
-                let landing = departure.track.wait().await;
-                break Fate::Landed(landing.unwrap_or(Landing::Lost));
-            }
-            Some(News::NotSent(why)) => break Fate::NotSent(why),
-            // The lane is gone, which happens only when the process stops.
-            None => return,
-        }
-    };
-    counter!(DEPLOYMENTS, "network" => chain.to_string(), "outcome" => outcome(&fate)).increment(1);
-    end.tell(fate);
+async fn watch(chain: ChainId, hears: mpsc::Receiver<News>, end: Teller<Fate>) {
+    if let Some(fate) = escort(hears).await {
+        counter!(DEPLOYMENTS, "network" => chain.to_string(), "outcome" => outcome(&fate))
+            .increment(1);
+        end.tell(fate);
+    }
 }
 
 fn outcome(fate: &Fate) -> &'static str {

@@ -11,13 +11,14 @@ use faregate_core::port::{
 };
 use faregate_types::x402::exact::ExactPayment;
 use faregate_types::x402::{FacilitatorRequest, Kind, SupportedResponse, Version};
-use faregate_types::{ChainId, Code, Refusal, Timestamp};
+use faregate_types::{ChainId, Code, Fingerprint, PaymentId, Refusal, Timestamp};
 use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 
 use crate::config::{ConnectError, NetworkConfig};
 use crate::finality::confirm;
 use crate::limits::SIGNINGS_MAX;
+use crate::matter::Matter;
 use crate::network::Network;
 use crate::pending::{Entry, Pending};
 use crate::settle::{Settling, fingerprint, nothing_sent};
@@ -79,6 +80,29 @@ impl ExactFacilitator {
     #[must_use]
     pub fn follow_lag(&self, chain: ChainId) -> Option<Duration> {
         self.0.networks.get(&chain)?.follower.as_ref()?.lag()
+    }
+
+    pub(crate) fn network(&self, chain: ChainId) -> Option<&Network> {
+        self.0.networks.get(&chain)
+    }
+
+    pub(crate) fn pending(&self) -> &Pending {
+        &self.0.pending
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// See [`Inner::lead`].
+    pub(crate) async fn lead<'w, M: Matter>(
+        &self,
+        network: &Network,
+        payment: &M,
+        print: Fingerprint,
+        work: impl Fn() -> BoxFuture<'w, SettleOutcome> + Send,
+    ) -> SettleOutcome {
+        self.0.lead(network, payment, print, work).await
     }
 
     /// Asks every node for its chain id: an answer means that this facilitator can work now.
@@ -197,16 +221,31 @@ impl Inner {
             Ok(found) => found,
             Err(refusal) => return SettleOutcome::Failed(refusal),
         };
-        let (id, print) = (payment.id(), fingerprint(&payment));
+        let trail = &network.holding(payment.share(), trail);
+        let work = || -> BoxFuture<'_, SettleOutcome> {
+            let settling = self.settling(network, &payment);
+            Box::pin(async move { settling.run(trail).await })
+        };
+        self.lead(network, &payment, fingerprint(&payment), work)
+            .await
+    }
+
+    /// Settles a payment, or waits for whoever is settling it. `print` tells apart what claims the same payment.
+    async fn lead<'w, M: Matter>(
+        &self,
+        network: &Network,
+        payment: &M,
+        print: Fingerprint,
+        work: impl Fn() -> BoxFuture<'w, SettleOutcome> + Send,
+    ) -> SettleOutcome {
+        let id = payment.id();
         // Whoever is on this payment now needs at most so long; afterwards nobody can say.
         let patience = longest(&network.config);
         loop {
             match self.pending.enter(id, print, self.clock.now()) {
                 Entry::Lead(lead) => {
-                    let settling = self.settling(network, &payment);
-                    let trail = network.holding(&payment, trail);
-                    let outcome = Box::pin(settling.run(&trail)).await;
-                    network.settled(&payment, &outcome);
+                    let outcome = work().await;
+                    network.settled(&payment.share(), &outcome);
                     lead.finish(&outcome);
                     return outcome;
                 }
@@ -214,11 +253,11 @@ impl Inner {
                     Ok(Some(outcome)) => return outcome,
                     // The one who was on it gave up.
                     Ok(None) => {}
-                    Err(_) => return self.undecided(&payment),
+                    Err(_) => return self.undecided(id),
                 },
                 Entry::Wait(result) => {
                     if timeout(patience, result.wait()).await.is_err() {
-                        return self.undecided(&payment);
+                        return self.undecided(id);
                     }
                 }
                 Entry::Full => return nothing_sent(Code::Overloaded),
@@ -247,7 +286,11 @@ impl Inner {
         }
     }
 
-    fn settling<'a>(&'a self, network: &'a Network, payment: &'a ExactPayment) -> Settling<'a> {
+    fn settling<'a>(
+        &'a self,
+        network: &'a Network,
+        payment: &'a ExactPayment,
+    ) -> Settling<'a, ExactPayment> {
         Settling {
             network,
             pending: &self.pending,
@@ -256,10 +299,10 @@ impl Inner {
         }
     }
 
-    fn undecided(&self, payment: &ExactPayment) -> SettleOutcome {
+    fn undecided(&self, id: PaymentId) -> SettleOutcome {
         let transaction = self
             .pending
-            .sent(payment.id())
+            .sent(id)
             .map(|outside| outside.hash.to_string().into());
         SettleOutcome::Unknown(Unknown {
             code: Code::SettlementPending,

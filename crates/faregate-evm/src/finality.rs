@@ -6,19 +6,18 @@
 
 use alloy_primitives::B256;
 use faregate_core::port::Finality;
-use faregate_types::Code;
-use faregate_types::x402::exact::ExactPayment;
 
+use crate::matter::Matter;
 use crate::network::Network;
 use crate::node::NodeError;
-use crate::receipt::{self, Finding, Sender};
+use crate::receipt::{Finding, Sender};
 use crate::rpc::Receipt;
-use crate::trace::{self, Trace};
+use crate::trace::Trace;
 
 /// Looks where the transfer of a payment is now, beginning with the transaction that settled it.
 pub(crate) async fn confirm(
     network: &Network,
-    payment: &ExactPayment,
+    payment: &impl Matter,
     transaction: &str,
 ) -> Finality {
     let Ok(hash) = transaction.parse::<B256>() else {
@@ -33,11 +32,7 @@ pub(crate) async fn confirm(
     }
 }
 
-async fn look(
-    network: &Network,
-    payment: &ExactPayment,
-    hash: B256,
-) -> Result<Finality, NodeError> {
+async fn look(network: &Network, payment: &impl Matter, hash: B256) -> Result<Finality, NodeError> {
     // First how far the chain is, then what is where: a block that was deep before the receipt was read cannot be one
     // that a reorganisation between the two questions made look deep.
     let tip = network.tips.lately(&network.rpc).await?;
@@ -46,7 +41,7 @@ async fn look(
     {
         return Ok(tip.finality(&receipt));
     }
-    match trace::look(network, payment, None).await? {
+    match payment.look(network, None).await? {
         // Somebody ran ahead, or it was replaced: settled all the same.
         Trace::Moved(other) => {
             // If the first one was ours, its nonce is free again, and whatever is sent after it would wait for ever.
@@ -56,14 +51,9 @@ async fn look(
         }
         // It may be mined again.
         Trace::Unused if network.rpc.transaction(hash).await?.is_some() => Ok(Finality::Waiting),
-        Trace::Unused => Ok(gone(network, hash)),
-        Trace::Dead(refusal)
-            if refusal.code == Code::InvalidExactEvmPayloadAuthorizationValidBefore =>
-        {
-            Ok(gone(network, hash))
-        }
-        Trace::Dead(_) => {
-            tracing::error!(chain = %network.config.chain, transaction = %hash, "a settled payment is gone, and its authorization was used for something else");
+        Trace::Unused | Trace::Expired => Ok(gone(network, hash)),
+        Trace::Dead => {
+            tracing::error!(chain = %network.config.chain, transaction = %hash, "a settled payment is gone, and what was signed was used for something else");
             Ok(Finality::Unknown)
         }
         Trace::Lost => Ok(Finality::Unknown),
@@ -72,18 +62,18 @@ async fn look(
 
 async fn moved(
     network: &Network,
-    payment: &ExactPayment,
+    payment: &impl Matter,
     receipt: &Receipt,
 ) -> Result<bool, NodeError> {
-    if receipt::read(receipt, payment, Sender::Anybody) == Finding::Moved {
+    if payment.read(receipt, Sender::Anybody) == Finding::Moved {
         return Ok(true);
     }
     // A token that forgets half of its events: then it has to be our own transaction.
     let Some(transaction) = network.rpc.transaction(receipt.transaction_hash).await? else {
         return Ok(false);
     };
-    let sender = receipt::carries(&transaction, payment, network.config.batch_settler);
-    Ok(receipt::read(receipt, payment, sender) == Finding::Moved)
+    let sender = payment.carried(network, &transaction);
+    Ok(payment.read(receipt, sender) == Finding::Moved)
 }
 
 /// Whether what a receipt says can still change. Also what was reverted may: taken back, it may be mined again after other

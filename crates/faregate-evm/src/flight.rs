@@ -22,7 +22,7 @@ use crate::job::NotSent;
 use crate::limits::{BUMPS_MAX, FLIGHT_MAX, REBROADCAST_EVERY, RECEIPT_POLL_FIRST};
 use crate::meter::Meter;
 use crate::node::NodeError;
-use crate::receipt::{self, Look, longer};
+use crate::receipt::{self, Look, Sender, longer};
 use crate::rpc::{Receipt, Rpc};
 use crate::signer::Signer;
 use crate::told::{self, Teller, Told};
@@ -62,8 +62,8 @@ pub(crate) struct Ask {
 #[derive(Debug)]
 pub(crate) struct Departure {
     pub(crate) track: Track,
-    /// True when it carries several payments, through the contract for that.
-    pub(crate) shared: bool,
+    /// How it carries the payment.
+    pub(crate) sender: Sender,
 }
 
 /// One of the payments of a transaction, or what a transaction is instead of a payment.

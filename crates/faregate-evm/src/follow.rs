@@ -27,13 +27,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, U256};
 use faregate_core::port::SettleOutcome;
-use faregate_types::x402::exact::ExactPayment;
 use metrics::{Unit, describe_counter, describe_gauge};
 use tokio::task::AbortHandle;
 
 use crate::config::NetworkConfig;
+use crate::matter::Share;
 use crate::rpc::Rpc;
 
 use self::chase::Chase;
@@ -118,15 +118,13 @@ impl Follower {
     }
 
     /// Counts a payment's money as gone, because it is about to be.
-    pub(crate) fn hold(&self, payment: &ExactPayment) {
-        let authorization = &payment.payload.authorization;
-        let (account, nonce) = key(payment);
-        self.shared.hold(account, nonce, authorization.value);
+    pub(crate) fn hold(&self, share: &Share) {
+        self.shared.hold(share.account, share.nonce, share.value);
     }
 
     /// The end of a settlement. One that is unknown, or of which nobody hears, leaves the money held.
-    pub(crate) fn settled(&self, payment: &ExactPayment, outcome: &SettleOutcome) {
-        let (account, nonce) = key(payment);
+    pub(crate) fn settled(&self, share: &Share, outcome: &SettleOutcome) {
+        let (account, nonce) = (share.account, share.nonce);
         match outcome {
             SettleOutcome::Settled(_) => self.shared.moved(account, nonce),
             SettleOutcome::Failed(_) => self.shared.release(account, nonce),
@@ -157,12 +155,6 @@ pub(crate) fn describe_metrics() {
         "faregate_follower_entries",
         "What is remembered of a chain, by `network` and `kind` (accounts, unspent, spent)"
     );
-}
-
-const fn key(payment: &ExactPayment) -> ((Address, Address), B256) {
-    let authorization = &payment.payload.authorization;
-    let account = (payment.terms.asset.token(), authorization.from);
-    (account, authorization.nonce)
 }
 
 impl Drop for Follower {

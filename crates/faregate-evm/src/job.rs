@@ -7,7 +7,7 @@ use faregate_types::PaymentId;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::bindings::Settler;
+use crate::batch::Item;
 use crate::flight::{Member, News};
 use crate::meter::Meter;
 use crate::node::NodeError;
@@ -31,10 +31,7 @@ pub(crate) enum Work {
         simulated_at: Instant,
     },
     /// May leave with others; `call` is the same without them. Not simulated yet.
-    Shared {
-        item: Settler::Item,
-        call: Simulation,
-    },
+    Shared { item: Box<Item>, call: Simulation },
 }
 
 /// Counts a job as long as it waits.
@@ -83,7 +80,7 @@ impl Job {
         self.member.news.is_closed()
     }
 
-    pub(crate) const fn item(&self) -> Option<&Settler::Item> {
+    pub(crate) const fn item(&self) -> Option<&Item> {
         match &self.work {
             Work::Shared { item, .. } => Some(item),
             Work::Alone { .. } => None,

@@ -4,7 +4,8 @@
 //! settlement records the hash durably and says so; the lane sends. Until then nothing is out, and a settlement that
 //! goes away gives its nonce back by doing nothing. Transactions leave one after another, in nonce order and without gaps.
 //!
-//! Where the batch contract is configured, everybody who waits leaves in one transaction. A payment that goes away, or
+//! Where there is a contract for it, everybody who waits and goes through the same contract leaves in one transaction. A
+//! payment that goes away, or
 //! whose hash cannot be recorded, is taken out, and the transaction is signed anew for the rest; what was signed before
 //! never leaves.
 //!
@@ -12,7 +13,6 @@
 //! be used up. The lane then sends *the same bytes* again before it signs anything else: that cannot pay twice, and the
 //! answer tells.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -30,10 +30,12 @@ use crate::fees::{FeeError, Fees};
 use crate::flight::{Air, Departure, Flight, Gear, News};
 use crate::job::{Job, NotSent, Work, give_up, with_margin};
 use crate::limits::{FLIGHTS_MAX, NONCE_FRESH, POOR_CHECK, SIGNINGS_MAX, SIMULATION_FRESH};
+use crate::line::Line;
 use crate::meter::Meter;
 use crate::node::NodeError;
 use crate::pending::Pending;
 use crate::purse::Purse;
+use crate::receipt::Sender;
 use crate::rpc::{Called, Rpc, Simulation};
 use crate::signer::Signer;
 use crate::transaction::{Draft, Signed};
@@ -82,6 +84,7 @@ impl Lane {
         };
         let worker = Worker {
             gear: Arc::new(gear),
+            line: Line::new(queue),
             batching: Batching::of(config),
             batch_wait: config.batch_wait,
             gas_limit_max: config.gas_limit_max,
@@ -90,10 +93,9 @@ impl Lane {
             next: None,
             last_use: Instant::now(),
             doubt: Arc::clone(&doubt),
-            backlog: VecDeque::new(),
             flights: JoinSet::new(),
         };
-        tokio::spawn(worker.run(queue));
+        tokio::spawn(worker.run());
         Self {
             jobs,
             load: Arc::default(),
@@ -126,7 +128,8 @@ impl Lane {
 
 struct Worker {
     gear: Arc<Gear>,
-    batching: Option<Batching>,
+    line: Line,
+    batching: Batching,
     batch_wait: Duration,
     gas_limit_max: u64,
     pending: Pending,
@@ -135,8 +138,6 @@ struct Worker {
     next: Option<u64>,
     last_use: Instant,
     doubt: Arc<AtomicBool>,
-    /// Taken from the queue and put off.
-    backlog: VecDeque<Job>,
     flights: JoinSet<()>,
 }
 
@@ -152,8 +153,8 @@ enum Sent {
 }
 
 impl Worker {
-    async fn run(mut self, mut queue: mpsc::Receiver<Box<Job>>) {
-        while let Some(job) = self.next_job(&mut queue).await {
+    async fn run(mut self) {
+        while let Some(job) = self.next_job().await {
             // Whoever gave up waiting is not served.
             if job.is_over() {
                 continue;
@@ -162,62 +163,20 @@ impl Worker {
             if self.flights.len() >= FLIGHTS_MAX {
                 self.flights.join_next().await;
             }
-            let jobs = self.gather(job, &mut queue).await;
+            let gathered = self.line.gather(job, &self.batching, self.batch_wait);
+            let jobs = gathered.await;
             self.serve(jobs).await;
         }
     }
 
-    async fn next_job(&mut self, queue: &mut mpsc::Receiver<Box<Job>>) -> Option<Job> {
-        if let Some(job) = self.backlog.pop_front() {
-            return Some(job);
-        }
+    async fn next_job(&mut self) -> Option<Job> {
         loop {
-            if !self.purse.is_poor() {
-                return queue.recv().await.map(|job| *job);
-            }
             // Nobody gives it work while others can do it, so it has to look by itself.
-            if let Ok(job) = timeout(POOR_CHECK, queue.recv()).await {
-                return job.map(|job| *job);
+            let patience = self.purse.is_poor().then_some(POOR_CHECK);
+            if let Ok(job) = self.line.next(patience).await {
+                return job;
             }
             drop(self.purse.look(&self.gear.rpc).await);
-        }
-    }
-
-    /// Everybody who waits and may go along.
-    async fn gather(&mut self, first: Job, queue: &mut mpsc::Receiver<Box<Job>>) -> Vec<Job> {
-        let (Some(batching), Some(item)) = (self.batching, first.item()) else {
-            return vec![first];
-        };
-        let (mut room, since) = (batching.room(), Instant::now());
-        batching.take(&mut room, item);
-        let mut jobs = vec![first];
-        loop {
-            let next = match self.backlog.pop_front() {
-                Some(job) => Some(job),
-                None => match queue.try_recv() {
-                    Ok(job) => Some(*job),
-                    Err(_) if self.batch_wait.is_zero() => None,
-                    Err(_) => {
-                        let late = timeout(
-                            self.batch_wait.saturating_sub(since.elapsed()),
-                            queue.recv(),
-                        )
-                        .await;
-                        late.ok().flatten().map(|job| *job)
-                    }
-                },
-            };
-            let Some(job) = next else { return jobs };
-            if job.is_over() {
-                continue;
-            }
-            match job.item() {
-                Some(item) if batching.take(&mut room, item) => jobs.push(job),
-                Some(_) | None => {
-                    self.backlog.push_front(job);
-                    return jobs;
-                }
-            }
         }
     }
 
@@ -255,11 +214,11 @@ impl Worker {
     /// Runs what is not known to work, and takes out what would not.
     async fn simulate(&mut self, jobs: &mut Vec<Job>) -> Result<(), NotSent> {
         let rpc = &self.gear.rpc;
-        if let (Some(batching), true) = (self.batching, jobs.len() > 1) {
-            let (data, gas_max) = batching.call(jobs.iter().filter_map(Job::item));
+        if jobs.len() > 1 {
+            let (to, data, gas_max) = self.batch(jobs).ok_or(NotSent::Unshared)?;
             let call = Simulation {
                 from: self.gear.signer.address(),
-                to: batching.settler,
+                to,
                 data,
                 gas_max,
             };
@@ -333,9 +292,7 @@ impl Worker {
                 if half == 0 {
                     return Err(NotSent::NoGasMoney);
                 }
-                for job in jobs.drain(half..).rev() {
-                    self.backlog.push_front(job);
-                }
+                self.line.put_back(jobs.drain(half..));
                 continue;
             }
             let signing = draft.clone().sign(self.gear.signer.as_ref());
@@ -354,9 +311,11 @@ impl Worker {
         {
             return Some((call.to, call.data.clone(), *gas_limit));
         }
-        let batching = self.batching?;
-        let (data, gas_limit) = batching.call(jobs.iter().filter_map(Job::item));
-        Some((batching.settler, data, gas_limit))
+        self.batch(jobs)
+    }
+
+    fn batch(&self, jobs: &[Job]) -> Option<(Address, Bytes, u64)> {
+        self.batching.call(jobs.iter().filter_map(Job::item))
     }
 
     /// The next nonce. When in doubt the node is asked, and gets what it may have lost.
@@ -461,7 +420,7 @@ impl Worker {
 
     /// Somebody watches it from now on, and everybody may follow.
     fn depart(&mut self, jobs: Vec<Job>, draft: Draft, signed: &Signed) {
-        let shared = !matches!(jobs.first().map(|job| &job.work), Some(Work::Alone { .. }));
+        let contract = draft.to;
         self.gear.meter.sent.increment(1);
         let payments = jobs.iter().filter(|job| job.member.id.is_some()).count();
         if payments > 0 {
@@ -471,12 +430,16 @@ impl Worker {
         let members = jobs.iter().map(|job| job.member.clone()).collect();
         let (flight, track) = Flight::new(Arc::clone(&self.gear), draft, signed, members);
         self.flights.spawn(flight.run());
-        for job in jobs {
+        for (index, job) in jobs.into_iter().enumerate() {
             if let Some(id) = job.member.id {
                 self.pending.left(id, &track);
             }
+            let sender = match job.work {
+                Work::Alone { .. } => Sender::Us,
+                Work::Shared { .. } => Sender::Batch { contract, index },
+            };
             let track = track.clone();
-            job.tell(News::Left(Departure { track, shared }));
+            job.tell(News::Left(Departure { track, sender }));
         }
     }
 }

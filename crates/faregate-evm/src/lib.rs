@@ -22,8 +22,11 @@
 //! | `verify`, `diagnose` | is it a payment? and if not, why |
 //! | `follow` | what is known of the chain without asking |
 //! | `wallet`, `probe`, `deploy` | payers with code, and those whose code is deployed when they pay |
-//! | `settle`, `pending` | one payment, settled exactly once |
-//! | `lane`, `job`, `batch`, `purse`, `answer` | one signer: nonces, many payments in one transaction, gas money |
+//! | `errand` | transactions that are no payments |
+//! | `collect` | the port `faregate_core::port::Collector`: permits, verified and brought to their chain |
+//! | `matter` | what both have in common: one payment that a chain lets happen once |
+//! | `settle`, `ride`, `judge`, `pending` | one payment, settled exactly once |
+//! | `lane`, `line`, `job`, `batch`, `purse`, `answer` | one signer: nonces, many payments in one transaction, gas money |
 //! | `flight`, `meter` | a transaction until it is mined: sent again, replaced, counted |
 //! | `receipt`, `trace`, `finality` | what happened, by events, and whether it stays |
 //! | `network`, `config` | what is checked at start |
@@ -49,9 +52,11 @@
 mod answer;
 mod batch;
 mod bindings;
+mod collect;
 mod config;
 mod deploy;
 mod diagnose;
+mod errand;
 mod facilitator;
 mod fees;
 mod finality;
@@ -60,8 +65,11 @@ mod follow;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod job;
+mod judge;
 mod lane;
 mod limits;
+mod line;
+mod matter;
 mod meter;
 mod network;
 mod node;
@@ -71,6 +79,7 @@ mod probe;
 mod purse;
 mod receipt;
 mod recover;
+mod ride;
 mod rpc;
 mod settle;
 mod signer;
@@ -84,6 +93,7 @@ mod typed;
 mod verify;
 mod wallet;
 
+pub use collect::{CollectorBuilder, PermitCollector};
 pub use config::{ConnectError, FeeStyle, NetworkConfig};
 pub use facilitator::{Builder, ExactFacilitator};
 pub use follow::FollowConfig;

@@ -17,6 +17,12 @@ pub(crate) const SIGNATURE_BYTES_MAX: usize = 4 << 10;
 /// Seconds an authorization must still be valid for when it is verified (specs/x402.md §2.2 step 5).
 pub(crate) const VALIDITY_LEFT_SECS: u64 = 6;
 
+/// How long a permit must still be valid for when it is verified, unless the operator says otherwise.
+pub(crate) const PERMIT_LEFT: Duration = Duration::from_secs(6);
+
+/// How far back practically every node knows the state of a chain, in blocks; most know 128.
+pub(crate) const STATE_BLOCKS: u64 = 100;
+
 /// How long a fee quote is used before the node is asked again.
 pub(crate) const FEES_FRESH: Duration = Duration::from_secs(3);
 
@@ -44,6 +50,9 @@ pub(crate) const BUMPS_MAX: u32 = 8;
 
 /// Payments in one transaction, whatever is configured: the contract's own bound.
 pub(crate) const BATCH_ITEMS_MAX: usize = 256;
+
+/// Settlements through other contracts that a lane puts off while it fills a batch; then the batch leaves as it is.
+pub(crate) const OTHERS_MAX: usize = 256;
 
 /// Bytes of calldata in one transaction. Nodes take no transaction above 128 KiB.
 pub(crate) const BATCH_BYTES_MAX: usize = 100 << 10;

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use alloy_primitives::{Address, B256};
 use faregate_core::port::{Away, SettleOutcome, Trail};
-use faregate_types::x402::exact::ExactPayment;
 use faregate_types::{Asset, TokenDomain, TransferMethod, domain_separator};
 use futures_util::future::BoxFuture;
 use metrics::counter;
@@ -18,6 +17,7 @@ use crate::fees::Fees;
 use crate::follow::Follower;
 use crate::job::Job;
 use crate::lane::Lane;
+use crate::matter::Share;
 use crate::node::{Node, NodeError};
 use crate::pending::Pending;
 use crate::rpc::{Called, Rpc};
@@ -128,22 +128,18 @@ impl Network {
     }
 
     /// The same trail. What is about to be sent counts as spent from then on.
-    pub(crate) const fn holding<'a>(
-        &'a self,
-        payment: &'a ExactPayment,
-        trail: &'a dyn Trail,
-    ) -> Holding<'a> {
+    pub(crate) const fn holding<'a>(&'a self, share: Share, trail: &'a dyn Trail) -> Holding<'a> {
         Holding {
             follower: self.follower.as_ref(),
-            payment,
+            share,
             trail,
         }
     }
 
     /// The end of a settlement, for what counts as spent.
-    pub(crate) fn settled(&self, payment: &ExactPayment, outcome: &SettleOutcome) {
+    pub(crate) fn settled(&self, share: &Share, outcome: &SettleOutcome) {
         if let Some(follower) = &self.follower {
-            follower.settled(payment, outcome);
+            follower.settled(share, outcome);
         }
     }
 
@@ -180,14 +176,14 @@ impl Network {
 /// See [`Network::holding`].
 pub(crate) struct Holding<'a> {
     follower: Option<&'a Follower>,
-    payment: &'a ExactPayment,
+    share: Share,
     trail: &'a dyn Trail,
 }
 
 impl Trail for Holding<'_> {
     fn broadcast<'a>(&'a self, transaction: &'a str) -> BoxFuture<'a, Result<(), Away>> {
         if let Some(follower) = self.follower {
-            follower.hold(self.payment);
+            follower.hold(&self.share);
         }
         self.trail.broadcast(transaction)
     }

@@ -10,7 +10,7 @@
 //! - A token that lies is reported as settled, so what counts is its `Transfer` to the treasury.
 
 use alloy_primitives::{Address, B256, Bytes, LogData, U256, address, hex};
-use alloy_sol_types::{SolCall, SolError, SolEvent, SolValue};
+use alloy_sol_types::{Revert, SolCall, SolError, SolEvent, SolValue};
 use faregate_types::permit::{Permit, PermitKind, Terms};
 use faregate_types::{Signature65, permit2};
 
@@ -31,7 +31,7 @@ const LOOK_GAS: u64 = 1_500;
 const FIXED_GAS: u64 = 21_000 + 30_000;
 
 /// Bytes of an encoded item: ten words.
-const ITEM_BYTES: usize = 10 * 32;
+pub(crate) const ITEM_BYTES: usize = 10 * 32;
 
 /// Where the deterministic deployment proxy stands on every chain.
 const CREATE2_DEPLOYER: Address = address!("0x4e59b44847b379578588920cA78FbF26c0B4956C");
@@ -108,11 +108,23 @@ impl Item {
         }
     }
 
-    /// Whether both are authorizations of one token, whose money is handed on together.
-    fn runs_on(&self, next: &Self) -> bool {
-        self.kind == PermitKind::Erc3009
-            && next.kind == PermitKind::Erc3009
-            && self.token == next.token
+    /// Whether a call of the contract has this very item, signature included.
+    pub(crate) fn is(&self, other: &Abi::Item) -> bool {
+        self.encode() == *other
+    }
+
+    /// The token of an authorization, whose money is handed on together with that of others beside it.
+    pub(crate) fn run(&self) -> Option<Address> {
+        (self.kind == PermitKind::Erc3009).then_some(self.token)
+    }
+
+    /// Where it stands in a batch that wastes nothing, see [`arrange`].
+    pub(crate) fn order(&self) -> (u8, Address, Address, U256) {
+        match self.kind {
+            PermitKind::Eip2612 => (0, self.token, self.payer, self.nonce),
+            PermitKind::Permit2 => (1, Address::ZERO, Address::ZERO, U256::ZERO),
+            PermitKind::Erc3009 => (2, self.token, Address::ZERO, U256::ZERO),
+        }
     }
 }
 
@@ -293,11 +305,7 @@ fn creation(treasury: Address) -> Option<Vec<u8>> {
 
 /// Puts items into an order that wastes nothing: permits by payer, token and nonce, authorizations by token.
 pub fn arrange(items: &mut [Item]) {
-    items.sort_by_key(|item| match item.kind {
-        PermitKind::Eip2612 => (0_u8, item.token, item.payer, item.nonce),
-        PermitKind::Permit2 => (1, Address::ZERO, Address::ZERO, U256::ZERO),
-        PermitKind::Erc3009 => (2, item.token, Address::ZERO, U256::ZERO),
-    });
+    items.sort_by_key(Item::order);
 }
 
 /// How many of these items, from the first, one transaction can hold.
@@ -315,23 +323,28 @@ pub fn fits(items: &[Item], item_gas: u64) -> usize {
 }
 
 /// The most gas a batch can need, at 16 gas a byte of calldata.
-fn gas(items: &[Item], item_gas: u64) -> u64 {
-    let item_gas = if item_gas == 0 { ITEM_GAS } else { item_gas };
-    let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
-    let authorizations = items.iter().filter(|item| item.kind == PermitKind::Erc3009);
-    let inner = items
-        .windows(2)
-        .filter(|pair| matches!(pair, [item, next] if item.runs_on(next)));
-    let runs = authorizations.count().saturating_sub(inner.count());
-    let calls = count.saturating_add(u64::try_from(runs).unwrap_or(u64::MAX));
-    let bytes = u64::try_from(ITEM_BYTES.saturating_mul(items.len())).unwrap_or(u64::MAX);
-    calls
-        .saturating_mul(item_gas.saturating_add(ITEM_OVERHEAD))
+fn gas(items: &[Item], gas_each: u64) -> u64 {
+    let gas_each = if gas_each == 0 { ITEM_GAS } else { gas_each };
+    let next = items.iter().skip(1).map(Some).chain([None]);
+    let ends = items
+        .iter()
+        .zip(next)
+        .map(|(item, next)| item.run().is_some() && next.and_then(Item::run) != item.run());
+    ends.map(|ends| item_gas(gas_each, ends))
+        .fold(FIXED_GAS, u64::saturating_add)
         // Only 63 of 64 parts are handed on, so the last call needs a little behind it.
-        .saturating_add(item_gas.div_ceil(63))
-        .saturating_add(count.saturating_mul(LOOK_GAS))
+        .saturating_add(gas_each.div_ceil(63))
+}
+
+/// The most gas one item of a batch can need, and the handing on when it is one of its own.
+pub(crate) fn item_gas(gas_each: u64, hands_on: bool) -> u64 {
+    let bytes = u64::try_from(ITEM_BYTES).unwrap_or(u64::MAX);
+    let calls = u64::from(hands_on).saturating_add(1);
+    gas_each
+        .saturating_add(ITEM_OVERHEAD)
+        .saturating_mul(calls)
+        .saturating_add(LOOK_GAS)
         .saturating_add(bytes.saturating_mul(16))
-        .saturating_add(FIXED_GAS)
 }
 
 /// Which items of a simulated batch settle; `None` when the answer is not one of the contract to so many items.
@@ -465,6 +478,16 @@ impl Reason {
             Self::Refused
         } else {
             Self::Other(data.clone())
+        }
+    }
+}
+
+impl Reason {
+    /// What the token said in words.
+    pub(crate) fn words(&self) -> Option<String> {
+        match self {
+            Self::Other(data) => Some(Revert::abi_decode(data).ok()?.reason),
+            _ => None,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use alloy_primitives::{Address, B256, U64};
 use alloy_sol_types::{SolCall, SolEvent};
+use faregate_types::Authorization;
 use faregate_types::x402::exact::ExactPayment;
 use tokio::time::{Instant, sleep};
 
@@ -93,6 +94,22 @@ pub(crate) fn is_deep(block: U64, head: Head, confirmations: u64) -> bool {
         .is_some_and(|depth| depth >= U64::from(confirmations))
 }
 
+/// An EIP-3009 authorization and its token: what the chain lets happen once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spend {
+    pub(crate) token: Address,
+    pub(crate) authorization: Authorization,
+}
+
+impl From<&ExactPayment> for Spend {
+    fn from(payment: &ExactPayment) -> Self {
+        Self {
+            token: payment.terms.asset.token(),
+            authorization: payment.payload.authorization,
+        }
+    }
+}
+
 /// How a transaction carries this payment: as the call of the token with this authorization, or among the items of a
 /// call of the batch contract. [`Sender::Anybody`] when it does not, as far as we can tell.
 pub(crate) fn carries(
@@ -104,12 +121,10 @@ pub(crate) fn carries(
     if to == Some(payment.terms.asset.token()) && is_transfer(input, payment) {
         return Sender::Us;
     }
-    match settler {
-        Some(settler) if to == Some(settler) && batch::holds(input, payment) => {
-            Sender::Batch(settler)
-        }
-        Some(_) | None => Sender::Anybody,
-    }
+    let Some(contract) = settler.filter(|settler| to == Some(*settler)) else {
+        return Sender::Anybody;
+    };
+    batch::place(input, payment).map_or(Sender::Anybody, |index| Sender::Batch { contract, index })
 }
 
 fn is_transfer(input: &[u8], payment: &ExactPayment) -> bool {
@@ -165,10 +180,10 @@ pub(crate) enum Finding {
 /// Whose transaction it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sender {
-    /// It is a call of the token with this payment's authorization, and nothing else.
+    /// It is a call that settles this payment, and nothing else.
     Us,
-    /// It is a call of this batch contract with the payment among its items.
-    Batch(Address),
+    /// It is a call of this batch contract with the payment among its items, so many from the first one.
+    Batch { contract: Address, index: usize },
     /// Anybody: it may be a bundle of several payments.
     Anybody,
 }
@@ -178,14 +193,13 @@ pub(crate) enum Sender {
 /// A payment's transfer is the `Transfer` event that the token emits right after the `AuthorizationUsed` event of
 /// *this* nonce. Any other transfer of the same amount in the same transaction does not count: a payer could bundle two
 /// payments, or an authorization with the same nonce for somebody else, and show one transfer for both.
-pub(crate) fn read(receipt: &Receipt, payment: &ExactPayment, sender: Sender) -> Finding {
+pub(crate) fn read(receipt: &Receipt, spend: &Spend, sender: Sender) -> Finding {
     match receipt.status.map(|status| status.to::<u64>()) {
         Some(1) => {}
         Some(0) => return Finding::Reverted,
         Some(_) | None => return Finding::Unclear,
     }
-    let authorization = &payment.payload.authorization;
-    let token = payment.terms.asset.token();
+    let (token, authorization) = (spend.token, &spend.authorization);
     // A batch has hundreds of events, and each of its payments looks through them: nothing is decoded before it is known
     // to be needed.
     let is_token = |log: &&Log| log.address == token;
@@ -204,7 +218,7 @@ pub(crate) fn read(receipt: &Receipt, payment: &ExactPayment, sender: Sender) ->
     };
     let mut logs = receipt.logs.iter().filter(is_token);
     if !logs.by_ref().any(is_use) {
-        return unused(receipt, payment, sender, is_ours);
+        return unused(receipt, spend, sender, is_ours);
     }
     match logs.next().map(Event::from) {
         Some(Event::Moved(transfer)) if is_ours(&transfer) => Finding::Moved,
@@ -224,15 +238,14 @@ pub(crate) fn read(receipt: &Receipt, payment: &ExactPayment, sender: Sender) ->
 /// The token did not say that this payment's authorization was used.
 fn unused(
     receipt: &Receipt,
-    payment: &ExactPayment,
+    spend: &Spend,
     sender: Sender,
     is_ours: impl Fn(&Token::Transfer) -> bool,
 ) -> Finding {
     match sender {
         // Some tokens forget the event. Then only a transaction of ours with nothing else in it is beyond doubt.
         Sender::Us => {
-            let token = payment.terms.asset.token();
-            let mut logs = receipt.logs.iter().filter(|log| log.address == token);
+            let mut logs = receipt.logs.iter().filter(|log| log.address == spend.token);
             if logs
                 .any(|log| matches!(Event::from(log), Event::Moved(transfer) if is_ours(&transfer)))
             {
@@ -241,10 +254,10 @@ fn unused(
                 Finding::Absent
             }
         }
-        Sender::Batch(settler) => {
-            let authorization = &payment.payload.authorization;
+        Sender::Batch { contract, .. } => {
+            let authorization = &spend.authorization;
             let refused = receipt.logs.iter().any(|log| {
-                log.address == settler
+                log.address == contract
                     && log.topics.first() == Some(&Settler::ItemFailed::SIGNATURE_HASH)
                     && log.topics.get(2) == Some(&authorization.from.into_word())
                     && log.topics.get(3) == Some(&authorization.nonce)
@@ -300,7 +313,7 @@ mod tests {
     use alloy_primitives::{Bytes, U256};
     use faregate_types::x402::Version;
     use faregate_types::x402::exact::{Payload, Terms};
-    use faregate_types::{Authorization, ChainId, Erc20, TokenDomain};
+    use faregate_types::{ChainId, Erc20, TokenDomain};
 
     use super::*;
 
@@ -402,7 +415,10 @@ mod tests {
     fn findings() {
         use Finding::{Absent, Moved, Other, Reverted, Unclear};
         use Sender::{Anybody, Us};
-        const BATCH: Sender = Sender::Batch(SETTLER);
+        const BATCH: Sender = Sender::Batch {
+            contract: SETTLER,
+            index: 0,
+        };
         type Case = (&'static str, u64, Vec<Log>, Sender, Finding);
         #[rustfmt::skip]
         let table: Vec<Case> = vec![
@@ -446,7 +462,11 @@ mod tests {
                 effective_gas_price: None,
                 logs,
             };
-            assert_eq!(read(&receipt, &payment(), sender), expected, "{name}");
+            assert_eq!(
+                read(&receipt, &Spend::from(&payment()), sender),
+                expected,
+                "{name}"
+            );
         }
     }
 }

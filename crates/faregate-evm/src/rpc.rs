@@ -205,11 +205,7 @@ impl Rpc {
         block: Value,
     ) -> Result<Called<C::Return>, NodeError> {
         let data = Bytes::from(call.abi_encode());
-        let answer = self
-            .0
-            .call::<Bytes>("eth_call", json!([{ "to": contract, "data": data }, block]))
-            .await;
-        Ok(match called(answer)? {
+        Ok(match self.ask_in(contract, data, block).await? {
             Called::Returned(data) => match C::abi_decode_returns(&data) {
                 Ok(value) => Called::Returned(value),
                 // No such function, or no contract: nothing in the shape that was asked for.
@@ -217,6 +213,27 @@ impl Rpc {
             },
             Called::Reverted(reason) => Called::Reverted(reason),
         })
+    }
+
+    /// Asks a contract, at the newest block or at a numbered one, and tells its answer as it is.
+    pub(crate) async fn ask(
+        &self,
+        contract: Address,
+        data: Bytes,
+        block: Option<u64>,
+    ) -> Result<Called<Bytes>, NodeError> {
+        let block = block.map_or_else(|| json!("latest"), |number| json!(U64::from(number)));
+        self.ask_in(contract, data, block).await
+    }
+
+    async fn ask_in(
+        &self,
+        contract: Address,
+        data: Bytes,
+        block: Value,
+    ) -> Result<Called<Bytes>, NodeError> {
+        let call = json!({ "to": contract, "data": data });
+        called(self.0.call("eth_call", json!([call, block])).await)
     }
 
     /// Runs a transaction without sending it, and tells what it returned.
@@ -344,18 +361,20 @@ impl Rpc {
             .await
     }
 
-    /// Events of a contract in a range of blocks, both ends included. The first topic may be any of `kinds`.
+    /// Events of a contract in a range of blocks, both ends included. The first topic may be any of `kinds`; then come the
+    /// others.
     pub(crate) async fn logs(
         &self,
         contract: Address,
         kinds: &[B256],
-        topics: [B256; 2],
+        topics: &[B256],
         (first, last): (u64, u64),
     ) -> Result<Vec<Log>, NodeError> {
-        let [second, third] = topics;
+        let others = topics.iter().map(|topic| json!(topic));
+        let topics: Vec<_> = std::iter::once(json!(kinds)).chain(others).collect();
         let filter = json!({
             "address": contract,
-            "topics": [kinds, second, third],
+            "topics": topics,
             "fromBlock": U64::from(first),
             "toBlock": U64::from(last),
         });

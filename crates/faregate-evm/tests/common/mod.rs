@@ -15,6 +15,7 @@
 
 pub mod local;
 pub mod payment;
+pub mod permit;
 pub mod proxy;
 
 pub use payment::Payment;

@@ -207,6 +207,7 @@ codes! {
     PermitAllowanceTooLow "permit_allowance_too_low" [] Payer Retry::Never, 400, "the owner allows Permit2 less than the permit says";
     PermitBalanceTooLow "permit_balance_too_low" [] Payer Retry::Never, 400,
         "the owner holds less than the price and what is reserved for other payments";
+    PermitSimulationFailed "permit_simulation_failed" [] Payer Retry::Never, 400, "the settlement of the permit would be reverted";
     AccessTokenMissing "access_token_missing" [] Payer Retry::Never, 402, "the request has no access token";
     AccessTokenMalformed "access_token_malformed" [] Payer Retry::Never, 402, "the access token cannot be decoded";
     AccessTokenForged "access_token_forged" [] Payer Retry::Never, 402, "the access token was not issued here, or was changed";

@@ -77,6 +77,18 @@ impl Refused {
         Self::verification(Code::ChainUnavailable, message).with("exception", reason)
     }
 
+    /// Its settlement was tried out at the newest block, and nothing is known to be wrong with it but that it would be
+    /// reverted; with the words of the contract, if there were any.
+    #[must_use]
+    pub fn would_revert(words: Option<&str>) -> Self {
+        let message = "The settlement of the permit would be reverted";
+        let refused = Self::verification(Code::PermitSimulationFailed, message);
+        match words {
+            Some(words) => refused.with("reason", words),
+            None => refused,
+        }
+    }
+
     /// The stable code.
     #[must_use]
     pub const fn code(&self) -> Code {
