@@ -1,16 +1,19 @@
 //! Sending a request without a payment, and reading what an answer asks for.
 
+use faregate_types::permit::Demand;
 use faregate_types::{Code, Refusal};
 use reqwest::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, TRANSFER_ENCODING,
 };
 use reqwest::{Method, Request, Response, StatusCode};
 
+use crate::choose::Prefer;
 use crate::client::Inner;
 use crate::error::{PayError, RequestFault};
 use crate::limits::{OFFER_BODY_BYTES_MAX, TOKEN_TRIES};
 use crate::offer::{self, Offers};
 use crate::origin;
+use crate::permit;
 use crate::rail::l402;
 use crate::tokens::Place;
 use crate::transport;
@@ -19,6 +22,7 @@ use crate::transport;
 pub(crate) struct Demands {
     pub(crate) offers: Option<Offers>,
     pub(crate) challenge: Option<Result<l402::Asked, Refusal>>,
+    pub(crate) permit: Option<Result<Demand, Refusal>>,
 }
 
 /// Whether a token that was bought before is shown. Showing it uses it.
@@ -84,6 +88,7 @@ impl Inner {
                 (_, payment) => {
                     if let Some(payment) = payment.filter(|_| status.is_success()) {
                         self.token_used(payment).await;
+                        self.close_shown(payment).await;
                     }
                     true
                 }
@@ -100,6 +105,23 @@ impl Inner {
         }
     }
 
+    /// Reads an answer that asks for payment. The body is left alone when the headers have what is paid.
+    pub(crate) async fn demands(&self, response: Response) -> Result<Demands, PayError> {
+        let headers = response.headers();
+        if offer::in_headers(headers) && l402::in_headers(headers).is_none() {
+            let offers = offer::from_headers(headers).map_err(PayError::Offer)?;
+            let may_pay = self.wallet.is_some() && self.order.has(Prefer::X402, Prefer::Permit);
+            if may_pay && self.has_usable(&offers) {
+                return Ok(Demands {
+                    offers: Some(offers),
+                    challenge: None,
+                    permit: None,
+                });
+            }
+        }
+        Demands::read(response).await
+    }
+
     async fn send_once(&self, request: Request) -> Result<Response, PayError> {
         let sent = transport::send(&self.http, request).await;
         sent.map_err(PayError::Http)
@@ -112,16 +134,10 @@ impl Demands {
         let headers = response.headers().clone();
         let has_offers = offer::in_headers(&headers);
         let has_challenge = l402::in_headers(&headers).is_some();
-        if has_offers && !has_challenge {
-            return Ok(Self {
-                offers: Some(offer::from_headers(&headers).map_err(PayError::Offer)?),
-                challenge: None,
-            });
-        }
         let body = match transport::read(response, OFFER_BODY_BYTES_MAX).await {
             Ok(Some(body)) => body,
             // What matters is in the headers.
-            Ok(None) | Err(_) if has_challenge => Vec::new(),
+            Ok(None) | Err(_) if has_challenge || has_offers => Vec::new(),
             Ok(None) => {
                 let detail =
                     format!("expected a 402 answer of at most {OFFER_BODY_BYTES_MAX} bytes");
@@ -131,16 +147,23 @@ impl Demands {
             Err(fault) => return Err(PayError::Http(fault)),
         };
         let challenge = l402::read(&headers, &body);
+        let permit = permit::demand(&body);
         let read = if has_offers {
             offer::from_headers(&headers)
         } else {
             offer::from_body(&body)
         };
         let offers = match read {
-            Err(refusal) if challenge.is_none() => return Err(PayError::Offer(refusal)),
+            Err(refusal) if challenge.is_none() && permit.is_none() => {
+                return Err(PayError::Offer(refusal));
+            }
             read => read.ok(),
         };
-        Ok(Self { offers, challenge })
+        Ok(Self {
+            offers,
+            challenge,
+            permit,
+        })
     }
 }
 

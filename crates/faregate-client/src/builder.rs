@@ -1,25 +1,30 @@
 //! A client in the making.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use faregate_evm::{Entropy, OsEntropy};
-use faregate_http::{Trust, tls};
+use faregate_http::{Http, Trust, tls};
 use faregate_ledger::{Caps, WalletStore, Worth};
+use faregate_types::permit::PermitKind;
 use faregate_types::{AssetRegistry, ChainId, Timestamp};
+use reqwest::header::HeaderMap;
 use url::Url;
 
 use crate::alarm::{Alarm, Bell, Changes, PayeeChanges, Places, PriceRises};
 use crate::budget::Books;
+use crate::choose::{Order, Prefer};
 use crate::client::{Client, Inner};
 use crate::deliver::Patience;
 use crate::events::{BudgetExceeded, Event, Handler, Source, Spent};
-use crate::lightning::{LightningWallet, Prefer};
+use crate::lightning::LightningWallet;
 use crate::limits;
+use crate::node::Node;
 use crate::origin::{self, Origins, PlainHttp};
 use crate::payment::Ends;
+use crate::rail::permit::Habits;
 use crate::resume::{OpenSpends, Resume};
 use crate::select::Chains;
 use crate::tokens::Tokens;
@@ -33,7 +38,9 @@ use crate::wallet::Wallet;
 pub struct ClientBuilder {
     wallet: Option<Wallet>,
     lightning: Option<LightningWallet>,
-    prefer: Prefer,
+    order: Order,
+    habits: Habits,
+    nodes: BTreeMap<ChainId, Url>,
     caps: Option<Caps>,
     store: Option<Arc<dyn WalletStore>>,
     assets: AssetRegistry,
@@ -94,7 +101,12 @@ impl ClientBuilder {
         Self {
             wallet: None,
             lightning: None,
-            prefer: Prefer::default(),
+            order: Order::default(),
+            habits: Habits {
+                pinned: None,
+                validity_secs: limits::PERMIT_SECS,
+            },
+            nodes: BTreeMap::new(),
             caps: None,
             store: None,
             assets: AssetRegistry::builtin(),
@@ -130,9 +142,37 @@ impl ClientBuilder {
         self
     }
 
-    /// Which rail is taken when a server offers both.
-    pub const fn prefer(mut self, prefer: Prefer) -> Self {
-        self.prefer = prefer;
+    /// Which rail is taken when a server offers several and more than one can be paid. The others come after it: by default
+    /// x402, then L402, then permits.
+    pub fn prefer(self, prefer: Prefer) -> Self {
+        self.rails([prefer])
+    }
+
+    /// [`prefer`](Self::prefer) with more than one name: in which order rails are tried. The order is the payer's, whatever
+    /// the order of the server's offers is.
+    pub fn rails(mut self, first: impl IntoIterator<Item = Prefer>) -> Self {
+        self.order = Order::default().starting_with(first);
+        self
+    }
+
+    /// The only kind of permit that is signed, whatever the server seems to take. By default the likeliest of what it offers
+    /// that can be signed, and only one: a permit that a server answers with an error is still money in its hands.
+    pub const fn permit_kind(mut self, kind: PermitKind) -> Self {
+        self.habits.pinned = Some(kind);
+        self
+    }
+
+    /// A node of a chain, by JSON-RPC over HTTP. EIP-2612 permits need one, because the token contract counts them: without it
+    /// they are not signed. With it, a Permit2 order is not signed when Permit2 may not take the money.
+    pub fn node(mut self, chain: ChainId, url: Url) -> Self {
+        self.nodes.insert(chain, url);
+        self
+    }
+
+    /// How long a permit is valid, in seconds; [`limits::PERMIT_SECS`] by default, and never longer than
+    /// [`validity_secs_max`](Self::validity_secs_max).
+    pub const fn permit_secs(mut self, secs: u64) -> Self {
+        self.habits.validity_secs = secs;
         self
     }
 
@@ -321,7 +361,9 @@ impl ClientBuilder {
             http,
             wallet: self.wallet,
             lightning: self.lightning,
-            prefer: self.prefer,
+            order: self.order,
+            habits: self.habits,
+            nodes: nodes(self.nodes)?,
             tokens: Tokens::default(),
             books,
             open: OpenSpends::default(),
@@ -338,6 +380,16 @@ impl ClientBuilder {
             entropy: Mutex::new(self.entropy),
         }))
     }
+}
+
+fn nodes(urls: BTreeMap<ChainId, Url>) -> Result<BTreeMap<ChainId, Node>, BuildError> {
+    if urls.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let http = Http::new(&Trust::Platform, HeaderMap::new(), limits::CONNECT_TIMEOUT);
+    let http = http.map_err(|_| BuildError::Http)?;
+    let node = |(chain, url)| (chain, Node::new(chain, http.clone(), url));
+    Ok(urls.into_iter().map(node).collect())
 }
 
 fn http(timeout: Duration, proxy: Option<Url>) -> Result<reqwest::Client, BuildError> {

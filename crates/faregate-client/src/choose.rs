@@ -7,14 +7,61 @@ use reqwest::header::AUTHORIZATION;
 use crate::ask::Demands;
 use crate::client::Inner;
 use crate::error::PayError;
-use crate::lightning::Prefer;
 use crate::rail::l402::{self, InvoicePrice, Invoiced};
+use crate::rail::permit::{self, Judgement};
 use crate::select::{self, Considered};
+
+/// A rail. Which one is taken when a server offers several and more than one can be paid: see
+/// [`ClientBuilder::prefer`](crate::ClientBuilder::prefer).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Prefer {
+    /// x402.
+    #[default]
+    X402,
+    /// L402.
+    L402,
+    /// Permits for access tokens.
+    Permit,
+}
+
+/// The order in which rails are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Order([Prefer; 3]);
+
+impl Default for Order {
+    /// Those that say whether the money moved come first.
+    fn default() -> Self {
+        Self([Prefer::X402, Prefer::L402, Prefer::Permit])
+    }
+}
+
+impl Order {
+    /// These first, the others as they were.
+    pub(crate) fn starting_with(self, first: impl IntoIterator<Item = Prefer>) -> Self {
+        let mut order: Vec<Prefer> = Vec::new();
+        for rail in first.into_iter().chain(self.0) {
+            if !order.contains(&rail) {
+                order.push(rail);
+            }
+        }
+        // There are three rails, and each is in it once.
+        Self(order.try_into().unwrap_or(self.0))
+    }
+
+    /// Whether the first is tried before the second.
+    pub(crate) fn has(self, first: Prefer, second: Prefer) -> bool {
+        let place = |rail| self.0.iter().position(|other| *other == rail);
+        place(first) < place(second)
+    }
+}
 
 /// Everything that was asked for, judged.
 pub(crate) struct Judged {
     /// The x402 offers.
     pub(crate) considered: Vec<Considered>,
+    /// The offers that are paid with a permit.
+    pub(crate) permits: Vec<Judgement>,
     /// The L402 invoice.
     pub(crate) invoice: Option<Result<(Invoiced, InvoicePrice), Refusal>>,
 }
@@ -25,6 +72,8 @@ pub(crate) struct Judged {
 pub enum Choice {
     /// The x402 offer at this place.
     Offer(usize),
+    /// The offer at this place that is paid with a permit.
+    Permit(usize),
     /// The Lightning invoice.
     Invoice,
 }
@@ -34,8 +83,13 @@ impl Inner {
     pub(crate) fn judge(&self, request: &Request, demands: &Demands) -> Judged {
         let offers = demands.offers.as_ref();
         let mut considered = offers.map_or_else(Vec::new, |offers| self.consider(offers));
+        let mut permits = match &demands.permit {
+            Some(Ok(demand)) => self.consider_permits(demand),
+            _ => Vec::new(),
+        };
         if self.wallet.is_none() {
-            for offer in &mut considered {
+            let permits = permits.iter_mut().map(|offer| &mut offer.considered);
+            for offer in considered.iter_mut().chain(permits) {
                 offer.verdict = Err(unsupported("there is no key to pay it with"));
             }
         }
@@ -54,6 +108,7 @@ impl Inner {
         });
         Judged {
             considered,
+            permits,
             invoice,
         }
     }
@@ -62,13 +117,22 @@ impl Inner {
     pub(crate) fn choose(&self, judged: &Judged, demands: &Demands) -> Result<Choice, PayError> {
         let offer = select::first(&judged.considered).map(|(place, _)| Choice::Offer(place));
         let invoice = matches!(judged.invoice, Some(Ok(_))).then_some(Choice::Invoice);
-        let choice = match self.prefer {
-            Prefer::X402 => offer.or(invoice),
-            Prefer::L402 => invoice.or(offer),
-        };
-        choice.ok_or_else(|| {
+        let permits = judged.permits.iter();
+        let mut permits = permits.map(|offer| &offer.considered.verdict);
+        let permit = permits.position(Result::is_ok).map(Choice::Permit);
+        let mut choices = self.order.0.into_iter().map(|rail| match rail {
+            Prefer::X402 => offer,
+            Prefer::L402 => invoice,
+            Prefer::Permit => permit,
+        });
+        choices.find_map(|choice| choice).ok_or_else(|| {
             let mut considered = judged.considered.clone();
+            let permits = judged.permits.iter();
+            considered.extend(permits.map(|offer| offer.considered.clone()));
             considered.extend(judged.refused(demands));
+            if let Some(Err(refusal)) = &demands.permit {
+                considered.push(unread(permit::NAME, refusal.clone()));
+            }
             PayError::NoUsableOffer(considered)
         })
     }
@@ -80,15 +144,20 @@ impl Judged {
         let refusal = self.invoice.as_ref()?.as_ref().err()?.clone();
         Some(match &demands.challenge {
             Some(Ok(asked)) => asked.refused(refusal),
-            _ => Considered {
-                scheme: l402::NAME.into(),
-                network: "".into(),
-                amount: "".into(),
-                asset: "".into(),
-                pay_to: "".into(),
-                verdict: Err(refusal),
-            },
+            _ => unread(l402::NAME, refusal),
         })
+    }
+}
+
+/// What cannot be read, and why.
+fn unread(scheme: &str, refusal: Refusal) -> Considered {
+    Considered {
+        scheme: scheme.into(),
+        network: "".into(),
+        amount: "".into(),
+        asset: "".into(),
+        pay_to: "".into(),
+        verdict: Err(refusal),
     }
 }
 

@@ -1,38 +1,40 @@
 //! The client: ask, choose, sign, write down, pay, read the receipt.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy_primitives::{Address, B256};
 use faregate_core::crash::{self, Point};
 use faregate_evm::{Entropy, random_nonce};
-use faregate_ledger::{CapRefusal, Spend, SpendEnd, SpendState, StoreError, Unit};
-use faregate_types::{AssetId, AssetRegistry, Code, Refusal, Timestamp};
+use faregate_ledger::{SpendEnd, SpendState, Unit};
+use faregate_types::permit::Demand;
+use faregate_types::{AssetRegistry, ChainId, Code, Refusal, Timestamp};
 use reqwest::{IntoUrl, Method, Request, Response};
 
 use crate::alarm::Bell;
-use crate::ask::{Demands, ShowTokens, replay};
+use crate::ask::{ShowTokens, replay};
 use crate::budget::Books;
 use crate::builder::ClientBuilder;
-use crate::choose::{Choice, Judged};
-use crate::deliver::{Patience, Ready};
+use crate::choose::Order;
+use crate::deliver::Patience;
 use crate::error::PayError;
-use crate::events::{BudgetExceeded, Event, Events};
+use crate::events::Events;
 use crate::hear;
-use crate::invoice::{Bill, Place};
-use crate::kept;
-use crate::lightning::{LightningWallet, Prefer};
+use crate::lightning::LightningWallet;
 use crate::limits::STALE_MAX;
+use crate::node::Node;
 use crate::offer::{self, Offers};
 use crate::origin::Origins;
 use crate::payment::{Ends, Paid, Payment};
+use crate::prepare::Prepared;
 use crate::quote::{Priced, Quote};
-use crate::rail::l402;
-use crate::rail::x402::{self, Credential};
+use crate::rail::permit;
+use crate::rail::permit::{Habits, Judgement};
 use crate::report::SpendingReport;
 use crate::request::RequestBuilder;
-use crate::resume::{self, Flight, OpenSpends, Resume};
-use crate::select::{self, Chains, Considered, Price, Rules};
+use crate::resume::{OpenSpends, Resume};
+use crate::select::{self, Chains, Considered, Rules};
 use crate::tokens::Tokens;
 use crate::wallet::Wallet;
 
@@ -59,7 +61,9 @@ pub(crate) struct Inner {
     pub(crate) http: reqwest::Client,
     pub(crate) wallet: Option<Wallet>,
     pub(crate) lightning: Option<LightningWallet>,
-    pub(crate) prefer: Prefer,
+    pub(crate) order: Order,
+    pub(crate) habits: Habits,
+    pub(crate) nodes: BTreeMap<ChainId, Node>,
     pub(crate) tokens: Tokens,
     pub(crate) books: Books,
     pub(crate) open: OpenSpends,
@@ -74,12 +78,6 @@ pub(crate) struct Inner {
     pub(crate) ends: Ends,
     pub(crate) clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     pub(crate) entropy: Mutex<Box<dyn Entropy>>,
-}
-
-/// A payment that is in the books and may be made.
-pub(crate) enum Prepared<'a> {
-    X402(Box<Ready<'a>>),
-    L402(Box<Bill<'a>>),
 }
 
 impl fmt::Debug for Client {
@@ -142,11 +140,24 @@ impl Client {
                 payment: None,
             });
         }
-        let demands = Demands::read(response).await?;
+        let demands = inner.demands(response).await?;
         let mut stale = STALE_MAX;
         loop {
-            let ready = match inner.prepare(&request, &demands).await? {
-                Prepared::X402(ready) => ready,
+            let (expired, paid) = match inner.prepare(&request, &demands).await? {
+                Prepared::Answered(answer) => {
+                    return Ok(Paid {
+                        answer,
+                        payment: None,
+                    });
+                }
+                Prepared::X402(ready) => {
+                    let expired = ready.flight.is_expired(inner.now());
+                    (expired, inner.pay(replay(&request)?, *ready).await)
+                }
+                Prepared::Permit(slip) => {
+                    let expired = slip.flight.is_expired(inner.now());
+                    (expired, inner.pay_permit(replay(&request)?, *slip).await)
+                }
                 Prepared::L402(bill) => {
                     let resumed = bill.resumed;
                     match inner.pay_invoice(replay(&request)?, *bill).await {
@@ -159,8 +170,7 @@ impl Client {
                     }
                 }
             };
-            let expired = ready.flight.is_expired(inner.now());
-            match inner.pay(replay(&request)?, *ready).await {
+            match paid {
                 // It can do nothing any more, and the server says that it did nothing: the way is free.
                 Err(PayError::Refused(refused))
                     if expired && stale > 0 && !hear::is_spent(Some(refused.code)) =>
@@ -240,7 +250,7 @@ impl Client {
                 status: status.as_u16(),
             });
         }
-        let demands = Demands::read(response).await?;
+        let demands = inner.demands(response).await?;
         let judged = inner.judge(&request, &demands);
         let verdict = inner.would_pay(&request, &judged, &demands).await;
         let offers = demands.offers.as_ref();
@@ -250,6 +260,11 @@ impl Client {
             description: offers.and_then(|offers| offers.description.clone()),
             error: offers.and_then(|offers| offers.error.clone()),
             options: judged.considered,
+            permits: judged
+                .permits
+                .into_iter()
+                .map(|offer| offer.considered)
+                .collect(),
             invoice: judged
                 .invoice
                 .map(|invoice| invoice.map(|(_, price)| price)),
@@ -260,205 +275,26 @@ impl Client {
 
 impl Inner {
     pub(crate) fn consider(&self, offers: &Offers) -> Vec<Considered> {
-        let rules = Rules {
+        select::consider(offers, &self.rules())
+    }
+
+    pub(crate) fn has_usable(&self, offers: &Offers) -> bool {
+        select::has_usable(offers, &self.rules())
+    }
+
+    pub(crate) fn consider_permits(&self, demand: &Demand) -> Vec<Judgement> {
+        permit::consider(demand, &self.rules(), &self.habits, |chain| {
+            self.nodes.contains_key(&chain)
+        })
+    }
+
+    const fn rules(&self) -> Rules<'_> {
+        Rules {
             assets: &self.assets,
             chains: &self.chains,
             per_payment: self.books.caps.per_payment,
             validity_secs_max: self.validity_secs_max,
-        };
-        select::consider(offers, &rules)
-    }
-
-    /// Chooses, signs and writes down; or finds the payment that an identical request left open.
-    async fn prepare(
-        &self,
-        request: &Request,
-        demands: &Demands,
-    ) -> Result<Prepared<'_>, PayError> {
-        let origin = self.origins.payable(request.url())?;
-        let resource = resume::resource(request);
-        let now = self.now();
-        self.load_open().await?;
-        if let Some(flight) = self.open.take(&origin, &resource, now) {
-            return self.again(flight);
         }
-        let judged = self.judge(request, demands);
-        let place = Place { origin, resource };
-        let choice = self.choose(&judged, demands);
-        if let Err(PayError::NoUsableOffer(considered)) = &choice {
-            self.too_dear(considered, &place, request.url().path());
-        }
-        match choice? {
-            Choice::Invoice => {
-                let Some(Ok((bought, price))) = &judged.invoice else {
-                    return Err(internal());
-                };
-                let bill = self.prepare_invoice(request, place, bought, price);
-                Ok(Prepared::L402(Box::new(bill.await?)))
-            }
-            Choice::Offer(index) => {
-                let offers = demands.offers.as_ref().ok_or_else(internal)?;
-                let offer = judged.considered.get(index).ok_or_else(internal)?;
-                let price = offer.verdict.as_ref().map_err(|_| internal())?;
-                let ready = self.sign(request, place, offers, index, price);
-                Ok(Prepared::X402(Box::new(ready.await?)))
-            }
-        }
-    }
-
-    /// Says that everything that was asked for is above the cap for one payment, if it is.
-    fn too_dear(&self, considered: &[Considered], place: &Place, path: &str) {
-        let is_above = |offer: &&Considered| {
-            let refusal = offer.verdict.as_ref().err();
-            refusal.is_some_and(|refusal| refusal.code == Code::OverPaymentCap)
-        };
-        let Some(offer) = considered.iter().find(is_above) else {
-            return;
-        };
-        let (unit, caps) = match &self.lightning {
-            Some(wallet) if &*offer.scheme == l402::NAME => {
-                (Unit::Msat(wallet.network()), wallet.caps)
-            }
-            _ => (Unit::Dollar, self.books.caps),
-        };
-        let exceeded = BudgetExceeded {
-            origin: place.origin.clone(),
-            path: path.into(),
-            cap: CapRefusal::Payment,
-            unit,
-            required: None,
-            remaining: Some(caps.per_payment),
-        };
-        let event = Event::BudgetExceeded(Arc::new(exceeded));
-        self.books.events.tell(event);
-    }
-
-    /// Signs for an offer and writes that down.
-    async fn sign(
-        &self,
-        request: &Request,
-        place: Place,
-        offers: &Offers,
-        index: usize,
-        price: &Price,
-    ) -> Result<Ready<'_>, PayError> {
-        let now = self.now();
-        let Place { origin, resource } = place;
-        let (path, terms) = (request.url().path(), price.terms());
-        let expected = self.books.expect(&self.bell, &origin, path, &terms);
-        let expected = expected.await?;
-        let entry = offers.entries.get(index).ok_or_else(internal)?;
-        let wallet = self.wallet.as_ref().ok_or_else(internal)?;
-        // Here and not on a thread for long work: a signature takes less time than handing it over and back.
-        let signer = wallet.signer();
-        let signed = x402::sign(offers, entry, price, signer, self.nonce()?, now)?;
-        let spend = Spend {
-            id: signed.id,
-            origin,
-            resource,
-            path: path.into(),
-            payee: terms.payee.clone(),
-            payer: wallet.address().to_string().into(),
-            amount: price.amount,
-            worth: price.worth,
-            at: now,
-            valid_until: signed.valid_until,
-            credential: signed.credential.to_bytes(),
-            request: kept::to_bytes(request),
-        };
-        crash::point(Point::Signed);
-        let reserve = self.books.reserve(
-            &self.bell,
-            &spend,
-            terms,
-            self.books.caps,
-            expected.as_ref(),
-        );
-        reserve.await?;
-        crash::point(Point::Reserved);
-        Ok(Ready {
-            flight: self.open.flight(spend),
-            credential: signed.credential,
-            price: price.clone(),
-            resumed: false,
-        })
-    }
-
-    /// A payment of an earlier request, on whichever rail it was made.
-    pub(crate) fn again<'a>(&self, flight: Flight<'a>) -> Result<Prepared<'a>, PayError> {
-        let asset = flight.spend().map(|spend| spend.amount.asset());
-        Ok(match asset {
-            Some(AssetId::Msat(_)) => Prepared::L402(Box::new(self.bill_again(flight)?)),
-            _ => Prepared::X402(Box::new(self.ready_again(flight)?)),
-        })
-    }
-
-    /// Reads what is open in the books, the first time.
-    pub(crate) async fn load_open(&self) -> Result<(), StoreError> {
-        let store = &*self.books.store;
-        self.open.load(store, self.resume, self.now()).await
-    }
-
-    /// A payment that was signed earlier, to be sent again. The server's word about terms does not matter for it: until its
-    /// end is known nothing else is signed for the same request.
-    pub(crate) fn ready_again<'a>(&self, flight: Flight<'a>) -> Result<Ready<'a>, PayError> {
-        let damaged = || PayError::Store(StoreError::Damaged);
-        let spend = flight.spend().ok_or_else(internal)?;
-        let credential = Credential::from_bytes(&spend.credential).ok_or_else(damaged)?;
-        let asset = self.assets.find(spend.amount.asset());
-        let price = Price {
-            amount: spend.amount,
-            asset: asset
-                .ok_or_else(|| Refusal::new(Code::AssetUnknown))
-                .map_err(PayError::Offer)?
-                .clone(),
-            worth: spend.worth,
-            payee: spend.payee.parse().map_err(|_| damaged())?,
-            validity_secs: spend
-                .valid_until
-                .as_secs()
-                .saturating_sub(spend.at.as_secs()),
-        };
-        Ok(Ready {
-            flight,
-            credential,
-            price,
-            resumed: true,
-        })
-    }
-
-    /// What [`prepare`](Self::prepare) would choose or refuse, without signing.
-    async fn would_pay(
-        &self,
-        request: &Request,
-        judged: &Judged,
-        demands: &Demands,
-    ) -> Result<Choice, PayError> {
-        let origin = self.origins.payable(request.url())?;
-        let choice = self.choose(judged, demands)?;
-        let (terms, caps) = match choice {
-            Choice::Offer(index) => {
-                let offer = judged.considered.get(index).ok_or_else(internal)?;
-                let price = offer.verdict.as_ref().map_err(|_| internal())?;
-                (price.terms(), &self.books.caps)
-            }
-            Choice::Invoice => {
-                let Some(Ok((bought, price))) = &judged.invoice else {
-                    return Err(internal());
-                };
-                let wallet = self.lightning.as_ref().ok_or_else(internal)?;
-                (bought.terms(price), &wallet.caps)
-            }
-        };
-        let path = request.url().path();
-        let (findings, _) = self.books.check_terms(&origin, path, &terms).await?;
-        findings.verdict?;
-        let unit = Unit::of(terms.amount.asset());
-        let check = self
-            .books
-            .check_caps(&origin, unit, terms.worth, caps, self.now());
-        check.await?;
-        Ok(choice)
     }
 
     /// The address that pays; nobody's without a key.

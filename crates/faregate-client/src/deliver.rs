@@ -37,11 +37,11 @@ pub(crate) struct Patience {
 }
 
 /// One delivery: what it knows about what has happened so far.
-struct Delivery<'a> {
+pub(crate) struct Delivery<'a> {
     spend: &'a Spend,
     /// Nothing has left the process, now or earlier.
-    unsent: bool,
-    losses: u32,
+    pub(crate) unsent: bool,
+    pub(crate) losses: u32,
     until: Instant,
 }
 
@@ -96,13 +96,9 @@ impl Inner {
         sent: &Sent,
         resumed: bool,
     ) -> Result<Delivered, PayError> {
-        let mut delivery = Delivery {
-            spend,
-            // An invoice was paid before anything is sent to the server.
-            unsent: !resumed && matches!(sent, Sent::X402(_)),
-            losses: 0,
-            until: self.patience_for(spend),
-        };
+        // An invoice was paid, and a permit posted, before anything else is sent to the server.
+        let unsent = !resumed && matches!(sent, Sent::X402(_));
+        let mut delivery = Delivery::new(spend, unsent, self.patience_for(spend));
         let mut again = resumed;
         loop {
             let heard = match self.send(request).await {
@@ -123,7 +119,7 @@ impl Inner {
         }
     }
 
-    async fn send(&self, request: &Request) -> Result<Response, HttpFault> {
+    pub(crate) async fn send(&self, request: &Request) -> Result<Response, HttpFault> {
         let copy = request.try_clone().ok_or(HttpFault::Lost)?;
         let sending = transport::send(&self.http, copy);
         if !crash::is_armed(Point::Sent) {
@@ -140,7 +136,7 @@ impl Inner {
     }
 
     /// Pauses before the same bytes are sent again, if they may be.
-    async fn lost(
+    pub(crate) async fn lost(
         &self,
         delivery: &mut Delivery<'_>,
         fault: HttpFault,
@@ -268,15 +264,24 @@ impl Inner {
     }
 }
 
-impl Delivery<'_> {
-    fn has(&self, pause: Duration) -> bool {
+impl<'a> Delivery<'a> {
+    pub(crate) const fn new(spend: &'a Spend, unsent: bool, until: Instant) -> Self {
+        Self {
+            spend,
+            unsent,
+            losses: 0,
+            until,
+        }
+    }
+
+    pub(crate) fn has(&self, pause: Duration) -> bool {
         Instant::now()
             .checked_add(pause)
             .is_some_and(|end| end <= self.until)
     }
 
     /// Pauses as long as the server wishes, within bounds.
-    async fn not_yet(&self, news: NotYet) -> Result<(), PayError> {
+    pub(crate) async fn not_yet(&self, news: NotYet) -> Result<(), PayError> {
         let pause = news.retry_after.unwrap_or(WAIT_PAUSE);
         let pause = pause.clamp(WAIT_PAUSE_MIN, WAIT_PAUSE_MAX);
         if !self.has(pause) {

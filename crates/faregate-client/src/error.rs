@@ -4,7 +4,10 @@ use std::fmt;
 
 use faregate_evm::{EntropyError, SignError};
 use faregate_ledger::{CapRefusal, StoreError, Unit, Worth};
-use faregate_types::{Blame, Code, PaymentId, Refusal, Retry, Timestamp};
+use faregate_types::permit::PermitKind;
+use faregate_types::{
+    Amount, Asset, Blame, Code, PaymentId, Refusal, Retry, Timestamp, to_decimal_text,
+};
 
 use crate::receipt::Receipt;
 use crate::select::Considered;
@@ -40,6 +43,11 @@ pub enum PayError {
     /// The node that was asked about a payment did not answer, or is on another chain.
     #[error("the chain could not be asked: {}", .0.meaning())]
     Chain(Code),
+    /// An EIP-2612 permit was signed before, and its nonce is not used on the chain yet. The contract takes one after the other.
+    #[error(
+        "the EIP-2612 permit of {0} is not on the chain yet, and another one has to wait for it"
+    )]
+    PermitWaits(PaymentId),
     /// The Lightning wallet did not pay the invoice, and is certain that it did not.
     #[error("the Lightning invoice was not paid: {0}")]
     NotPaid(Refusal),
@@ -52,6 +60,9 @@ pub enum PayError {
     /// The payment was sent and the server refused it. It stays in the books and counts: a signature cannot be taken back.
     #[error(transparent)]
     Refused(Box<Refused>),
+    /// A permit bought an access token, and the server does not take the token. It is in the books as paid.
+    #[error(transparent)]
+    TokenRefused(Box<TokenRefused>),
     /// The payment was sent and nobody knows how it ended. It stays open in the books, and the next identical request sends
     /// the same payment again instead of signing a second one.
     #[error(transparent)]
@@ -152,6 +163,28 @@ pub struct Refused {
     pub asks_again: bool,
 }
 
+/// The server's "no" to an access token that it has just issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenRefused {
+    /// The payment.
+    pub id: PaymentId,
+    /// The status of the answer, 402 or 412.
+    pub status: u16,
+    /// The reason, if it is one we know; else [`Code::PaymentRefused`].
+    pub code: Code,
+    /// The server's own words, shortened and made printable.
+    pub reason: Option<Box<str>>,
+    /// Scheme, host and port.
+    pub origin: Box<str>,
+    /// Who may collect the permit.
+    pub payee: Box<str>,
+    /// The asset, if it is in this client's table.
+    pub asset: Option<Asset>,
+    /// How much.
+    pub amount: Amount,
+}
+
 /// An end that is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -176,6 +209,8 @@ pub enum Doubt {
     Server(Code),
     /// The Lightning wallet does not know either, and says this.
     Lightning(Code),
+    /// The server broke down over a permit of this kind, as servers do that take only others. It may have kept it.
+    Permit(PermitKind),
 }
 
 /// What kind of end an error is, for exit codes and metrics.
@@ -207,6 +242,7 @@ impl PayError {
             Self::Http(fault) => fault.code(),
             Self::Offer(refusal) | Self::NotPaid(refusal) => refusal.code,
             Self::Chain(code) => *code,
+            Self::PermitWaits(_) => Code::PaymentInFlight,
             Self::NoUsableOffer(considered) => no_usable_offer(considered),
             Self::PayeeChanged(_) => Code::PayeeChanged,
             Self::PriceRaised(_) => Code::PriceRaised,
@@ -215,6 +251,7 @@ impl PayError {
             Self::Store(_) | Self::Entropy(_) => Code::Internal,
             Self::Sign(_) => Code::SignerUnavailable,
             Self::Refused(refused) => refused.code,
+            Self::TokenRefused(refused) => refused.code,
             Self::Undecided(_) => Code::PaymentUnknown,
         }
     }
@@ -249,8 +286,12 @@ impl PayError {
             Self::Http(_) | Self::Chain(_) => Kind::Http,
             Self::NoUsableOffer(_) if self.code() == Code::OverPaymentCap => Kind::OverBudget,
             Self::Offer(_) | Self::NoUsableOffer(_) => Kind::NoOffer,
-            Self::Store(_) | Self::Sign(_) | Self::Entropy(_) | Self::NotPaid(_) => Kind::Wallet,
-            Self::Refused(_) => Kind::Refused,
+            Self::Store(_)
+            | Self::Sign(_)
+            | Self::Entropy(_)
+            | Self::NotPaid(_)
+            | Self::PermitWaits(_) => Kind::Wallet,
+            Self::Refused(_) | Self::TokenRefused(_) => Kind::Refused,
             Self::Undecided(_) => Kind::Undecided,
         }
     }
@@ -260,6 +301,7 @@ impl PayError {
     pub fn payment(&self) -> Option<PaymentId> {
         match self {
             Self::Refused(refused) => Some(refused.id),
+            Self::TokenRefused(refused) => Some(refused.id),
             Self::Undecided(undecided) => Some(undecided.id),
             _ => None,
         }
@@ -326,11 +368,39 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+impl fmt::Display for TokenRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { origin, payee, .. } = self;
+        match &self.asset {
+            Some(asset) => {
+                let coins = to_decimal_text(self.amount.value(), asset.decimals);
+                write!(f, "{origin} got a permit over {coins} {}", asset.symbol)?;
+            }
+            None => write!(f, "{origin} got a permit over {}", self.amount)?,
+        }
+        write!(
+            f,
+            " for {payee}, and does not take the access token it gave for it: {}",
+            self.status
+        )?;
+        match &self.reason {
+            Some(reason) => write!(f, " {reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for TokenRefused {}
+
 impl fmt::Display for Undecided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.why {
             Doubt::Http(fault) => write!(f, "the payment was sent, then {fault}")?,
             Doubt::Server(code) => write!(f, "the payment was sent, and the server says {code}")?,
+            Doubt::Permit(kind) => write!(
+                f,
+                "the permit was sent, and the server broke down over it: it may take no {kind} permits, and it may have kept this one"
+            )?,
             Doubt::Lightning(code) => {
                 write!(
                     f,

@@ -48,13 +48,15 @@ pub(crate) enum Sent {
     X402(Expected),
     /// A token and its preimage.
     L402,
+    /// An access token that a permit bought.
+    Permit,
 }
 
 /// Reads an answer as far as it has to be read: that of the caller keeps its body.
 pub(crate) async fn hear(response: Response, sent: &Sent) -> Heard {
     let receipt = match sent {
         Sent::X402(expected) => Receipt::read(response.headers(), expected),
-        Sent::L402 => Receipt::Missing,
+        Sent::L402 | Sent::Permit => Receipt::Missing,
     };
     match response.status() {
         // A token that the server does not take.
@@ -180,7 +182,7 @@ fn code_of(body: &[u8]) -> Option<Code> {
 }
 
 /// Seconds only: a date would depend on two clocks.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
     text.trim().parse().ok().map(Duration::from_secs)
 }
@@ -208,6 +210,10 @@ const fn is_pending(code: Option<Code>, sent: bool) -> bool {
 pub(crate) const fn is_spent(code: Option<Code>) -> bool {
     matches!(
         code,
-        Some(Code::InvalidExactEvmNonceAlreadyUsed | Code::PaymentAlreadyUsed)
+        Some(
+            Code::InvalidExactEvmNonceAlreadyUsed
+                | Code::PaymentAlreadyUsed
+                | Code::PermitNonceUsed
+        )
     )
 }

@@ -50,8 +50,9 @@
 //!
 //! | idea | where |
 //! |---|---|
-//! | ask, choose, sign, write down | `client` |
+//! | ask, choose, sign, write down | `client`, `prepare` |
 //! | send the payment until its end is known | `deliver` |
+//! | post a permit, show its token | `permit`; offers and bytes: `rail/permit` |
 //! | pay a Lightning invoice, show its token | `invoice`, [`LightningWallet`]; tokens kept: `tokens` |
 //! | which rail | `choose` |
 //! | what an answer says about the payment | `hear`, `receipt` |
@@ -94,10 +95,13 @@ mod invoice;
 mod kept;
 mod lightning;
 pub mod limits;
+mod node;
 mod offer;
 mod origin;
 mod payment;
 mod pending;
+mod permit;
+mod prepare;
 mod quote;
 mod rail;
 mod receipt;
@@ -111,18 +115,20 @@ mod transport;
 pub mod wallet;
 
 pub use faregate_ledger::{CapRefusal, Caps, Period, SpendState, Unit, WalletStore, Worth};
+pub use faregate_types::permit::PermitKind;
 
 pub use alarm::{Alarm, PayeeChanges, PriceRises};
 pub use builder::{BuildError, ClientBuilder};
-pub use choose::Choice;
+pub use choose::{Choice, Prefer};
 pub use client::Client;
 pub use error::{
-    Doubt, HttpFault, Kind, PayError, PayeeChanged, PriceRaised, Refused, RequestFault, Undecided,
+    Doubt, HttpFault, Kind, PayError, PayeeChanged, PriceRaised, Refused, RequestFault,
+    TokenRefused, Undecided,
 };
 pub use events::{BudgetExceeded, Event, Events, Spent};
-pub use lightning::{FeeLimit, LightningWallet, MsatCaps, Prefer};
+pub use lightning::{FeeLimit, LightningWallet, MsatCaps};
 pub use origin::PlainHttp;
-pub use payment::{Ends, L402Payment, Paid, Payment, Rail, X402Payment};
+pub use payment::{Ends, L402Payment, Paid, Payment, PermitPayment, Rail, X402Payment};
 pub use pending::{Pending, Proof, Standing};
 pub use quote::{Priced, Quote};
 pub use rail::l402::InvoicePrice;

@@ -54,17 +54,6 @@ pub struct FeeLimit {
     pub at_least: Msat,
 }
 
-/// Which rail is taken when a server offers both and both can be paid.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Prefer {
-    /// x402; L402 when none of the x402 offers can be taken.
-    #[default]
-    X402,
-    /// L402; x402 when the invoice cannot be paid.
-    L402,
-}
-
 impl Default for FeeLimit {
     /// One per cent and at least five satoshis.
     fn default() -> Self {

@@ -108,6 +108,22 @@ pub const TOKEN_SECS_MAX: u64 = 366 * 24 * 60 * 60;
 /// How often the books are asked for a token for one request: again when the first is not taken.
 pub const TOKEN_TRIES: u32 = 2;
 
+/// How long a permit is valid unless told otherwise, in seconds, as with the product's clients. While it is valid, its holder
+/// can collect it.
+pub const PERMIT_SECS: u64 = 600;
+
+/// How much earlier than its server says an access token is not shown any more, in seconds: it might end on the way.
+pub const TOKEN_MARGIN_SECS: u64 = 5;
+
+/// Longest wait for one answer of a node.
+pub const NODE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Largest answer of a node that is read, in bytes.
+pub const NODE_ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// How often an EIP-2612 nonce is signed again after a permit with it came to nothing.
+pub const NONCE_REUSES_MAX: u32 = 16;
+
 /// Longest name of a Lightning wallet in the books, in bytes.
 pub const WALLET_NAME_BYTES_MAX: usize = 64;
 

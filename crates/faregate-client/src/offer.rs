@@ -126,8 +126,12 @@ pub(crate) fn refusal_text(headers: &HeaderMap, body: &[u8]) -> Option<Box<str>>
     #[derive(Deserialize)]
     struct Said {
         error: Option<String>,
+        reason: Option<String>,
     }
-    let said = |json: &[u8]| serde_json::from_slice::<Said>(json).ok()?.error;
+    let said = |json: &[u8]| {
+        let said: Said = serde_json::from_slice(json).ok()?;
+        said.error.or(said.reason)
+    };
     let header = headers
         .get(header::PAYMENT_REQUIRED)
         .and_then(|value| header::decode_base64(value.as_bytes()).ok());

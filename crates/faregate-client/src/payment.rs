@@ -3,6 +3,7 @@
 use alloy_primitives::Address;
 use faregate_ledger::{Spend, SpendState, Worth};
 use faregate_types::lightning::{Msat, PaymentHash};
+use faregate_types::permit::PermitKind;
 use faregate_types::x402::Version;
 use faregate_types::{Amount, Asset, PaymentId, Timestamp};
 
@@ -64,6 +65,8 @@ pub enum Rail {
     X402(X402Payment),
     /// With a Lightning invoice.
     L402(L402Payment),
+    /// With a permit, posted for an access token.
+    Permit(PermitPayment),
 }
 
 /// What is known of a payment over x402.
@@ -94,6 +97,20 @@ pub struct L402Payment {
     pub fee_max: Msat,
 }
 
+/// What is known of a payment by a permit. Nothing says whether, and in which transaction, the server has collected it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PermitPayment {
+    /// What was signed.
+    pub kind: PermitKind,
+    /// Who paid.
+    pub payer: Address,
+    /// The asset, if it is in this client's table.
+    pub asset: Option<Asset>,
+    /// From when on the token is not shown any more, by what the server said about it.
+    pub token_until: Timestamp,
+}
+
 impl Payment {
     pub(crate) fn of(spend: Spend, resumed: bool, state: SpendState, rail: Rail) -> Self {
         Self {
@@ -113,7 +130,7 @@ impl Payment {
     pub const fn x402(&self) -> Option<&X402Payment> {
         match &self.rail {
             Rail::X402(payment) => Some(payment),
-            Rail::L402(_) => None,
+            Rail::L402(_) | Rail::Permit(_) => None,
         }
     }
 
@@ -122,7 +139,16 @@ impl Payment {
     pub const fn l402(&self) -> Option<&L402Payment> {
         match &self.rail {
             Rail::L402(payment) => Some(payment),
-            Rail::X402(_) => None,
+            Rail::X402(_) | Rail::Permit(_) => None,
+        }
+    }
+
+    /// What is known of it if it was made with a permit.
+    #[must_use]
+    pub const fn permit(&self) -> Option<&PermitPayment> {
+        match &self.rail {
+            Rail::Permit(payment) => Some(payment),
+            Rail::X402(_) | Rail::L402(_) => None,
         }
     }
 
@@ -131,6 +157,7 @@ impl Payment {
         match &self.rail {
             Rail::X402(payment) => payment.receipt.transaction().map(Into::into),
             Rail::L402(payment) => Some(payment.payment_hash.to_string().into()),
+            Rail::Permit(_) => None,
         }
     }
 }

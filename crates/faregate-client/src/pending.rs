@@ -3,15 +3,18 @@
 use alloy_primitives::Address;
 use faregate_evm::{AuthorizationReader, AuthorizationState};
 use faregate_ledger::{Spend, SpendEnd, SpendRecord, SpendState, StoreError, Worth};
+use faregate_types::permit::Terms;
 use faregate_types::{Amount, Asset, Authorization, Erc20, PaymentId, Timestamp};
 use reqwest::Response;
 
-use crate::client::{Client, Inner, Prepared};
+use crate::client::{Client, Inner, internal};
 use crate::error::{PayError, RequestFault};
 use crate::events::Event;
 use crate::kept;
 use crate::limits::{PENDING_MAX, PROOF_MARGIN_SECS};
 use crate::payment::Paid;
+use crate::prepare::Prepared;
+use crate::rail::permit::Note;
 use crate::rail::x402::Credential;
 
 /// A payment whose end is unknown.
@@ -111,6 +114,9 @@ impl Client {
         match inner.again(flight)? {
             Prepared::X402(ready) => inner.pay(request, *ready).await,
             Prepared::L402(bill) => inner.pay_invoice(request, *bill).await,
+            Prepared::Permit(slip) => inner.pay_permit(request, *slip).await,
+            // Something is open, so nothing was looked for.
+            Prepared::Answered(_) => Err(internal()),
         }
     }
 
@@ -127,7 +133,9 @@ impl Client {
     ) -> Result<Proof, PayError> {
         let inner = self.inner();
         let spend = inner.open_spend(id).await?;
-        let (asset, authorization) = authorization(&spend)?;
+        let Some((asset, authorization)) = authorization(&spend)? else {
+            return Ok(Proof::Undecided);
+        };
         let state = reader
             .state(asset, &authorization, PROOF_MARGIN_SECS)
             .await
@@ -187,10 +195,19 @@ impl Inner {
     }
 }
 
-/// What was signed, read back from the books.
-fn authorization(spend: &Spend) -> Result<(Erc20, Authorization), PayError> {
-    let credential = Credential::from_bytes(&spend.credential);
-    let authorization = credential.and_then(|credential| credential.authorization());
+/// The EIP-3009 authorization that was signed, read back from the books; `None` for permits of the other kinds, about which
+/// one look at the chain says too little.
+fn authorization(spend: &Spend) -> Result<Option<(Erc20, Authorization)>, PayError> {
+    let authorization = if Note::is_one(&spend.credential) {
+        match Note::from_bytes(&spend.credential).map(|note| note.permit.terms) {
+            Some(Terms::Erc3009 { authorization, .. }) => Some(authorization),
+            Some(Terms::Eip2612 { .. } | Terms::Permit2 { .. }) => return Ok(None),
+            None => None,
+        }
+    } else {
+        let credential = Credential::from_bytes(&spend.credential);
+        credential.and_then(|credential| credential.authorization())
+    };
     let damaged = || PayError::Store(StoreError::Damaged);
     let authorization = authorization.ok_or_else(damaged)?;
     let asset = spend.amount.asset().as_erc20().ok_or_else(damaged)?;
@@ -202,7 +219,7 @@ fn authorization(spend: &Spend) -> Result<(Erc20, Authorization), PayError> {
     );
     // Another authorization would prove nothing about this payment.
     if id == spend.id && authorization.from != Address::ZERO {
-        Ok((asset, authorization))
+        Ok(Some((asset, authorization)))
     } else {
         Err(damaged())
     }

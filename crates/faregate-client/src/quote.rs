@@ -36,6 +36,8 @@ pub struct Priced {
     pub error: Option<Box<str>>,
     /// Every offer of x402, in the server's order.
     pub options: Vec<Considered>,
+    /// Every offer that is paid with a permit, in the server's order. Its `scheme` is the kind of the permit.
+    pub permits: Vec<Considered>,
     /// The Lightning invoice, or why it is not paid; `None` when there is none.
     pub invoice: Option<Result<InvoicePrice, Refusal>>,
     /// What would be paid now, or why nothing would be.
@@ -43,12 +45,14 @@ pub struct Priced {
 }
 
 impl Priced {
-    /// The price that would be paid over x402.
+    /// The price that would be paid over x402 or with a permit.
     #[must_use]
     pub fn price(&self) -> Option<&Price> {
-        let Ok(Choice::Offer(place)) = self.verdict else {
-            return None;
+        let taken = match self.verdict {
+            Ok(Choice::Offer(place)) => self.options.get(place),
+            Ok(Choice::Permit(place)) => self.permits.get(place),
+            Ok(Choice::Invoice) | Err(_) => None,
         };
-        self.options.get(place)?.verdict.as_ref().ok()
+        taken?.verdict.as_ref().ok()
     }
 }

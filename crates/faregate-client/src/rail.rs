@@ -1,4 +1,5 @@
 //! One file per rail: how an offer becomes a signed credential, or a challenge an invoice that is paid.
 
 pub(crate) mod l402;
+pub(crate) mod permit;
 pub(crate) mod x402;

@@ -26,7 +26,7 @@ pub(crate) struct Chains {
 }
 
 impl Chains {
-    fn allow(&self, chain: ChainId) -> bool {
+    pub(crate) fn allow(&self, chain: ChainId) -> bool {
         self.named.contains(&chain) || network(chain).is_some_and(|network| network.testnet)
     }
 }
@@ -106,6 +106,15 @@ pub(crate) fn consider(offers: &Offers, rules: &Rules<'_>) -> Vec<Considered> {
         },
     };
     offers.entries.iter().map(judge).collect()
+}
+
+/// Whether any offer can be taken.
+pub(crate) fn has_usable(offers: &Offers, rules: &Rules<'_>) -> bool {
+    let is_usable = |entry: &Entry| {
+        let asked = entry.asked.as_ref();
+        asked.is_ok_and(|asked| price(asked, offers.version, rules).is_ok())
+    };
+    offers.entries.iter().any(is_usable)
 }
 
 /// The first offer that can be taken, and its place.

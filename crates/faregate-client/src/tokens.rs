@@ -9,7 +9,7 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use faregate_ledger::KeptToken;
+use faregate_ledger::{KeptToken, SpendEnd};
 use faregate_types::{PaymentId, Timestamp};
 use reqwest::Request;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
@@ -33,11 +33,36 @@ impl Place {
         if request.headers().contains_key(AUTHORIZATION) {
             return None;
         }
+        Self::whatever_it_shows(request)
+    }
+
+    /// Where a request goes, also one with a credential of its own.
+    pub(crate) fn whatever_it_shows(request: &Request) -> Option<Self> {
         Some(Self {
             origin: origin::name(request.url()).ok()?,
             method: request.method().as_str().into(),
             path: request.url().path().into(),
         })
+    }
+
+    /// A token that may be shown here and nowhere else, as often as one likes while it lasts.
+    pub(crate) fn with(
+        self,
+        payment: PaymentId,
+        (at, until): (Timestamp, Timestamp),
+        header: &HeaderValue,
+    ) -> (Self, KeptToken) {
+        let token = KeptToken {
+            payment,
+            origin: self.origin.clone(),
+            method: self.method.clone(),
+            path: self.path.clone(),
+            at,
+            until,
+            uses_left: None,
+            credential: header.as_bytes().to_vec(),
+        };
+        (self, token)
     }
 }
 
@@ -222,7 +247,7 @@ pub(crate) fn kept(
 }
 
 /// The value of `Authorization`, marked so that it is not printed.
-fn header(credential: &[u8]) -> Option<HeaderValue> {
+pub(crate) fn header(credential: &[u8]) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_bytes(credential).ok()?;
     value.set_sensitive(true);
     Some(value)
@@ -257,6 +282,18 @@ impl Inner {
         }
         if let Err(error) = store.use_token(payment).await {
             tracing::warn!(%payment, %error, "the use of a token is not in the wallet's books");
+        }
+    }
+
+    /// The server takes a token whose payment was still open: then the payment is not.
+    pub(crate) async fn close_shown(&self, payment: PaymentId) {
+        if self.load_open().await.is_err() {
+            return;
+        }
+        if let Some(flight) = self.open.take_by_id(payment) {
+            flight.decided();
+            let end = SpendEnd::Paid { transaction: None };
+            self.books.finish_later(payment, end, self.now()).await;
         }
     }
 

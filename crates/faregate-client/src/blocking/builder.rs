@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faregate_evm::Entropy;
+use faregate_types::permit::PermitKind;
 use faregate_types::{AssetRegistry, ChainId, Timestamp};
 use url::Url;
 
@@ -50,6 +51,9 @@ same! {
     fn wallet(wallet: Wallet);
     fn lightning(wallet: LightningWallet);
     fn prefer(prefer: Prefer);
+    fn rails(first: impl IntoIterator<Item = Prefer>);
+    fn permit_kind(kind: PermitKind);
+    fn permit_secs(secs: u64);
     fn caps(caps: Caps);
     fn store(store: Arc<dyn WalletStore>);
     fn assets(assets: AssetRegistry);
@@ -74,6 +78,11 @@ same! {
 }
 
 impl ClientBuilder {
+    /// As [`ClientBuilder::node`](crate::ClientBuilder::node).
+    pub fn node(self, chain: ChainId, url: Url) -> Self {
+        Self(self.0.node(chain, url))
+    }
+
     /// As [`ClientBuilder::only_origins`](crate::ClientBuilder::only_origins).
     ///
     /// # Errors

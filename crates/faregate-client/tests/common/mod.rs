@@ -10,6 +10,7 @@
 )]
 
 pub mod lightning;
+pub mod permit;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
