@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use alloy_primitives::Address;
-use faregate_core::port::Facilitator;
 use faregate_devnet::chain::BATCH_SETTLER;
 use faregate_devnet::{
     ChainConfig, DevAccount, DevLightning, Devchain, LightningConfig, WalletName,
@@ -108,7 +107,7 @@ impl Stack {
         let settling = settling(chain, &rpc_url, &asset, settler).await?;
         let facilitator = FacilitatorServer::start(
             SocketAddr::new(config.bind, config.facilitator_port),
-            Arc::clone(&settling),
+            Arc::new(settling.clone()),
             Arc::new(MemoryLedger::new()),
             wire::clock(),
         )
@@ -121,20 +120,7 @@ impl Stack {
             .map_err(start_failed)?;
         let places = (listener.local_addr()?, seller.addr());
         let (settings, env) = gate_config(&config, places, &lightning)?;
-        let l402 = match &settings.lightning {
-            Some(config) => {
-                let revocations = wire::revocations(Arc::clone(&ledger) as _).await?;
-                Some(wire::l402(config, &env, &revocations, wire::new_name()?).await?)
-            }
-            None => None,
-        };
-        let deps = Deps {
-            facilitator: Some(settling),
-            l402,
-            permits: None,
-            store: Arc::clone(&ledger) as _,
-            clock: wire::clock(),
-        };
+        let deps = deps(&settings, &env, settling, &ledger).await?;
         let gate = Gateway::start_on(listener, settings, deps)
             .await
             .map_err(start_failed)?;
@@ -267,20 +253,47 @@ async fn settling(
     rpc_url: &Url,
     asset: &Asset,
     batch_settler: Option<Address>,
-) -> Result<Arc<dyn Facilitator>, Failed> {
+) -> Result<ExactFacilitator, Failed> {
     let no_signer = || Failed::new(Exit::Failure, "the dev chain has no signer");
     let account = Devchain::accounts().get(SIGNER).ok_or_else(no_signer)?;
     let key = SecretKey::from_hex(account.private_key).map_err(|_| no_signer())?;
     let signer = LocalSigner::new(key).map_err(|_| no_signer())?;
     let mut network = NetworkConfig::new(chain, rpc_url.clone(), vec![asset.clone()]);
     network.batch_settler = batch_settler;
-    let facilitator = ExactFacilitator::builder()
+    ExactFacilitator::builder()
         .network(network)
         .signer(signer)
         .connect()
         .await
-        .map_err(|error| Failed::new(Exit::Failure, error.to_string()))?;
-    Ok(Arc::new(facilitator))
+        .map_err(|error| Failed::new(Exit::Failure, error.to_string()))
+}
+
+/// Everything that the sample gate stands on.
+async fn deps(
+    settings: &GatewayConfig,
+    env: &Env,
+    settling: ExactFacilitator,
+    ledger: &Arc<MemoryLedger>,
+) -> Result<Deps, Failed> {
+    let revocations = wire::revocations(Arc::clone(ledger) as _).await?;
+    let l402 = match &settings.lightning {
+        Some(config) => Some(wire::l402(config, env, &revocations, wire::new_name()?).await?),
+        None => None,
+    };
+    let permits = match &settings.permit {
+        Some(permit) => {
+            let routes = &settings.routes;
+            Some(wire::permits(permit, routes, &settling, env, &revocations).await?)
+        }
+        None => None,
+    };
+    Ok(Deps {
+        facilitator: Some(Arc::new(settling)),
+        l402,
+        permits,
+        store: Arc::clone(ledger) as _,
+        clock: wire::clock(),
+    })
 }
 
 /// The gate of the sample API, as a seller would configure it.
@@ -315,6 +328,9 @@ network = "regtest"
 master_key = "env:MASTER_KEY"
 invoices_per_minute = 100000
 
+[gate.permit]
+token_key = "env:TOKEN_KEY"
+
 [[route]]
 match = "GET /joke"
 price = ["$0.001", "10 sat"]
@@ -335,7 +351,8 @@ price = "free"
             "LND_MACAROON".to_owned(),
             lightning.macaroon(WalletName::Seller),
         ),
-        ("MASTER_KEY".to_owned(), master_key()?),
+        ("MASTER_KEY".to_owned(), random_key()?),
+        ("TOKEN_KEY".to_owned(), random_key()?),
     ]);
     let gate = Config::parse(&text, &env)
         .map_err(|errors| Failed::usage(errors.to_string()))?
@@ -345,7 +362,7 @@ price = "free"
 }
 
 /// What the tokens of this run are signed with.
-fn master_key() -> Result<String, Failed> {
+fn random_key() -> Result<String, Failed> {
     let mut key = [0; 32];
     getrandom::fill(&mut key)
         .map_err(|_| Failed::new(Exit::Failure, "the system gives no random numbers"))?;

@@ -19,10 +19,12 @@ use crate::exit::{Exit, Failed};
 
 pub(crate) mod lightning;
 mod managed;
+mod permits;
 mod replay;
 
 pub(crate) use lightning::l402;
 pub(crate) use managed::custody;
+pub(crate) use permits::permits;
 pub(crate) use replay::{GateName, new_name};
 
 /// The system's clock.
@@ -40,15 +42,26 @@ pub(crate) fn env() -> Env {
 }
 
 /// Who verifies and settles for a gate.
+pub(crate) struct Settling {
+    /// The same whether it is here or elsewhere.
+    pub(crate) facilitator: Arc<dyn Facilitator>,
+    /// The one in this process, if it is here.
+    pub(crate) embedded: Option<ExactFacilitator>,
+}
+
+/// Who verifies and settles for a gate.
 ///
 /// # Errors
 /// A secret that is missing, a node that does not answer or is on another chain, a facilitator URL that is not one.
-pub(crate) async fn facilitator(
-    source: &FacilitatorSource,
-    env: &Env,
-) -> Result<Arc<dyn Facilitator>, Failed> {
+pub(crate) async fn facilitator(source: &FacilitatorSource, env: &Env) -> Result<Settling, Failed> {
     match source {
-        FacilitatorSource::Embedded(config) => Ok(Arc::new(embedded(config, env).await?)),
+        FacilitatorSource::Embedded(config) => {
+            let embedded = embedded(config, env).await?;
+            Ok(Settling {
+                facilitator: Arc::new(embedded.clone()),
+                embedded: Some(embedded),
+            })
+        }
         FacilitatorSource::Remote {
             url,
             token,
@@ -63,7 +76,10 @@ pub(crate) async fn facilitator(
             }
             let remote = RemoteFacilitator::new(config)
                 .map_err(|error| Failed::usage(error.to_string()).code(error.code()))?;
-            Ok(Arc::new(remote))
+            Ok(Settling {
+                facilitator: Arc::new(remote),
+                embedded: None,
+            })
         }
     }
 }

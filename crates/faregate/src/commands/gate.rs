@@ -26,16 +26,26 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         .ok_or_else(|| Failed::usage(format!("{} has no [gate]", args.config.display())))?;
     let admin = admin::prepare(file.admin.as_ref())?;
     let ledger = wire::ledger(&settings.store).await?;
-    let facilitator = match &settings.facilitator {
+    let settling = match &settings.facilitator {
         Some(source) => Some(wire::facilitator(source, env).await?),
         None => None,
+    };
+    let embedded = settling
+        .as_ref()
+        .and_then(|settling| settling.embedded.as_ref());
+    let permits = match (&settings.permit, embedded) {
+        (Some(config), Some(embedded)) => {
+            let (routes, revoked) = (&settings.routes, &ledger.revocations);
+            Some(wire::permits(config, routes, embedded, env, revoked).await?)
+        }
+        _ => None,
     };
     let l402 = match &settings.lightning {
         Some(config) => Some(wire::l402(config, env, &ledger.revocations, ledger.name).await?),
         None => None,
     };
-    let revoking = match (&file.admin, &l402) {
-        (Some(admin), Some(_)) => {
+    let revoking = match (&file.admin, l402.is_some() || permits.is_some()) {
+        (Some(admin), true) => {
             Revoking::new(admin, env, Arc::clone(&ledger.revocations), wire::clock())
                 .map_err(wire::secret)?
         }
@@ -48,9 +58,9 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         .count();
     let (all, public) = (settings.routes.len(), settings.public_url.clone());
     let deps = Deps {
-        facilitator,
+        facilitator: settling.map(|settling| settling.facilitator),
         l402,
-        permits: None,
+        permits,
         store: Arc::clone(&ledger.store),
         clock: wire::clock(),
     };
