@@ -29,6 +29,7 @@ use faregate_core::port::{
 };
 use faregate_types::ChainId;
 use futures_util::future::BoxFuture;
+use tokio::time::timeout;
 
 use self::claim::Claim;
 use crate::config::ConnectError;
@@ -146,7 +147,12 @@ async fn prepare(
         data: deployment.data,
         gas_max: deployment.gas,
     };
-    let fate = errand::run(network, call).await.map_err(unreachable)?;
+    let config = &network.config;
+    let patience = config.queue_wait.saturating_add(config.receipt_wait);
+    let fate = match timeout(patience, errand::run(network, call)).await {
+        Ok(fate) => fate.map_err(unreachable)?,
+        Err(_) => None,
+    };
     // Somebody else may have done it at the same time.
     if network.rpc.has_code(address).await.map_err(unreachable)? {
         if let Some(Fate::Landed(Landing::Mined(receipt))) = fate {
@@ -163,7 +169,7 @@ impl Inner {
     fn claim<'a>(&'a self, order: &'a PermitOrder) -> Option<(Claim<'a>, &'a Network)> {
         let network = self.facilitator.network(order.permit.chain)?;
         let known = self.settlers.get(&(order.permit.chain, order.treasury));
-        Some((Claim::new(order, *known?, self.facilitator.now()), network))
+        Some((Claim::new(order, *known?, &self.facilitator), network))
     }
 
     /// The same for permits that were taken earlier, whatever is collected now.
@@ -173,7 +179,7 @@ impl Inner {
         let settler = known
             .copied()
             .or_else(|| PermitSettler::of(order.treasury))?;
-        Some((Claim::new(order, settler, self.facilitator.now()), network))
+        Some((Claim::new(order, settler, &self.facilitator), network))
     }
 
     async fn verify(&self, order: &PermitOrder, care: Care) -> Result<PermitVerdict, Away> {

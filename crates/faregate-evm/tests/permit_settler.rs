@@ -11,22 +11,15 @@
 mod common;
 
 use alloy_primitives::{Address, B256, Bytes, LogData, U256, address, keccak256};
-use alloy_sol_types::{SolCall, sol};
-use common::{FAR, FUNDS, World, artifact, new_key};
+use common::permit::KINDS;
+use common::{FUNDS, World, new_key};
 use faregate_evm::LocalSigner;
 use faregate_evm::permit_settler::{
     Call, Event, ITEM_GAS, Item, PermitSettler, Reason, arrange, verdicts,
 };
 use faregate_types::permit::{Permit, PermitKind, Terms};
-use faregate_types::{Authorization, ChainId, Signature65, domain_separator, eip2612, permit2};
+use faregate_types::{ChainId, Signature65};
 use serde_json::{Value, json};
-
-const PERMIT2: Address = address!("0x000000000022D473030F116dDEE9F6B43aC78BA3");
-
-sol! {
-    function approve(address spender, uint256 value) returns (bool);
-    function permit(address owner, address spender, uint256 value, uint256 deadline, uint8 v, bytes32 r, bytes32 s);
-}
 
 /// A chain with Permit2, a contract for a new treasury, and a payer who lets Permit2 take what is signed.
 struct Shop {
@@ -38,13 +31,7 @@ struct Shop {
 impl Shop {
     async fn open(chain: ChainId) -> Self {
         let world = World::start_as(chain).await;
-        if world.code(PERMIT2).await.is_empty() {
-            world.place(PERMIT2, artifact("Permit2", "bytecode")).await;
-            let runtime: Bytes = world
-                .rpc("eth_call", json!([{ "to": PERMIT2 }, "latest"]))
-                .await;
-            world.place(PERMIT2, runtime).await;
-        }
+        world.place_permit2().await;
         let settler = PermitSettler::of(new_key().address()).unwrap();
         let payer = world.payer().await;
         let shop = Self {
@@ -54,11 +41,7 @@ impl Shop {
         };
         shop.run(&settler.deployment()).await;
         assert!(!shop.world.code(settler.address()).await.is_empty());
-        let approve = approveCall {
-            spender: PERMIT2,
-            value: U256::MAX,
-        };
-        shop.as_payer(approve.abi_encode()).await;
+        shop.world.approve_permit2(shop.payer.address()).await;
         shop
     }
 
@@ -97,64 +80,9 @@ impl Shop {
         }
     }
 
-    /// Calls the token in the payer's name.
-    async fn as_payer(&self, data: Vec<u8>) {
-        let payer = self.payer.address();
-        self.world
-            .give_ether(payer, U256::from(10).pow(U256::from(18)))
-            .await;
-        self.world
-            .rpc::<Value>("anvil_impersonateAccount", json!([payer]))
-            .await;
-        assert!(self.world.send_from(payer, data).await.1);
-    }
-
-    /// A permit that is right in every respect. The contracts judge whether what we sign is what they hash.
     fn permit(&self, kind: PermitKind, nonce: u64, value: u64) -> Permit {
-        let (token, chain) = (self.world.asset.id.token(), self.world.chain);
-        let (owner, spender) = (self.payer.address(), self.settler.address());
-        let (value, nonce, deadline) = (U256::from(value), U256::from(nonce), U256::from(FAR));
-        let terms = match kind {
-            PermitKind::Eip2612 => Terms::Eip2612 {
-                token,
-                permit: eip2612::Permit {
-                    owner,
-                    spender,
-                    value,
-                    nonce,
-                    deadline,
-                },
-            },
-            PermitKind::Erc3009 => Terms::Erc3009 {
-                token,
-                authorization: Authorization {
-                    from: owner,
-                    to: spender,
-                    value,
-                    valid_after: U256::ZERO,
-                    valid_before: deadline,
-                    nonce: nonce.into(),
-                },
-            },
-            PermitKind::Permit2 => Terms::Permit2 {
-                owner,
-                contract: PERMIT2,
-                transfer: permit2::PermitTransferFrom {
-                    token,
-                    amount: value,
-                    spender,
-                    nonce,
-                    deadline,
-                },
-            },
-        };
-        let separator = domain_separator(&self.world.asset.domain, chain, token);
-        let digest = terms.digest(chain, separator);
-        Permit {
-            chain,
-            terms,
-            signature: self.payer.sign_now(digest).unwrap(),
-        }
+        let spender = self.settler.address();
+        self.world.permit(&self.payer, spender, kind, nonce, value)
     }
 
     fn item(&self, kind: PermitKind, nonce: u64, value: u64) -> Item {
@@ -172,12 +100,6 @@ impl Shop {
         assert_eq!(balances, [FUNDS - value, 0, value].map(U256::from));
     }
 }
-
-const KINDS: [PermitKind; 3] = [
-    PermitKind::Eip2612,
-    PermitKind::Erc3009,
-    PermitKind::Permit2,
-];
 
 /// Also where official clients expect it: on Sepolia, at the address of its USDC.
 #[tokio::test]
@@ -292,29 +214,14 @@ async fn what_others_executed_first_reaches_the_treasury_all_the_same() {
     let shop = Shop::open(ChainId::BASE_SEPOLIA).await;
     let permit = shop.permit(PermitKind::Eip2612, 0, 5);
     let item = shop.settler.item(&permit).unwrap();
-    let Terms::Eip2612 {
-        token,
-        permit: terms,
-    } = permit.terms
-    else {
-        panic!("{permit:?}");
-    };
-    let call = permitCall {
-        owner: terms.owner,
-        spender: shop.settler.address(),
-        value: terms.value,
-        deadline: terms.deadline,
-        v: permit.signature.v,
-        r: permit.signature.r,
-        s: permit.signature.s,
-    };
-    assert!(shop.world.send(call.abi_encode()).await);
+    let (token, owner) = (item.token(), item.payer());
+    shop.world.run_ahead_of(&permit).await;
     let call = shop.settler.single(&item, ITEM_GAS);
     assert_eq!(shop.run(&call).await.len(), 1);
     shop.check_paid(5).await;
     for (nonce, collected) in [(0, 1), (1, 0)] {
         let nonce = U256::from(nonce);
-        let data = shop.settler.collected(token, terms.owner, nonce);
+        let data = shop.settler.collected(token, owner, nonce);
         let question = json!({ "to": shop.settler.address(), "data": data });
         let answer: U256 = shop
             .world
@@ -325,21 +232,7 @@ async fn what_others_executed_first_reaches_the_treasury_all_the_same() {
 
     let permit = shop.permit(PermitKind::Erc3009, 9, 70);
     let item = shop.settler.item(&permit).unwrap();
-    let Terms::Erc3009 { authorization, .. } = permit.terms else {
-        panic!("{permit:?}");
-    };
-    let call = common::transferWithAuthorizationCall {
-        from: authorization.from,
-        to: shop.settler.address(),
-        value: authorization.value,
-        validAfter: authorization.valid_after,
-        validBefore: authorization.valid_before,
-        nonce: authorization.nonce,
-        v: permit.signature.v,
-        r: permit.signature.r,
-        s: permit.signature.s,
-    };
-    assert!(shop.world.send(call.abi_encode()).await);
+    shop.world.run_ahead_of(&permit).await;
     let waiting = shop.world.balance(shop.settler.address()).await;
     assert_eq!(waiting, U256::from(70));
     let call = shop.settler.batch(&[item], ITEM_GAS).unwrap();

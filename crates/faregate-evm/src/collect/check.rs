@@ -50,7 +50,7 @@ impl Claim<'_> {
     pub(super) fn check(&self, left: Duration) -> Result<Checked<'_>, Refused> {
         let expected = Expected {
             prices: std::slice::from_ref(&self.price),
-            now: self.now,
+            now: self.now(),
             margin_secs: left.as_secs(),
         };
         check(self.permit, &expected, recover)
@@ -78,7 +78,7 @@ impl Claim<'_> {
         let whole = [Price::new(asset, self.permit.terms.value(), payee, payee)];
         let expected = Expected {
             prices: &whole,
-            now: self.now,
+            now: self.now(),
             margin_secs: 0,
         };
         // Who signed is known by now.
@@ -91,7 +91,7 @@ impl Claim<'_> {
     fn not_of_this_token(&self) -> Refused {
         let expected = Expected {
             prices: &[],
-            now: self.now,
+            now: self.now(),
             margin_secs: 0,
         };
         match check(self.permit, &expected, |_, _| None) {

@@ -11,6 +11,7 @@ use faregate_types::permit::{Permit, Price, Terms};
 use faregate_types::{Code, Fingerprint, PaymentId, Refusal, Timestamp, domain_separator};
 
 use crate::bindings::{PermitSettler as Abi, Token};
+use crate::facilitator::ExactFacilitator;
 use crate::matter::{Matter, Share, Why};
 use crate::network::Network;
 use crate::node::NodeError;
@@ -26,18 +27,27 @@ pub(super) struct Claim<'a> {
     /// What is asked for it, with the contract as the only payee there is.
     pub(super) price: Price,
     pub(super) settler: PermitSettler,
-    pub(super) now: Timestamp,
+    clock: &'a ExactFacilitator,
 }
 
 impl<'a> Claim<'a> {
-    pub(super) fn new(order: &'a PermitOrder, settler: PermitSettler, now: Timestamp) -> Self {
+    pub(super) fn new(
+        order: &'a PermitOrder,
+        settler: PermitSettler,
+        clock: &'a ExactFacilitator,
+    ) -> Self {
         let (asset, amount) = (order.price.asset().clone(), order.price.amount());
         Self {
             permit: &order.permit,
             price: Price::new(asset, amount, settler.address(), settler.address()),
             settler,
-            now,
+            clock,
         }
+    }
+
+    /// A claim may wait for long, so it is asked anew each time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// The permit as the contract takes it; `None` when it is for somebody else.

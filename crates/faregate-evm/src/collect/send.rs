@@ -25,40 +25,44 @@ impl Settling<'_, Claim<'_>> {
     ///
     /// Says also whether money of authorizations may wait at the contract, because somebody else executed this one.
     pub(super) async fn run(&self, trail: &dyn Trail) -> (SettleOutcome, bool) {
+        let noted = Noted {
+            trail,
+            last: Mutex::default(),
+        };
+        let outcome = self.collect(&noted).await;
+        let elsewhere = match &outcome {
+            SettleOutcome::Settled(settlement) => settlement.transaction != noted.last(),
+            SettleOutcome::Failed(_) | SettleOutcome::Unknown(_) => false,
+        };
+        (outcome, elsewhere && self.payment.spend().is_some())
+    }
+
+    async fn collect(&self, trail: &dyn Trail) -> SettleOutcome {
         let claim = self.payment;
         if let Err(refused) = claim.check(Duration::ZERO) {
             // Who knows only a permit's public parts is not told what became of it.
             let late = is_late(&refused) && claim.is_signed();
             let refusal = Refusal::from(refused).payer(claim.payer());
             return match late {
-                true => (self.refused(refusal).await, claim.spend().is_some()),
-                false => (SettleOutcome::Failed(refusal), false),
+                true => self.refused(refusal).await,
+                false => SettleOutcome::Failed(refusal),
             };
         }
         let Some((item, call)) = claim.item().zip(claim.alone(self.network)) else {
             let refusal = Refusal::new(Code::PermitSpenderMismatch).payer(claim.payer());
-            return (SettleOutcome::Failed(refusal), false);
+            return SettleOutcome::Failed(refusal);
         };
         if let Some(outside) = self.pending.sent(claim.id()) {
-            return (self.outcome(outside).await, claim.spend().is_some());
+            return self.outcome(outside).await;
         }
-        let noted = Noted {
-            trail,
-            last: Mutex::default(),
-        };
         let work = Work::Shared {
             item: Box::new(Item::Permit(claim.settler, item)),
             call: call.clone(),
         };
-        let outcome = match Box::pin(self.ride(work, &noted)).await {
+        match Box::pin(self.ride(work, trail)).await {
             Some(outcome) => outcome,
-            None => self.alone(call, &noted).await,
-        };
-        let SettleOutcome::Settled(settlement) = &outcome else {
-            return (outcome, false);
-        };
-        let elsewhere = claim.spend().is_some() && settlement.transaction != noted.last();
-        (outcome, elsewhere)
+            None => self.alone(call, trail).await,
+        }
     }
 
     /// In a transaction of its own, which says why when it would be reverted.

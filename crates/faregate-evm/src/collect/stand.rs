@@ -85,69 +85,110 @@ impl Claim<'_> {
         };
         let logs = search.newest(network, head.number.to()).await?;
         for log in logs.iter().flatten().rev() {
-            if let Some(found) = self.by(network, log, head, is_twin_used).await? {
+            if let By::Us(found) = self.by(network, log, head, is_twin_used).await? {
                 return Ok(found);
             }
         }
-        let is_searched = logs.is_some_and(|logs| logs.is_empty());
-        if is_searched && self.is_spent_elsewhere(network, head).await {
+        let nowhere = logs.is_some_and(|logs| logs.is_empty());
+        if self
+            .is_spent_elsewhere(network, &search, head, nowhere)
+            .await?
+        {
             return Ok(Trace::Dead);
         }
         Ok(Trace::Lost)
     }
 
-    /// What the transaction with this log did; `None` when the log is about the other kind, or may be.
+    /// What the transaction with this log did.
     async fn by(
         &self,
         network: &Network,
         log: &Log,
         head: Head,
         is_twin_used: bool,
-    ) -> Result<Option<Trace>, NodeError> {
+    ) -> Result<By, NodeError> {
         let Some(hash) = log.transaction_hash else {
-            return Ok(None);
+            return Ok(By::Unclear);
         };
-        let Some(receipt) = network.rpc.receipt(hash).await? else {
-            return Ok(None);
+        let (receipt, transaction) =
+            tokio::join!(network.rpc.receipt(hash), network.rpc.transaction(hash));
+        let (Some(receipt), Some(transaction)) = (receipt?, transaction?) else {
+            return Ok(By::Unclear);
         };
-        let sender = match network.rpc.transaction(hash).await? {
-            Some(transaction) => self.carried(network, &transaction),
-            None => Sender::Anybody,
-        };
-        let finding = match sender {
-            Sender::Anybody if is_twin_used => return Ok(None),
-            Sender::Anybody => self.logged(&receipt),
-            Sender::Us | Sender::Batch { .. } => self.read(&receipt, sender),
+        let finding = match self.carried(network, &transaction) {
+            Sender::Anybody if !is_twin_used => self.logged(&receipt),
+            // A call of the contract says itself which permits it brings.
+            Sender::Anybody if transaction.to == Some(self.settler.address()) => {
+                return Ok(By::Others);
+            }
+            Sender::Anybody => return Ok(By::Unclear),
+            sender @ (Sender::Us | Sender::Batch { .. }) => self.read(&receipt, sender),
         };
         if !trace::counts(network, log, head) {
-            return Ok(Some(Trace::Lost));
+            return Ok(By::Us(Trace::Lost));
         }
         Ok(match finding {
-            Finding::Moved => Some(Trace::Moved(hash)),
-            Finding::Other if !is_twin_used => Some(Trace::Dead),
-            Finding::Other | Finding::Absent | Finding::Reverted | Finding::Unclear => None,
+            Finding::Moved => By::Us(Trace::Moved(hash)),
+            Finding::Other if !is_twin_used => By::Us(Trace::Dead),
+            // This permit was in it and was not collected, so the log is of something else.
+            Finding::Reverted => By::Others,
+            Finding::Other | Finding::Absent | Finding::Unclear => By::Unclear,
         })
     }
 
     /// The contract logs whatever it collects. So a Permit2 nonce that was unused at a block, is used now, and was not logged
     /// since, went to somebody else: the payer withdrew it, or another spender used it.
-    async fn is_spent_elsewhere(&self, network: &Network, head: Head) -> bool {
+    ///
+    /// `nowhere`: no log was found as far back as is searched.
+    async fn is_spent_elsewhere(
+        &self,
+        network: &Network,
+        search: &Search<'_>,
+        head: Head,
+        nowhere: bool,
+    ) -> Result<bool, NodeError> {
         if self.permit.terms.kind() != PermitKind::Permit2 {
-            return false;
+            return Ok(false);
         }
         let number = head.number.to::<u64>();
-        let oldest = number.saturating_sub(network.config.search_blocks_max);
-        if oldest == 0 {
-            return true;
-        }
-        // Most nodes know the state of so many blocks; some know all.
-        let near = number.saturating_sub(STATE_BLOCKS).max(oldest);
+        // As deep in the chain as everything else has to be.
         let deep = number.saturating_sub(network.config.confirmations);
-        for block in [near, oldest] {
-            if state::was_spent(network, self, block).await == Some(false) {
-                return state::was_spent(network, self, deep).await == Some(true);
+        if deep < number && state::was_spent(network, self, deep).await != Some(true) {
+            return Ok(false);
+        }
+        let oldest = number.saturating_sub(network.config.search_blocks_max);
+        if nowhere && self.was_unspent(network, oldest).await {
+            return Ok(true);
+        }
+        // Most nodes know the state of so many blocks only.
+        let near = number.saturating_sub(STATE_BLOCKS);
+        if !self.was_unspent(network, near).await {
+            return Ok(false);
+        }
+        let blocks = (near, number);
+        let logs = network
+            .rpc
+            .logs(search.contract, search.kinds, search.topics, blocks)
+            .await?;
+        for log in &logs {
+            if !matches!(self.by(network, log, head, true).await?, By::Others) {
+                return Ok(false);
             }
         }
-        false
+        Ok(true)
     }
+
+    /// At the very first block nothing was used.
+    async fn was_unspent(&self, network: &Network, block: u64) -> bool {
+        block == 0 || state::was_spent(network, self, block).await == Some(false)
+    }
+}
+
+/// Whom a log of the contract is about.
+enum By {
+    /// This permit, which stands so.
+    Us(Trace),
+    /// Surely not this permit.
+    Others,
+    Unclear,
 }
