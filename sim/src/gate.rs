@@ -107,7 +107,8 @@ impl Gate {
             return Reply::Unpaid("header");
         };
         headers.insert(name, value);
-        let Reading::Found(credential) = self.till.read(&headers) else {
+        let Reading::Found(credential) = self.till.read(&headers, &self.offers[request.route])
+        else {
             return Reply::Unpaid("malformed");
         };
         let offer = &self.offers[request.route];

@@ -109,6 +109,9 @@ impl Books {
                     ) {
                         crash::point(Point::Kept);
                     }
+                    if step == Step::Reopen {
+                        self.passes.remove(id);
+                    }
                     return Ok(());
                 }
                 Err(StoreError::Unavailable) => {}

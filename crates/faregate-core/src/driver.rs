@@ -166,11 +166,14 @@ impl Till {
         self.rail(ask.rail()).is_some_and(|rail| rail.serves(offer))
     }
 
-    /// The first credential in the headers. Pure, no IO, cheap: the unpaid path is this and a cached challenge.
+    /// The first credential in the headers that may be meant for an offer. Pure, no IO, cheap: the unpaid path is this and a
+    /// cached challenge.
     #[must_use]
-    pub fn read(&self, headers: &HeaderMap) -> Reading {
+    pub fn read(&self, headers: &HeaderMap, offer: &Offer) -> Reading {
+        let is_asked = |rail: &dyn Rail| offer.asks().iter().any(|ask| ask.rail() == rail.name());
         self.rails
             .iter()
+            .filter(|rail| !rail.shares_its_header() || is_asked(rail.as_ref()))
             .map(|rail| rail.read(headers))
             .find(|reading| !matches!(reading, Reading::Nothing))
             .unwrap_or(Reading::Nothing)
@@ -337,7 +340,7 @@ impl Till {
     /// Whether a token of this payment was shown here since the process began, and opened something.
     #[must_use]
     pub fn was_shown(&self, id: PaymentId) -> bool {
-        self.books.passes().has(id)
+        self.books.passes().find(id).is_some()
     }
 
     fn rail(&self, name: RailName) -> Option<&Arc<dyn Rail>> {

@@ -116,6 +116,18 @@ pub trait Rail: Send + Sync + 'static {
         false
     }
 
+    /// Whether a credential with the fingerprint of a claimed payment is a copy of the one that was claimed, without being
+    /// verified itself. For rails whose fingerprint does not tell good signatures from others.
+    fn is_copy(&self, _presented: &Presented, _of: &Payment) -> bool {
+        true
+    }
+
+    /// True when its credentials stand in a header that others use too, in any form: they are looked for only where an offer
+    /// asks for them.
+    fn shares_its_header(&self) -> bool {
+        false
+    }
+
     /// True when something else that is signed may make the same payment once it has failed, because the chain did not use
     /// its nonce up. What failed stays in the books, and the next attempt has an id of its own.
     fn is_repeatable(&self) -> bool {

@@ -172,8 +172,17 @@ pub(crate) struct Passes(Arc<Mutex<Good>>);
 
 #[derive(Debug, Default)]
 struct Good {
-    payments: BTreeSet<PaymentId>,
+    payments: BTreeMap<PaymentId, Pass>,
     removals: u64,
+}
+
+/// Why a payment is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// The money has moved.
+    Settled,
+    /// It is on its way, as far as anybody knows.
+    Trusted,
 }
 
 /// How many payments had failed when the ledger was asked about one.
@@ -187,26 +196,26 @@ impl Passes {
     }
 
     /// The ledger says that it is good. Not remembered when a payment has failed since it was asked: it may be this one.
-    pub(crate) fn add(&self, payment: PaymentId, as_of: AsOf) {
+    pub(crate) fn add(&self, payment: PaymentId, pass: Pass, as_of: AsOf) {
         let mut good = self.all();
         if good.removals != as_of.0 {
             return;
         }
-        if good.payments.len() >= REMEMBERED_MAX {
+        if good.payments.len() >= REMEMBERED_MAX && !good.payments.contains_key(&payment) {
             good.payments.pop_first();
         }
-        good.payments.insert(payment);
+        good.payments.insert(payment, pass);
     }
 
-    /// It has failed, and the ledger says so.
+    /// It has failed, or its settlement was undone, and the ledger says so.
     pub(crate) fn remove(&self, payment: PaymentId) {
         let mut good = self.all();
         good.payments.remove(&payment);
         good.removals = good.removals.wrapping_add(1);
     }
 
-    pub(crate) fn has(&self, payment: PaymentId) -> bool {
-        self.all().payments.contains(&payment)
+    pub(crate) fn find(&self, payment: PaymentId) -> Option<Pass> {
+        self.all().payments.get(&payment).copied()
     }
 
     fn all(&self) -> MutexGuard<'_, Good> {
@@ -255,12 +264,17 @@ mod tests {
         let passes = Passes::default();
         let (asked, other) = (passes.as_of(), passes.clone());
         other.remove(id(1));
-        passes.add(id(1), asked);
-        assert!(!passes.has(id(1)));
-        passes.add(id(1), passes.as_of());
-        assert!(passes.has(id(1)) && !passes.has(id(2)));
+        passes.add(id(1), Pass::Settled, asked);
+        assert_eq!(passes.find(id(1)), None);
+        passes.add(id(1), Pass::Trusted, passes.as_of());
+        assert_eq!(
+            (passes.find(id(1)), passes.find(id(2))),
+            (Some(Pass::Trusted), None)
+        );
+        passes.add(id(1), Pass::Settled, passes.as_of());
+        assert_eq!(passes.find(id(1)), Some(Pass::Settled));
         other.remove(id(1));
-        assert!(!passes.has(id(1)));
+        assert_eq!(passes.find(id(1)), None);
     }
 
     /// The one that is looked at may be the first that would be forgotten.

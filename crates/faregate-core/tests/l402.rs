@@ -169,7 +169,7 @@ async fn a_pass_that_is_remembered_is_as_narrow_as_ever() {
     let line = credential::write(&bought.token, &bought.preimage);
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, HeaderValue::from_str(&line).unwrap());
-    let read = |headers: &HeaderMap| match world.till.read(headers) {
+    let read = |headers: &HeaderMap| match world.till.read(headers, &any) {
         Reading::Found(credential) => credential,
         other => panic!("{other:?}"),
     };
@@ -224,7 +224,7 @@ async fn what_depends_on_more_than_the_route_is_not_remembered() {
         let line = credential::write(&bought.token, &bought.preimage);
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_str(&line).unwrap());
-        let Reading::Found(credential) = world.till.read(&headers) else {
+        let Reading::Found(credential) = world.till.read(&headers, &offer) else {
             panic!("no credential");
         };
         let new = world.till.new_pass(&headers, &offer, &asked, &credential);

@@ -82,7 +82,7 @@ async fn an_old_key_can_be_taken_until_a_date() {
     let line = credential::write(&bought.token, &bought.preimage);
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, HeaderValue::from_str(&line).unwrap());
-    let Reading::Found(credential) = both.till.read(&headers) else {
+    let Reading::Found(credential) = both.till.read(&headers, &offer) else {
         panic!()
     };
     assert!(
@@ -190,7 +190,7 @@ async fn a_pass_that_is_known_by_its_line_is_revoked_too() {
         let bought = world.buy(&offer, &asked).await;
         world.opens(&offer, &asked, &bought).await;
         let headers = headers(&bought);
-        let Reading::Found(credential) = world.till.read(&headers) else {
+        let Reading::Found(credential) = world.till.read(&headers, &offer) else {
             panic!()
         };
         let new_pass = || world.till.new_pass(&headers, &offer, &asked, &credential);

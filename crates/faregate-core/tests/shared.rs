@@ -130,7 +130,7 @@ async fn sell(till: &Till, offer: &Offer, bought: &Bought, well: bool) -> Outcom
     let line = credential::write(&bought.token, &bought.preimage);
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, HeaderValue::from_str(&line).unwrap());
-    let Reading::Found(credential) = till.read(&headers) else {
+    let Reading::Found(credential) = till.read(&headers, offer) else {
         panic!("no credential")
     };
     let asked = get("/joke");

@@ -132,7 +132,7 @@ where
         if let Some(paid) = self.shared.pass(&priced, &head) {
             return self.passed(&priced, Request::from_parts(head, Body::new(body)), paid);
         }
-        match self.shared.till.read(&head.headers) {
+        match self.shared.till.read(&head.headers, priced.offer()) {
             Reading::Nothing => match self.shared.prepared(&priced, &head.headers) {
                 Some(response) => PaywallFuture::ready(response),
                 None => {
@@ -208,7 +208,8 @@ impl<S> Paywall<S> {
         }
         // Only a hint, so that a credential is not decoded twice.
         let maybe_paid = CREDENTIALS.iter().any(|name| headers.contains_key(name));
-        if maybe_paid || !matches!(self.shared.till.read(headers), Reading::Nothing) {
+        let (till, offer) = (&self.shared.till, self.shared.pricing.offer());
+        if maybe_paid || !matches!(till.read(headers, offer), Reading::Nothing) {
             return None;
         }
         self.shared.prepared(&self.shared.pricing, headers)

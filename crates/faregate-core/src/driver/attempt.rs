@@ -18,11 +18,12 @@ impl Run<'_> {
         if known.is_none_or(|known| known.state != PaymentState::Failed) {
             return Ok(None);
         }
+        let attempt = self.attempt.saturating_add(1);
         let mut next = self.presented.clone();
-        next.id = next.id.nth(self.attempt);
+        next.id = next.id.nth(attempt);
         Ok(Some(Self {
             idempotency: self.idempotency.clone(),
-            attempt: self.attempt.saturating_add(1),
+            attempt,
             presented: next,
             ..*self
         }))

@@ -3,19 +3,21 @@
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::pin::pin;
+use std::sync::Arc;
 
 use faregate_ledger::{Claimed, PaymentState};
 use faregate_types::{Code, Fingerprint, PaymentId, Refusal};
 use futures_util::future::{BoxFuture, Either, select};
 use http::HeaderMap;
 
-use super::run::{Begun, Run, bug};
+use super::run::{Begun, Run, bug, pending_at};
 use super::{Outcome, Paid, Served, Till};
 use crate::live::{LiveGuard, Waiting};
 use crate::offer::Offer;
 use crate::order::Asked;
 use crate::port::SettleOutcome;
-use crate::rail::{Credential, Headers, Presented, Uses};
+use crate::rail::{Credential, Headers, Presented, Rail, Uses};
+use crate::uses::Pass;
 
 impl Till {
     /// What the headers' credential bought, if that is whatever is asked until it expires, and the ledger is known to say so:
@@ -26,7 +28,8 @@ impl Till {
             .rails
             .iter()
             .filter_map(|rail| rail.known(headers, offer, asked));
-        known.next().and_then(|presented| self.as_pass(&presented))
+        let presented = known.next()?;
+        self.as_pass(self.rail(presented.rail)?, &presented, offer)
     }
 
     /// The same for a credential that was read. It is remembered.
@@ -41,19 +44,21 @@ impl Till {
         let rail = self.rail(credential.rail())?;
         // Looked at before it is checked, because whatever else it is will be checked where it is sold.
         rail.named(credential)
-            .filter(|id| self.books.passes().has(*id))?;
+            .and_then(|id| self.books.passes().find(id))?;
         let presented = rail.present(credential.clone(), offer, asked).ok()?;
-        let paid = self.as_pass(&presented)?;
+        let paid = self.as_pass(rail, &presented, offer)?;
         rail.remember(headers, offer, asked, presented);
         Some(paid)
     }
 
-    fn as_pass(&self, presented: &Presented) -> Option<Paid> {
-        let is_pass = matches!(presented.uses, Uses::Unlimited | Uses::Issued);
-        if !is_pass || !self.books.passes().has(presented.id) {
+    fn as_pass(&self, rail: &Arc<dyn Rail>, presented: &Presented, offer: &Offer) -> Option<Paid> {
+        if !matches!(presented.uses, Uses::Unlimited | Uses::Issued) {
             return None;
         }
-        Some(Paid {
+        // One that was let in on trust elsewhere is asked about again where nobody is trusted.
+        let pass = self.books.passes().find(presented.id)?;
+        let is_good = pass == Pass::Settled || rail.trusts(offer);
+        is_good.then(|| Paid {
             id: presented.id,
             rail: presented.rail,
             settlement: presented.instrument.prepaid(),
@@ -226,7 +231,7 @@ impl Run<'_> {
         let SettleOutcome::Settled(_) = settled else {
             return self.ended_unpaid(settled).await;
         };
-        passes.add(self.presented.id, as_of);
+        passes.add(self.presented.id, Pass::Settled, as_of);
         let receipt = self.presented.instrument.receipt(&settled);
         match serve(self.paid(Some(&settled))).await {
             Served::Well(response) | Served::Badly(response) => {
@@ -259,11 +264,16 @@ impl Run<'_> {
                 return self.till.unpaid(self.offer, self.asked, refusal).await;
             }
         };
-        if settled.is_none() && !self.rail.trusts(self.offer) {
-            let refusal = Refusal::new(Code::AccessTokenElsewhere);
-            return self.till.unpaid(self.offer, self.asked, refusal).await;
-        }
-        passes.add(id, as_of);
+        let pass = match settled {
+            Some(_) => Pass::Settled,
+            None if self.rail.trusts(self.offer) => Pass::Trusted,
+            // To be shown again later; paid for is it already.
+            None => {
+                let transaction = payment.and_then(|payment| payment.transaction);
+                return self.pending(pending_at(transaction));
+            }
+        };
+        passes.add(id, pass, as_of);
         let paid = self.paid(settled.as_ref());
         match serve(paid).await {
             Served::Well(response) | Served::Badly(response) => Outcome::Passed {

@@ -273,12 +273,17 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// What the ledger says about this credential, without claiming it.
+    /// What the ledger says about this credential, without claiming it; nothing when it only looks like the one that was
+    /// claimed, because here nobody has verified it.
     async fn known(&self) -> Result<Option<Claimed>, Away> {
-        self.till
-            .books
-            .known(self.presented.id, &self.fingerprint)
-            .await
+        let books = &self.till.books;
+        let known = books.known(self.presented.id, &self.fingerprint).await?;
+        Ok(known.filter(|known| match known {
+            Claimed::InFlight(payment) | Claimed::Same(payment) => {
+                self.rail.is_copy(&self.presented, payment)
+            }
+            _ => true,
+        }))
     }
 
     /// What a copy of an ended payment hears; how it ended, when it was paid and no answer was kept.
@@ -477,7 +482,7 @@ fn settlement(outcome: &SettleOutcome) -> Option<Settlement> {
 }
 
 /// Nobody knows yet.
-const fn pending_at(transaction: Option<Box<str>>) -> SettleOutcome {
+pub(super) const fn pending_at(transaction: Option<Box<str>>) -> SettleOutcome {
     SettleOutcome::Unknown(Unknown {
         code: Code::SettlementPending,
         transaction,

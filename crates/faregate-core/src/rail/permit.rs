@@ -142,10 +142,14 @@ impl Permits {
     /// [`OfferError`].
     pub fn token_offer(offer: &Offer) -> Option<Result<Offer, OfferError>> {
         let asks: Vec<&PermitAsk> = asks(offer).collect();
-        let first = asks.first()?;
-        let policy = match first.policy {
-            TokenPolicy::Optimistic | TokenPolicy::Simulated => SettlePolicy::Background,
-            TokenPolicy::Settled => SettlePolicy::Before,
+        if asks.is_empty() {
+            return None;
+        }
+        // One that wants the money first speaks for all.
+        let policy = if trusts(offer) {
+            SettlePolicy::Background
+        } else {
+            SettlePolicy::Before
         };
         let all = asks.iter().map(|ask| Ask::from((*ask).clone())).collect();
         let resource = offer.resource().clone();
@@ -257,6 +261,11 @@ impl Permits {
 /// The asks that this rail can take.
 fn asks(offer: &Offer) -> impl Iterator<Item = &PermitAsk> {
     offer.asks().iter().filter_map(Ask::as_permit)
+}
+
+/// Whether tokens are given out, and open the route, before the money has moved.
+fn trusts(offer: &Offer) -> bool {
+    asks(offer).all(|ask| ask.policy != TokenPolicy::Settled)
 }
 
 /// What a 402 answer says in `reason`: the product's words about tokens, ours about everything else.
@@ -376,10 +385,22 @@ impl Rail for Permits {
     }
 
     fn trusts(&self, offer: &Offer) -> bool {
-        asks(offer).all(|ask| ask.policy != TokenPolicy::Settled)
+        trusts(offer)
     }
 
     fn is_repeatable(&self) -> bool {
+        true
+    }
+
+    /// Whoever reads the chain knows what was signed, and the same permit is refused once it is spent or too old, before or
+    /// after its signature is looked at. So it has to be the signature that was good when it was claimed.
+    fn is_copy(&self, presented: &Presented, of: &Payment) -> bool {
+        let signature = |evidence: &[u8]| Some(Kept::read(evidence)?.order.permit.signature);
+        let theirs = signature(&presented.evidence.0);
+        theirs.is_some() && theirs == signature(&of.claim.evidence)
+    }
+
+    fn shares_its_header(&self) -> bool {
         true
     }
 

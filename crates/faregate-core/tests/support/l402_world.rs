@@ -142,7 +142,7 @@ impl World {
     pub async fn send_line(&self, offer: &Offer, asked: &Asked, line: &str) -> Outcome<()> {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_str(line).unwrap());
-        let credential = match self.till.read(&headers) {
+        let credential = match self.till.read(&headers, offer) {
             Reading::Found(credential) => credential,
             Reading::Malformed(refusal) => {
                 let challenge = self.till.challenge(offer, asked, &refusal).await.unwrap();

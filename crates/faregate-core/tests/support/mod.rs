@@ -33,6 +33,8 @@ pub struct Memory {
     pub away: Mutex<bool>,
     /// What was asked to be pruned.
     pub pruned: Mutex<Vec<(Timestamp, u64)>>,
+    /// What was read of a payment arrives when there is one of these.
+    pub late: Mutex<Option<Arc<Semaphore>>>,
 }
 
 impl Memory {
@@ -68,7 +70,11 @@ impl Memory {
         {
             return Ok(verdict);
         }
-        let open = rows.values().filter(|row| row.state.is_open());
+        let (debit, asset) = (&claim.transfer.debit, claim.transfer.amount.asset());
+        let open = rows.values().filter(|row| {
+            let transfer = &row.claim.transfer;
+            row.state.is_open() && transfer.debit == *debit && transfer.amount.asset() == asset
+        });
         let reserved = open.fold(U256::ZERO, |sum, row| {
             sum + row.claim.transfer.amount.value()
         });
@@ -133,10 +139,16 @@ impl LedgerStore for Memory {
     }
 
     fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
-        Box::pin(ready(
-            self.up()
-                .map(|()| self.rows.lock().unwrap().get(&id).cloned()),
-        ))
+        let read = self
+            .up()
+            .map(|()| self.rows.lock().unwrap().get(&id).cloned());
+        let late = self.late.lock().unwrap().clone();
+        Box::pin(async move {
+            if let Some(late) = late {
+                late.acquire().await.unwrap().forget();
+            }
+            read
+        })
     }
 
     fn named_payment(
