@@ -112,6 +112,10 @@ impl MemoryLedger {
         {
             return Ok(verdict);
         }
+        let reserved = rows.reserved(&payer, asset)?;
+        if claim.is_uncovered(reserved) {
+            return Ok(Claimed::Overdrawn { reserved });
+        }
         let out = rows.exposure(&payer, asset)?;
         let sum = out.checked_add(claim.transfer.amount.value());
         if claim
@@ -274,9 +278,23 @@ impl Rows {
     }
 
     fn exposure(&self, payer: &AccountId, asset: AssetId) -> Result<U256, StoreError> {
+        self.sum(payer, asset, Payment::is_exposed)
+    }
+
+    fn reserved(&self, payer: &AccountId, asset: AssetId) -> Result<U256, StoreError> {
+        self.sum(payer, asset, |payment| payment.state.is_open())
+    }
+
+    /// What some payments of a payer come to.
+    fn sum(
+        &self,
+        payer: &AccountId,
+        asset: AssetId,
+        counts: impl Fn(&Payment) -> bool,
+    ) -> Result<U256, StoreError> {
         self.payments
             .values()
-            .filter(|row| row.payment.is_exposed())
+            .filter(|row| counts(&row.payment))
             .map(|row| &row.payment.claim.transfer)
             .filter(|transfer| transfer.debit == *payer && transfer.amount.asset() == asset)
             .try_fold(U256::ZERO, |sum, transfer| {

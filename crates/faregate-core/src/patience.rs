@@ -38,6 +38,16 @@ impl Patience {
         all.insert(id, Tried { next, wait_secs });
     }
 
+    /// The same, and the next time not longer.
+    pub(crate) fn rest_shortly(&self, id: PaymentId, now: Timestamp) {
+        let next = now.checked_add_secs(AGAIN_SECS).unwrap_or(now);
+        let tried = Tried {
+            next,
+            wait_secs: AGAIN_SECS,
+        };
+        self.tried().insert(id, tried);
+    }
+
     /// It went well: the next time begins with the shortest wait again.
     pub(crate) fn forget(&self, id: PaymentId) {
         self.tried().remove(&id);

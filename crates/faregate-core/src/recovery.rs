@@ -40,7 +40,13 @@ use crate::settler::Settler;
 use crate::uses::Tallies;
 
 /// Most open payments that a sweep reads to choose from.
-const OPEN_MAX: u32 = 1_000;
+const OPEN_MAX: u32 = 10_000;
+
+/// How many of them are asked about at the same time.
+const ASKED_AT_ONCE: usize = 16;
+
+/// How many that are owed are settled at the same time: those that wait together leave together.
+const SETTLED_AT_ONCE: usize = 512;
 
 /// Most settled payments that a sweep asks about whether they are final.
 const UNFINAL_MAX: u32 = 1_000;
@@ -153,9 +159,10 @@ impl Recovery {
         self
     }
 
-    /// Asks what became of at most `limit` open payments that have not changed since `older_than`, oldest first, one after
-    /// the other. One that stays unknown rests longer each time, so that it does not stand before the others. May be dropped
-    /// at any point: what was not recorded is asked again.
+    /// Settles what is owed, and asks what became of at most `limit` other open payments, oldest first, of those that have not
+    /// changed since `older_than`; some at a time. One that stays unknown rests longer each time, so that it does not stand
+    /// before the others; what is owed has to be paid while its credential is good, and rests only shortly. May be dropped at
+    /// any point: what was not recorded is asked again.
     ///
     /// Then asks which settlements that have not changed since `older_than` are final, and drops old answers.
     ///
@@ -186,20 +193,35 @@ impl Recovery {
         limit: u32,
         report: &mut SweepReport,
     ) {
-        for payment in open
-            .iter()
-            .filter(|payment| payment.changed_at <= older_than)
-        {
-            if report.looked_at >= limit {
-                break;
+        let (mut owed, mut others) = (Vec::new(), Vec::new());
+        for payment in open {
+            if payment.changed_at > older_than {
+                continue;
             }
             if self.give_back(payment).await {
                 report.released = report.released.saturating_add(1);
-                continue;
+            } else if is_owed(payment) {
+                owed.push(payment);
+            } else if self
+                .rail_of(payment)
+                .is_some_and(|rail| self.may_ask(rail, payment) && self.is_due(payment.claim.id))
+            {
+                others.push(payment);
             }
-            let Some(outcome) = self.look(payment).await else {
-                continue;
-            };
+        }
+        others.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        self.look_at_all(owed, SETTLED_AT_ONCE, report).await;
+        self.look_at_all(others, ASKED_AT_ONCE, report).await;
+    }
+
+    async fn look_at_all(&self, payments: Vec<&Payment>, at_once: usize, report: &mut SweepReport) {
+        let mut looks: Vec<BoxFuture<'_, _>> = Vec::new();
+        for payment in payments {
+            looks.push(Box::pin(async move { (payment, self.look(payment).await) }));
+        }
+        let mut looks = stream::iter(looks).buffer_unordered(at_once);
+        while let Some((payment, outcome)) = looks.next().await {
+            let Some(outcome) = outcome else { continue };
             count_unpaid(report, payment, outcome.as_ref().ok());
             let count = match outcome {
                 Ok(SettleOutcome::Settled(_)) => &mut report.settled,
@@ -308,10 +330,11 @@ impl Recovery {
             Ok(payment) => payment.filter(|payment| self.may_ask(rail, payment))?,
             Err(away) => return Some(Err(away)),
         };
-        self.rest(id);
         let mut outcome = if is_owed(&payment) {
+            self.patience.rest_shortly(id, self.books.now());
             self.settle(rail, &payment).await
         } else {
+            self.rest(id);
             rail.resolve(&payment).await
         };
         if matches!(outcome, SettleOutcome::Unknown(_)) && self.is_overdue(&payment) {

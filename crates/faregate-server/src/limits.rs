@@ -58,7 +58,7 @@ pub const RECOVERY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Most payments that are looked at each time. Behind each may be several questions to a node, or one to a facilitator
 /// elsewhere.
-pub const RECOVERY_MAX: u32 = 50;
+pub const RECOVERY_MAX: u32 = 1_000;
 
 /// Seconds that a payment has to be unchanged before it is looked at: another process on the same ledger may be on it.
 pub const RECOVERY_AGE_SECS: u64 = 10;
