@@ -1,4 +1,4 @@
-//! Measured processes that make their own work: the paying client, and claims at a fixed rate. They are told `go <millis>
+//! Measured processes that make their own work: the paying client, claims at a fixed rate, permits that are collected. They are told `go <millis>
 //! <places>` on their input and answer with one line of JSON; the peers' client speaks the same.
 
 #![allow(clippy::print_stdout, reason = "a driver answers on its output")]
@@ -6,15 +6,21 @@
 use std::io::BufRead as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use alloy_primitives::keccak256;
 use faregate_client::{Caps, Client, Wallet, WalletStore, Worth};
-use faregate_evm::LocalSigner;
+use faregate_core::port::{Collector as _, NoTrail, PermitOrder, SettleOutcome};
+use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig, PermitCollector};
 use faregate_ledger::{AccountId, Claim, Claimed, LedgerStore, Transfer};
 use faregate_store::memory::MemoryWallet;
 use faregate_store::sqlite::{SqliteLedger, SqliteWallet};
-use faregate_types::{Address, Amount, Fingerprint, PaymentId, RailName, Timestamp, U256};
+use faregate_types::permit::{Permit, Price, Terms};
+use faregate_types::{
+    Address, Amount, Fingerprint, PaymentId, RailName, SecretKey, Timestamp, U256,
+    domain_separator, eip2612,
+};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
@@ -72,7 +78,7 @@ pub async fn client(url: &str, books: &str) -> Result<(), Failed> {
         .caps(caps)
         .store(store)
         .build()?;
-    let one = async || {
+    let one = async |_| {
         let paid = client.get(url).send().await?;
         paid.payment.ok_or("nothing was paid")?;
         let text = paid.answer.text().await?;
@@ -152,22 +158,87 @@ pub fn claim(number: u64) -> Result<Claim, Failed> {
     })
 }
 
+/// Permits, collected one transaction each or together. Each place is a payer of its own, whose next permit is signed when the
+/// one before is settled. `first` is the number of the first payer, and `signer` of the account that pays the gas.
+///
+/// # Errors
+/// A permit that was not collected.
+pub async fn permits(rpc: &str, together: bool, first: u64, signer: usize) -> Result<(), Failed> {
+    let asset = chain::asset()?;
+    let mut network = NetworkConfig::new(chain::CHAIN, rpc.parse()?, vec![asset.clone()]);
+    if !together {
+        network.batch_items_max = 1;
+    }
+    let gas = SecretKey::from_hex(chain::account(signer)?.private_key)?;
+    let facilitator = ExactFacilitator::builder()
+        .network(network)
+        .signer(LocalSigner::new(gas)?)
+        .connect()
+        .await?;
+    let treasury = chain::account(9)?.address;
+    let collector = PermitCollector::builder(&facilitator)
+        .treasury(chain::CHAIN, treasury)
+        .connect()
+        .await?;
+    let spender = collector
+        .payee(chain::CHAIN, treasury)
+        .ok_or("nothing is collected")?;
+    let separator = domain_separator(&asset.domain, chain::CHAIN, asset.id.token());
+    let value = U256::from(1000);
+    let price = Price::new(asset.clone(), value, spender, spender);
+    let payers = (first..).take(PERMIT_PAYERS).map(|number| {
+        let signer = LocalSigner::new(payer::key(number)?)?;
+        Ok((signer, AtomicU64::new(0)))
+    });
+    let payers: Vec<_> = payers.collect::<Result<_, Failed>>()?;
+    let one = async |place: usize| {
+        let (signer, next) = payers.get(place).ok_or("no payer")?;
+        let permit = eip2612::Permit {
+            owner: signer.address(),
+            spender,
+            value,
+            nonce: U256::from(next.fetch_add(1, Ordering::Relaxed)),
+            deadline: U256::MAX,
+        };
+        let order = PermitOrder {
+            permit: Permit {
+                chain: chain::CHAIN,
+                terms: Terms::Eip2612 {
+                    token: asset.id.token(),
+                    permit,
+                },
+                signature: signer.sign_now(permit.digest(separator))?,
+            },
+            price: price.clone(),
+            treasury,
+        };
+        match collector.settle(&order, &NoTrail).await {
+            SettleOutcome::Settled(_) => Ok(()),
+            other => Err(format!("a permit was not collected: {other:?}").into()),
+        }
+    };
+    every_go(async |go| closed(go, &one).await).await
+}
+
+/// How many payers have permits collected at once.
+pub const PERMIT_PAYERS: usize = 128;
+
 /// `places` at a time, each starts the next when it is done.
 async fn closed<W>(go: Go, one: &W) -> Result<(Vec<u64>, Duration), Failed>
 where
-    W: AsyncFn() -> Result<(), Failed>,
+    W: AsyncFn(usize) -> Result<(), Failed>,
 {
     let started = Instant::now();
-    let place = async || {
+    let place = async |number| {
         let mut latencies_us = Vec::new();
         while started.elapsed() < go.duration {
             let asked = Instant::now();
-            one().await?;
+            one(number).await?;
             latencies_us.push(u64::try_from(asked.elapsed().as_micros())?);
         }
         Ok::<_, Failed>(latencies_us)
     };
-    let all = futures_util::future::try_join_all((0..go.places).map(|_| place())).await?;
+    let all = futures_util::future::try_join_all((0..go.places).map(place)).await?;
     Ok((all.concat(), started.elapsed()))
 }
 

@@ -19,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Measures Faregate, and real peers beside it.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Groups: unpaid, paid, l402, verify, settle, client, claim, policies, background"
+    after_help = "Groups: unpaid, paid, l402, verify, settle, permits, client, claim, policies, background"
 )]
 struct Arguments {
     /// The groups to measure; all without any.
@@ -106,6 +106,17 @@ enum Drive {
     Client { url: String, books: String },
     /// Claims.
     Claims { file: PathBuf, per_second: u64 },
+    /// Collecting permits.
+    Permits {
+        rpc: String,
+        /// One transaction each, not many in one.
+        #[arg(long)]
+        single: bool,
+        /// The number of the first payer.
+        first: u64,
+        /// The number of the account that pays for gas.
+        signer: usize,
+    },
 }
 
 fn main() -> ExitCode {
@@ -146,6 +157,12 @@ fn start(arguments: &Arguments) -> Result<(), Failed> {
             Some(Part::Drive(Drive::Claims { file, per_second })) => {
                 drive::claims(file, *per_second).await
             }
+            Some(Part::Drive(Drive::Permits {
+                rpc,
+                single,
+                first,
+                signer,
+            })) => drive::permits(rpc, !single, *first, *signer).await,
             None => measure(arguments).await,
         }
     })

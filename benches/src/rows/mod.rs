@@ -23,12 +23,13 @@ use crate::process::Process;
 use crate::report::{Goal, GroupReport, Line};
 
 /// Every group, in the order they are measured.
-pub const GROUPS: [&str; 9] = [
+pub const GROUPS: [&str; 10] = [
     "unpaid",
     "paid",
     "l402",
     "verify",
     "settle",
+    "permits",
     "client",
     "claim",
     "policies",
@@ -62,6 +63,8 @@ pub struct Options {
 pub(crate) struct World {
     options: Options,
     chain: Chain,
+    /// Beside anvil, for rows that are measured on both.
+    dev: Option<Chain>,
     payers: Payers,
     /// The contract that settles many payments at once.
     batch_settler: Address,
@@ -128,6 +131,7 @@ async fn start(name: &str, world: &mut World) -> Result<Group, Failed> {
         "background" => shops::background(world).await,
         "verify" => facilitators::verify(world).await,
         "settle" => facilitators::settle(world).await,
+        "permits" => own::permits(world).await,
         "client" => own::client(world),
         _ => own::claim(world),
     }
@@ -150,6 +154,7 @@ impl World {
         Ok(Self {
             options: options.clone(),
             chain,
+            dev: None,
             payers,
             batch_settler,
             folder: tempfile::tempdir()?,

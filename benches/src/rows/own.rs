@@ -1,8 +1,12 @@
-//! Rows that make their own work: the paying client, and claims.
+//! Rows that make their own work: the paying client, claims, and permits that are collected.
+
+use alloy_primitives::U256;
 
 use super::servers;
 use super::{Contestant, Group, Work, World};
 use crate::Failed;
+use crate::chain::Chain;
+use crate::drive::PERMIT_PAYERS;
 use crate::payer;
 use crate::report::Goal;
 
@@ -72,5 +76,63 @@ pub(super) fn claim(world: &World) -> Result<Group, Failed> {
         work: Work::Drive { places: 1 },
     });
     group.goals = vec![Goal::p99_below("99 of 100 claims", CLAIM, 20_000)];
+    Ok(group)
+}
+
+const ANVIL_SINGLE: &str = "faregate-evm on anvil, one transaction each";
+const ANVIL_BATCHED: &str = "faregate-evm on anvil, batched";
+const DEV_SINGLE: &str = "faregate-evm on the dev chain, one transaction each";
+const DEV_BATCHED: &str = "faregate-evm on the dev chain, batched";
+
+/// EIP-2612 permits of 128 payers through one signer, until the chain has them.
+pub(super) async fn permits(world: &mut World) -> Result<Group, Failed> {
+    let mut group = Group::new("Permits: collected on chain, one signer, 128 payers at a time");
+    let program = std::env::current_exe()?;
+    if world.options.anvil.is_some() {
+        world.dev = Some(Chain::dev().await?);
+    }
+    let dev = world.dev.as_ref().unwrap_or(&world.chain);
+    let anvil = world.options.anvil.is_some().then_some(&world.chain);
+    // Rows share a chain, so each has payers and a signer of its own.
+    let rows = [
+        (ANVIL_SINGLE, anvil, Some("--single"), 1),
+        (ANVIL_BATCHED, anvil, None, 2),
+        (DEV_SINGLE, Some(dev), Some("--single"), 3),
+        (DEV_BATCHED, Some(dev), None, 4),
+    ];
+    for (name, chain, single, place) in rows {
+        let Some(chain) = chain.filter(|_| world.wants(name)) else {
+            continue;
+        };
+        let first = place * 1_000_u64;
+        for number in (first..).take(PERMIT_PAYERS) {
+            let payer = faregate_evm::LocalSigner::new(payer::key(number)?)?;
+            let enough = U256::from(1_000_000_000_u64);
+            chain.fund(payer.address(), enough).await?;
+        }
+        let (url, first, signer) = (chain.url(), first.to_string(), place.to_string());
+        let mut args = vec!["drive", "permits", &url, &first, &signer];
+        args.extend(single);
+        group.contestants.push(Contestant {
+            name: name.to_owned(),
+            process: servers::driver(&program, &args)?,
+            _others: Vec::new(),
+            work: Work::Drive {
+                places: PERMIT_PAYERS,
+            },
+        });
+    }
+    let batched = |of, beside| {
+        Goal::at_least(
+            "batched permits beside one transaction each",
+            of,
+            beside,
+            800,
+        )
+    };
+    group.goals = vec![
+        batched(ANVIL_BATCHED, ANVIL_SINGLE),
+        batched(DEV_BATCHED, DEV_SINGLE),
+    ];
     Ok(group)
 }
