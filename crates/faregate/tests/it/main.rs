@@ -16,6 +16,7 @@ mod l402_process;
 mod lightning;
 mod managed;
 mod metrics;
+mod permit_queue;
 mod problems;
 mod support;
 mod whole;
