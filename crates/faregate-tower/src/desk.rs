@@ -5,6 +5,7 @@
 //! | `POST` a permit that pays | 200, the token; the same permit gets the same token |
 //! | a permit that does not pay, or a shape that is none | 400 `{"error": …}` in the product's words |
 //! | another permit with a nonce that is taken; one whose token was used and whose money has moved | 400, the text for replays |
+//! | a permit whose payment was revoked | 400 |
 //! | ledger or chain away, or the settlement takes longer than clients wait | 503 `{"error": …}` with `Retry-After` |
 //! | `GET …/receipts/<payment>` | what became of a payment |
 //! | another method | 405 |
@@ -17,8 +18,9 @@ use axum::response::Response;
 use faregate_core::rail::permit::{Permits, Quotes};
 use faregate_core::{Asked, Offer, Order, Outcome, Served, Till};
 use faregate_ledger::{Answer, Payment, PaymentState};
-use faregate_types::permit::{Permit, Refused, TokenResponse, replayed, request};
-use faregate_types::{Code, Fingerprint, PaymentId, Refusal};
+use faregate_types::limits::TOKEN_REQUEST_BYTES_MAX;
+use faregate_types::permit::{Permit, Refused, TokenError, TokenResponse, replayed, request};
+use faregate_types::{Code, Fingerprint, PaymentId, RailName, Refusal};
 use futures_util::FutureExt;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
@@ -33,9 +35,6 @@ use crate::limits::{TOKEN_BODY_WAIT, TOKEN_COPIES_SECS, TOKEN_WAIT};
 use crate::metrics::{DeskMeter, Ended};
 use crate::purchase::{BodyError, read_whole, settle_behind};
 use crate::{peer, respond};
-
-/// Longest token request, in bytes.
-const REQUEST_BYTES_MAX: usize = 16 * 1024;
 
 /// What follows the endpoint in the path of a receipt.
 const RECEIPTS: &str = "/receipts/";
@@ -130,11 +129,10 @@ impl TokenDesk {
 
     async fn post(&self, body: Body, quote: Option<&str>, asked: Asked) -> Response {
         let inner = &self.0;
-        let read = timeout(TOKEN_BODY_WAIT, read_whole(body, REQUEST_BYTES_MAX)).await;
+        let read = timeout(TOKEN_BODY_WAIT, read_whole(body, TOKEN_REQUEST_BYTES_MAX)).await;
         let permit = match read.unwrap_or(Err(BodyError::Late)) {
             Ok(body) => request::read(&body),
-            // Its own reading says that it is too long.
-            Err(BodyError::TooLarge) => request::read(&[b' '; REQUEST_BYTES_MAX + 1]),
+            Err(BodyError::TooLarge) => Err(request::too_long()),
             Err(BodyError::Broken | BodyError::Late) => {
                 inner.meter.ended(Ended::Malformed);
                 return refused("Invalid token request: the body broke off");
@@ -215,6 +213,9 @@ impl Inner {
             Outcome::Replay(payment) if self.is_used_up(&payment) => {
                 refused(&replayed(&permit).text())
             }
+            Outcome::Replay(payment) if self.permits.is_revoked(&payment) => {
+                refused(&format!("Verification failed: {}", TokenError::Revoked))
+            }
             Outcome::Replay(payment) => self.token(&payment),
             Outcome::Unpaid { refusal, .. } | Outcome::Refused { refusal, .. } => no(&refusal),
             Outcome::Conflict => refused(&replayed(&permit).text()),
@@ -263,7 +264,7 @@ impl Inner {
             return status(StatusCode::NOT_FOUND, &json!({ "detail": "Not Found" }));
         };
         match self.till.payment(id).await {
-            Ok(Some(payment)) if self.permits.token(&payment).is_some() => {
+            Ok(Some(payment)) if payment.claim.rail == RailName::PERMIT => {
                 status(StatusCode::OK, &Value::Object(about(&payment)))
             }
             Ok(_) => status(StatusCode::NOT_FOUND, &json!({ "detail": "Not Found" })),

@@ -196,7 +196,13 @@ impl Permits {
         }
     }
 
-    fn is_revoked(&self, payment: PaymentId) -> bool {
+    /// Whether the tokens of a payment were revoked.
+    #[must_use]
+    pub fn is_revoked(&self, payment: &Payment) -> bool {
+        self.is_on_the_list(payment.claim.id)
+    }
+
+    fn is_on_the_list(&self, payment: PaymentId) -> bool {
         let name = RevokedName::from_bytes(*payment.as_bytes());
         self.revocations
             .as_ref()
@@ -361,7 +367,7 @@ impl Rail for Permits {
         self.seen.find(line, self.clock.now(), |seen| {
             *seen.route == *offer.route()
                 && asks(offer).any(|ask| *ask == seen.ask)
-                && !self.is_revoked(seen.payment)
+                && !self.is_on_the_list(seen.payment)
         })
     }
 

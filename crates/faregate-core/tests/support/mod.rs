@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock, Mutex};
 
-use alloy_primitives::{Address, U256};
 use faregate_core::port::{Away, Finality, SettleOutcome, Settlement, Trail, Unknown};
 use faregate_core::rail::{
     Challenge, Credential, Evidence, Headers, Instrument, Presented, Rail, Reading, Uses, Verified,
@@ -15,8 +14,8 @@ use faregate_ledger::{
     Totals, Transfer,
 };
 use faregate_types::{
-    Amount, AssetId, AssetRegistry, ChainId, Code, Fingerprint, IdempotencyKey, PaymentId,
-    RailName, Refusal, Timestamp,
+    Address, Amount, AssetId, AssetRegistry, ChainId, Code, Fingerprint, IdempotencyKey, PaymentId,
+    RailName, Refusal, Timestamp, U256,
 };
 use futures_util::future::{BoxFuture, ready};
 use http::{HeaderMap, HeaderName, HeaderValue};

@@ -32,7 +32,7 @@ const NUMBER: &str = "a whole number below 2^256";
 /// [`Code::PermitMalformed`], or [`Code::PermitSignatureInvalid`] when only `r` or `s` is wrong.
 pub fn read(body: &[u8]) -> Result<Permit, Refused> {
     if body.len() > TOKEN_REQUEST_BYTES_MAX {
-        return Err(ShapeError::new("request", "at most 16 KiB").into());
+        return Err(too_long());
     }
     let request = Object::read(body).ok_or(ShapeError::new("request", "a JSON object"))?;
     let version = request.get("version").and_then(Member::text);
@@ -59,6 +59,12 @@ pub fn read(body: &[u8]) -> Result<Permit, Refused> {
         terms,
         signature,
     })
+}
+
+/// Why a request of more than [`TOKEN_REQUEST_BYTES_MAX`] is refused, for readers that stop there.
+#[must_use]
+pub fn too_long() -> Refused {
+    ShapeError::new("request", "at most 16 KiB").into()
 }
 
 /// Writes a token request, members in the order of the product, every word in its one form: 64 digits, checksummed

@@ -93,7 +93,7 @@ impl Permits {
         let id = claims.jti.as_deref().and_then(|text| text.parse().ok());
         let payer = claims.payer.as_deref().and_then(|text| text.parse().ok());
         let (id, payer): (PaymentId, Address) = id.zip(payer).ok_or(ELSEWHERE)?;
-        if self.is_revoked(id) {
+        if self.is_on_the_list(id) {
             return Err(TokenError::Revoked);
         }
         Ok(Presented {
