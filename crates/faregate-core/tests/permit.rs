@@ -364,3 +364,19 @@ fn a_permit_for_another_payee_chain_or_asset_is_no_offer_of_ours() {
         faregate_core::Reading::Nothing
     ));
 }
+
+/// Whatever its chain is: what is not offered is refused before any chain is asked, in the product's words.
+#[tokio::test]
+async fn a_permit_of_another_chain_is_refused_without_asking_one() {
+    let world = World::new();
+    let offer = offer("joke", PRICE, TokenPolicy::Optimistic);
+    let mut elsewhere = permit(0);
+    elsewhere.chain = faregate_types::ChainId::BASE;
+    let Got::No(refusal) = world.buy(&offer, elsewhere).await.0 else {
+        panic!("it was not refused");
+    };
+    assert_eq!(refusal.code, Code::PermitNotOffered);
+    let words = refusal.words.unwrap();
+    assert!(words.ends_with(" on chain eip155:8453"), "{words}");
+    assert_eq!((world.script.verifies(), world.script.settles()), (0, 0));
+}

@@ -16,8 +16,10 @@ use std::sync::Arc;
 
 use alloy_primitives::U256;
 use faregate_ledger::{AccountId, Payment, RevokedName, Transfer};
+use faregate_types::permit::verify::check;
 use faregate_types::permit::{
-    Body, Component, Endpoint, Permit, Price, TokenError, TokenKey, authorization, overdrawn,
+    Body, Component, Endpoint, Expected, Permit, Price, TokenError, TokenKey, authorization,
+    overdrawn,
 };
 use faregate_types::{Amount, Code, Fingerprint, PaymentId, RailName, Refusal, Timestamp};
 use futures_util::future::{BoxFuture, ready};
@@ -212,13 +214,7 @@ impl Permits {
     /// A permit that was posted. Whether it is signed is looked at when it is verified.
     fn bought(&self, permit: Permit, route: Box<str>, offer: &Offer) -> Result<Presented, Refusal> {
         let ask = asks(offer).find(|ask| ask.asset.id == permit.asset());
-        // Another asset is refused in the product's words, which the check of any price has.
-        let ask = match ask {
-            Some(ask) => ask,
-            None => asks(offer)
-                .next()
-                .ok_or(Refusal::new(Code::NoMatchingRequirements))?,
-        };
+        let ask = ask.ok_or_else(|| self.not_offered(&permit, offer))?;
         let price = self
             .price(ask)
             .ok_or(Refusal::new(Code::NoMatchingRequirements))?;
@@ -253,6 +249,20 @@ impl Permits {
             good_until: None,
             instrument: self.instrument(kept.order, care),
         })
+    }
+
+    /// Why a permit over another asset does not pay, in the product's words. Its chain may be one that nobody here knows.
+    fn not_offered(&self, permit: &Permit, offer: &Offer) -> Refusal {
+        let prices: Vec<Price> = asks(offer).filter_map(|ask| self.price(ask)).collect();
+        let expected = Expected {
+            prices: &prices,
+            now: self.clock.now(),
+            margin_secs: 0,
+        };
+        match check(permit, &expected, |_, _| None) {
+            Err(refused) => refused.into(),
+            Ok(_) => Refusal::new(Code::NoMatchingRequirements),
+        }
     }
 
     fn instrument(&self, order: PermitOrder, care: Care) -> Arc<dyn Instrument> {
