@@ -9,7 +9,7 @@ from typing import NamedTuple
 from .binary import faregate
 from .paths import WORK
 from .procs import Service, free_port
-from .world import FACILITATOR, NETWORK, PAYEE
+from .world import FACILITATOR, NETWORK, PAYEE, SEPOLIA_ID, SEPOLIA_USDT
 
 _KEY_VARIABLE = "CONFORMANCE_GAS_KEY"
 # Of a gate over Lightning: its wallet's key, and what its tokens are signed with.
@@ -68,6 +68,39 @@ url = "{facilitator}"
 """
     file.write_text(text + "\n".join(routes))
     return Program("gate", file, url, {})
+
+
+def permits(file: Path, rpc: str, upstream: str, *routes: str, policy: str = "optimistic") -> Program:
+    """A gate on Sepolia that takes permits for access tokens, in USDC and USDT, and x402, and settles both itself."""
+    url = f"http://127.0.0.1:{free_port()}"
+    text = f"""[gate]
+bind = "{url.removeprefix("http://")}"
+public_url = "{url}"
+upstream = "{upstream}"
+network = "eip155:{SEPOLIA_ID}"
+pay_to = "{PAYEE.address}"
+store = "{file.with_suffix(".db")}"
+
+[gate.facilitator]
+rpc_url = "{rpc}"
+signer_key = "env:{_KEY_VARIABLE}"
+assets = ["USDC", "USDT"]
+
+[gate.permit]
+token_key = "env:{_MASTER_VARIABLE}"
+policy = "{policy}"
+
+[[asset]]
+id = "eip155:{SEPOLIA_ID}/erc20:{SEPOLIA_USDT}"
+symbol = "USDT"
+name = "Tether USD"
+version = "2"
+decimals = 6
+
+
+"""
+    file.write_text(text + "\n".join(routes))
+    return Program("gate", file, url, {_KEY_VARIABLE: FACILITATOR.key, _MASTER_VARIABLE: _MASTER_KEY})
 
 
 class Wallet(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from . import install, peers, wire
@@ -11,7 +12,7 @@ from .chain import Chain, word
 from .outcome import Fail, equal, once, require, shown
 from .paths import PEERS
 from .procs import Service, free_port, run
-from .world import PAYEE, PRICE, SEPOLIA, SEPOLIA_ID, SEPOLIA_USDC, SEPOLIA_USDT, Account
+from .world import PAYEE, PRICE, SEPOLIA_ID, SEPOLIA_USDC, SEPOLIA_USDT, Account
 
 RELEASES = ("0.1.1", "0.2.0", "0.2.1", "0.2.2", "0.3.0")
 # Later ones sign EIP-3009 authorizations and Permit2 orders.
@@ -49,20 +50,41 @@ class Bought(NamedTuple):
         equal([one.get("status") for one in self.answers], [200] * len(self.answers), f"statuses of {shown(self.answers)}")
 
 
+def signed(release: str, url: str, key: str, chain: Chain, count: int = 1) -> list[str]:
+    """Token requests that a client wrote and did not post."""
+    kept = buy(release, url, key, chain, count=count, how="KEEP")
+    equal([one.get("error") for one in kept.answers], ["RuntimeError: kept"] * count, "permits are signed and not posted")
+    return [one["body"] for one in kept.sent if one["method"] == "POST"]
+
+
+def endpoint(gate: str, path: str = "/joke") -> str:
+    """Where a fresh 402 answer of our gate says that tokens are had."""
+    unpaid = wire.request(f"{gate}{path}")
+    equal(unpaid.status, 402, f"status of {path} without a token")
+    named = unpaid.json()["access_token_endpoint"]
+    require(named.startswith("/token/q_"), "an endpoint for this quote", named)
+    return named
+
+
+def post(url: str, request: str, seconds: float = wire.ANSWER_SECONDS) -> wire.Answer:
+    """Posts a token request."""
+    return wire.request(url, "POST", {"content-type": "application/json"}, request.encode(), seconds)
+
+
 def short(permit: dict[str, Any]) -> bool:
     """Whether its signature lacks leading zeros, as one in five of those from 0.2.0 on does. Their own servers give a token
     for it and then cannot settle it."""
     return any(len(permit["signature"][name]) != 66 for name in ("r", "s"))
 
 
-def _env(release: str, key: str, rpc: str, amount: float, currencies: tuple[str, ...]) -> dict[str, str]:
+def _env(release: str, key: str, chain: Chain, amount: float, currencies: dict[str, str]) -> dict[str, str]:
     return {
         "PYTHONPATH": str(install.release(release)),
         "EVM_PRIVATE_KEY": key,
-        "RPC_URL": rpc,
-        "CHAIN": SEPOLIA,
+        "RPC_URL": chain.url,
+        "CHAIN": f"eip155:{chain.chain_id()}",
         "AMOUNT": str(amount),
-        "CURRENCIES": json.dumps({name: TOKENS[name] for name in currencies}),
+        "CURRENCIES": json.dumps(currencies),
     }
 
 
@@ -70,13 +92,12 @@ def _program(name: str) -> list[str]:
     return [str(install.python()), str(PEERS / "python-permit" / name)]
 
 
-def buy(
-    release: str, url: str, key: str, chain: Chain, currency: str = "USDC", count: int = 1, at_once: bool = False
-) -> Bought:
-    """Lets an unmodified client of that release ask for `url`."""
-    env = {**_env(release, key, chain.url, _LIMIT, (currency,)), "URL": url, "COUNT": str(count)}
-    if at_once:
-        env["CONCURRENT"] = "1"
+def buy(release: str, url: str, key: str, chain: Chain, currency: str = "USDC", count: int = 1, how: str = "") -> Bought:
+    """Lets an unmodified client of that release ask for `url`; it pays with the chain's token and calls that `currency`. `how`
+    is CONCURRENT, all requests at once, or KEEP."""
+    env = {**_env(release, key, chain, _LIMIT, {currency: chain.token}), "URL": url, "COUNT": str(count)}
+    if how:
+        env[how] = "1"
     done = run(_program("client.py"), env)
     if done.returncode != 0:
         raise Fail(f"{release} on {url} ended with {done.returncode}: {shown(done.stderr[-900:], 900)}")
@@ -86,13 +107,14 @@ def buy(
 @once
 def servers(rpc: str) -> dict[str, str]:
     """A server of each release on that chain, all started together; each one's address. Their wallet is the payee."""
-    there = tuple(name for name, token in TOKENS.items() if len(Chain(rpc).call("eth_getCode", token, "latest")) > 2)
+    chain = Chain(rpc, SEPOLIA_USDC)
+    there = {name: token for name, token in TOKENS.items() if len(chain.call("eth_getCode", token, "latest")) > 2}
     started = {}
     for release in RELEASES:
         port = free_port()
         # 0.1.1 takes every currency for USDC.
-        currencies = ("USDC",) if release in SIGNS_PERMITS else there
-        env = {**_env(release, PAYEE.key, rpc, _PRICE, currencies), "PORT": str(port)}
+        currencies = {"USDC": SEPOLIA_USDC} if release in SIGNS_PERMITS else there
+        env = {**_env(release, PAYEE.key, chain, _PRICE, currencies), "PORT": str(port)}
         name = f"server-x402-mock-{release}-{port}"
         started[release] = (Service(name, _program("server.py"), env), f"http://127.0.0.1:{port}")
     for release, (service, url) in started.items():
@@ -140,18 +162,26 @@ class Till(NamedTuple):
         """From now on."""
         return Till(chain, payer, payee, chain.height(), (chain.balance(payer.address), chain.balance(payee)))
 
-    def came(self) -> list[tuple[str, int]]:
-        """Who paid how much since."""
-        return self.chain.payments(self.payee, self.since)
+    def came(self) -> list[int]:
+        """How much came since, Transfer by Transfer. A contract may stand between payer and payee."""
+        return [amount for _, amount in self.chain.payments(self.payee, self.since)]
 
     def wait(self, count: int, seconds: float = _SETTLE_SECONDS) -> None:
         """Waits for as many payments of the price; fails if there are others, or if balances say something else."""
         limit = time.monotonic() + seconds
         while len(self.came()) < count and time.monotonic() < limit:
             time.sleep(0.05)
-        equal(self.came(), [(self.payer.address.lower(), PRICE)] * count, "Transfers to the payee")
+        equal(self.came(), [PRICE] * count, "Transfers to the payee")
         now = (self.chain.balance(self.payer.address), self.chain.balance(self.payee))
         equal(now, (self.balances[0] - count * PRICE, self.balances[1] + count * PRICE), "balances of payer and payee")
+
+
+def until(ready: Callable[[], bool], what: str) -> None:
+    """Waits for what a chain does not say at once."""
+    limit = time.monotonic() + _SETTLE_SECONDS
+    while not ready():
+        require(time.monotonic() < limit, f"{what}: in time")
+        time.sleep(0.1)
 
 
 def settled(server: str, count: int) -> list[dict[str, str]]:

@@ -1,6 +1,7 @@
 """Buys with a release of the PyPI package `x402-mock`, its own client with its default settings.
 
-Input: product.py's; URL; COUNT requests, one after the other or, with CONCURRENT, all at once.
+Input: product.py's; URL; COUNT requests, one after the other or, with CONCURRENT, all at once. With KEEP permits are signed and
+noted, and nothing is posted.
 Output is one JSON line, {"answers": [{"status", "headers", "body"} or {"error"}], "sent": [{"method", "path", "authorization",
 "body"}]}: what came back for each request, and everything that left the client, in its order.
 """
@@ -19,6 +20,8 @@ sent: list[dict] = []
 async def note(request) -> None:
     target, authorization = request.url.raw_path.decode(), request.headers.get("authorization")
     sent.append({"method": request.method, "path": target, "authorization": authorization, "body": request.content.decode()})
+    if "KEEP" in os.environ and request.method == "POST":
+        raise RuntimeError("kept")
 
 
 async def one(client: Http402Client) -> dict:

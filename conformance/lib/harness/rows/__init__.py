@@ -6,7 +6,7 @@ import importlib
 _GROUPS = (
     "self_check", "permits", "chains", "clients", "lightning", "managed", "tolls", "lnbits", "fleets", "real_lightning",
     "real_lnd",
-    "gates", "servers", "facilitators", "hostile", "sellers", "anvil",
+    "gates", "permit_gates", "servers", "facilitators", "hostile", "hostile_permits", "sellers", "anvil",
 )
 
 

@@ -6,94 +6,19 @@ Every answer has a documented status, none is a server error, none takes over te
 from __future__ import annotations
 
 import base64
-import copy
 import json
-from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 from .. import checks, peers, raw, stacks, wire
-from ..outcome import Fail, equal, require
+from ..forging import Report, mutants, replaced
+from ..outcome import equal, require
 from ..table import row
 
-_FORGED = {
-    "null": None,
-    "number": 1,
-    "negative": -1,
-    "fraction": 0.5,
-    "true": True,
-    "empty text": "",
-    "word": "x",
-    "hex number": "0x2710",
-    "huge number text": "9" * 90,
-    "long text": "A" * 20_000,
-    "control text": "\u0000\r\n",
-    "list": [],
-    "object": {},
-    "deep list": json.loads("[" * 60 + "]" * 60),
-}
 # Other ways to write /joke; none may lead to it free of charge.
 _DETOURS = (
     *("//joke", "/joke/", "/JOKE", "/%6aoke", "/joke%2F", "/./joke", "/free/../joke", "/joke;a=b", "/joke?", "/%2e/joke"),
     *("/joke%00", "/joke#x", "\\joke", "http://127.0.0.1/joke"),
 )
-
-
-class _Report:
-    """Collects what went wrong, so that one run shows all of it."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.wrong: list[str] = []
-
-    def add(self, name: str, status: int | None, allowed: set[int | None], seconds: float) -> None:
-        """One case."""
-        self.count += 1
-        if status not in allowed:
-            self.wrong.append(f"{name}: {status if status else 'no status'} instead of {sorted(map(str, allowed))}")
-        if seconds > raw.PATIENCE_SECONDS:
-            self.wrong.append(f"{name}: took {seconds:.1f} s")
-
-    def close(self) -> str:
-        """Fails with everything that was wrong."""
-        if self.wrong:
-            raise Fail(f"{len(self.wrong)} of {self.count} cases: " + "; ".join(self.wrong[:25]))
-        return f"{self.count} cases"
-
-
-def _mutants(root: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Every member of a JSON document replaced by every forged value, or removed, one at a time."""
-    for path in _paths(root, ()):
-        label = ".".join(map(str, path))
-        for kind, forged in _FORGED.items():
-            yield f"{label} = {kind}", partial(_with, root, path, forged)
-        yield f"{label} removed", partial(_without, root, path)
-
-
-def _paths(value: Any, path: tuple) -> Iterator[tuple]:
-    """The path of every member at every depth."""
-    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for name, inner in members:
-        yield (*path, name)
-        yield from _paths(inner, (*path, name))
-
-
-def _with(root: Any, path: tuple, forged: Any) -> Any:
-    changed = copy.deepcopy(root)
-    inner = changed
-    for step in path[:-1]:
-        inner = inner[step]
-    inner[path[-1]] = forged
-    return changed
-
-
-def _without(root: Any, path: tuple) -> Any:
-    changed = copy.deepcopy(root)
-    inner = changed
-    for step in path[:-1]:
-        inner = inner[step]
-    del inner[path[-1]]
-    return changed
 
 
 def _good_payment() -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -128,17 +53,17 @@ def _headers() -> str:
         "version 0": encode({**payload, "x402Version": 0}),
         "version 3": encode({**payload, "x402Version": 3}),
         "version as text": encode({**payload, "x402Version": "2"}),
-        "unknown network": encode(_with(payload, ("accepted", "network"), "eip155:999999")),
-        "network of v1": encode(_with(payload, ("accepted", "network"), "base-sepolia")),
-        "unknown scheme": encode(_with(payload, ("accepted", "scheme"), "gift")),
-        "cheaper": encode(_with(payload, ("accepted", "amount"), "1")),
-        "other payee": encode(_with(payload, ("accepted", "payTo"), dev.payer.address)),
-        "other signer": encode(_with(payload, ("payload", "authorization", "from"), dev.payee.address)),
-        "no signature": encode(_with(payload, ("payload", "signature"), "0x")),
-        "zero signature": encode(_with(payload, ("payload", "signature"), "0x" + "00" * 65)),
-        "expired": encode(_with(payload, ("payload", "authorization", "validBefore"), "1")),
+        "unknown network": encode(replaced(payload, ("accepted", "network"), "eip155:999999")),
+        "network of v1": encode(replaced(payload, ("accepted", "network"), "base-sepolia")),
+        "unknown scheme": encode(replaced(payload, ("accepted", "scheme"), "gift")),
+        "cheaper": encode(replaced(payload, ("accepted", "amount"), "1")),
+        "other payee": encode(replaced(payload, ("accepted", "payTo"), dev.payer.address)),
+        "other signer": encode(replaced(payload, ("payload", "authorization", "from"), dev.payee.address)),
+        "no signature": encode(replaced(payload, ("payload", "signature"), "0x")),
+        "zero signature": encode(replaced(payload, ("payload", "signature"), "0x" + "00" * 65)),
+        "expired": encode(replaced(payload, ("payload", "authorization", "validBefore"), "1")),
     }
-    report = _Report()
+    report = Report()
     for name in ("payment-signature", "x-payment"):
         for kind, value in values.items():
             seen = raw.exchange(url, [raw.head(url, "GET", {name: value, "connection": "close"})])
@@ -159,8 +84,8 @@ def _gate_mutants() -> str:
     url = f"{dev.gate}/joke"
     _, payload, _ = _good_payment()
     before = checks.books(dev.chain, dev.payer.address, dev.payee.address)
-    report = _Report()
-    for name, make in _mutants(payload):
+    report = Report()
+    for name, make in mutants(payload):
         answer = wire.request(url, headers={"payment-signature": wire.encode_header(make())}, seconds=raw.PATIENCE_SECONDS)
         served = {200} if name.startswith(("resource", "extensions")) else set()
         report.add(name, answer.status, {400, 402, 409, 431} | served, 0)
@@ -169,7 +94,7 @@ def _gate_mutants() -> str:
     return report.close()
 
 
-def _protocol(url: str, report: _Report, label: str) -> None:
+def _protocol(url: str, report: Report, label: str) -> None:
     """HTTP itself, badly spoken. Closing the connection without an answer is fine; hanging is not."""
     close = {"connection": "close"}
     bad: dict[str, list[bytes]] = {
@@ -204,7 +129,7 @@ def _protocol(url: str, report: _Report, label: str) -> None:
 def _gate() -> str:
     """The gate's HTTP, large bodies, and paths that must not lead around the price."""
     dev = stacks.dev()
-    report = _Report()
+    report = Report()
     url = f"{dev.gate}/joke"
     joke = _joke_text()
     before = checks.books(dev.chain, dev.payer.address, dev.payee.address)
@@ -239,7 +164,7 @@ def _joke_text() -> bytes:
 def _facilitator() -> str:
     """The facilitator's HTTP and its JSON: 200 for every verdict, 400 for what is no request (spec §3.1)."""
     dev = stacks.dev()
-    report = _Report()
+    report = Report()
     _, payload, requirements = _good_payment()
     good = {"x402Version": 2, "paymentPayload": payload, "paymentRequirements": requirements}
     before = checks.books(dev.chain, dev.payer.address, dev.payee.address)
@@ -255,7 +180,7 @@ def _facilitator() -> str:
     return report.close()
 
 
-def _bodies(url: str, good: dict[str, Any], report: _Report) -> None:
+def _bodies(url: str, good: dict[str, Any], report: Report) -> None:
     verb = url.rsplit("/", 1)[1]
     text = json.dumps(good).encode()
     json_type = {"content-type": "application/json"}
@@ -279,7 +204,7 @@ def _bodies(url: str, good: dict[str, Any], report: _Report) -> None:
             _refused(answer, verb, name, report)
     plain = wire.request(url, "POST", {"content-type": "text/plain"}, text, raw.PATIENCE_SECONDS)
     report.add(f"{verb}: text/plain", plain.status, {400, 415}, 0)
-    unknown = _with(_with(good, ("paymentPayload", "accepted", "network"), "eip155:999999"), ("paymentRequirements", "network"),
+    unknown = replaced(replaced(good, ("paymentPayload", "accepted", "network"), "eip155:999999"), ("paymentRequirements", "network"),
                     "eip155:999999")
     answer = wire.post_json(url, unknown, raw.PATIENCE_SECONDS)
     report.add(f"{verb}: unknown network", answer.status, {200}, 0)
@@ -288,7 +213,7 @@ def _bodies(url: str, good: dict[str, Any], report: _Report) -> None:
         _verify_mutants(url, good, report)
 
 
-def _patient(url: str, headers: dict[str, str], body: bytes, report: _Report, name: str) -> wire.Answer | None:
+def _patient(url: str, headers: dict[str, str], body: bytes, report: Report, name: str) -> wire.Answer | None:
     """Sends a body the server may refuse before it is all sent."""
     try:
         return wire.request(url, "POST", headers, body, raw.PATIENCE_SECONDS)
@@ -299,9 +224,9 @@ def _patient(url: str, headers: dict[str, str], body: bytes, report: _Report, na
     return None
 
 
-def _verify_mutants(url: str, good: dict[str, Any], report: _Report) -> None:
+def _verify_mutants(url: str, good: dict[str, Any], report: Report) -> None:
     """Every member forged: a verdict or a 400, always JSON, never a server error."""
-    for name, make in _mutants(good):
+    for name, make in mutants(good):
         answer = wire.post_json(url, make(), raw.PATIENCE_SECONDS)
         report.add(f"verify: {name}", answer.status, {200, 400}, 0)
         if "json" not in answer.headers.get("content-type", ""):
@@ -311,7 +236,7 @@ def _verify_mutants(url: str, good: dict[str, Any], report: _Report) -> None:
             _refused(answer, "verify", name, report)
 
 
-def _refused(answer: wire.Answer, verb: str, name: str, report: _Report) -> None:
+def _refused(answer: wire.Answer, verb: str, name: str, report: Report) -> None:
     """A verdict must be a no, with a reason."""
     if answer.status != 200:
         return
