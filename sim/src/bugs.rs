@@ -9,7 +9,7 @@ use std::time::Duration;
 use alloy_primitives::B256;
 use faregate_core::{Away, Facilitator, Finality, SettleOutcome, Settlement, Trail, Verdict};
 use faregate_ledger::{
-    AccountId, Balance, Claim, Claimed, LedgerStore, Payment, Step, StoreError, Totals,
+    AccountId, Balance, Claim, Claimed, Effect, LedgerStore, Payment, Step, StoreError, Totals,
 };
 use faregate_types::x402::{FacilitatorRequest, SupportedResponse};
 use faregate_types::{AssetId, Code, IdempotencyKey, PaymentId, Refusal, Timestamp, U256};
@@ -126,18 +126,18 @@ impl LedgerStore for Store {
         })
     }
 
-    fn advance(
+    fn take_step(
         &self,
         id: PaymentId,
         step: Step,
         at: Timestamp,
-    ) -> BoxFuture<'_, Result<Payment, StoreError>> {
+    ) -> BoxFuture<'_, Result<(Payment, Effect), StoreError>> {
         Box::pin(async move {
             let skips = self.bug == Some(Bug::OwedUnrecorded) && matches!(step, Step::Serve { .. });
             if skips && let Some(payment) = self.inner.payment(id).await? {
-                return Ok(payment);
+                return Ok((payment, Effect::Keep));
             }
-            self.inner.advance(id, step, at).await
+            self.inner.take_step(id, step, at).await
         })
     }
 

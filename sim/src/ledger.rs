@@ -130,16 +130,16 @@ impl MemoryLedger {
         Ok(Claimed::Won)
     }
 
-    /// [`LedgerStore::advance`], at once.
+    /// [`LedgerStore::take_step`], at once.
     ///
     /// # Errors
     /// As there.
-    pub fn advance_now(
+    pub fn step_now(
         &self,
         id: PaymentId,
         step: Step,
         at: Timestamp,
-    ) -> Result<Payment, StoreError> {
+    ) -> Result<(Payment, Effect), StoreError> {
         let rows = &mut *lock(&self.0);
         let row = rows.payments.get(&id).ok_or(StoreError::NotFound)?;
         let mut payment = row.payment.clone();
@@ -155,7 +155,7 @@ impl MemoryLedger {
         rows.put(id, payment.clone(), change)?;
         rows.reopened += u64::from(effect == Effect::Unpost);
         rows.sent.extend(sent);
-        Ok(payment)
+        Ok((payment, effect))
     }
 
     /// True when this transaction was recorded under some payment.
@@ -355,13 +355,13 @@ impl LedgerStore for MemoryLedger {
         Box::pin(ready(self.claim_now(claim)))
     }
 
-    fn advance(
+    fn take_step(
         &self,
         id: PaymentId,
         step: Step,
         at: Timestamp,
-    ) -> BoxFuture<'_, Result<Payment, StoreError>> {
-        Box::pin(ready(self.advance_now(id, step, at)))
+    ) -> BoxFuture<'_, Result<(Payment, Effect), StoreError>> {
+        Box::pin(ready(self.step_now(id, step, at)))
     }
 
     fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
@@ -485,15 +485,15 @@ impl LedgerStore for Disk {
         }))
     }
 
-    fn advance(
+    fn take_step(
         &self,
         id: PaymentId,
         step: Step,
         at: Timestamp,
-    ) -> BoxFuture<'_, Result<Payment, StoreError>> {
+    ) -> BoxFuture<'_, Result<(Payment, Effect), StoreError>> {
         let what = format!("records {} of {}", name(&step), short(id));
         Box::pin(self.transaction(what, move |ledger| {
-            Box::pin(async move { ledger.advance(id, step, at).await })
+            Box::pin(async move { ledger.take_step(id, step, at).await })
         }))
     }
 

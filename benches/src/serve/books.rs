@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use faregate_ledger::{
-    AccountId, Balance, Claim, Claimed, LedgerStore, Payment, Step, StoreError, Totals,
+    AccountId, Balance, Claim, Claimed, Effect, LedgerStore, Payment, Step, StoreError, Totals,
 };
 use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp, U256};
 use futures_util::future::{BoxFuture, ready};
@@ -43,11 +43,16 @@ impl Forgetful {
         Claimed::Won
     }
 
-    fn advance_now(&self, id: PaymentId, step: Step, at: Timestamp) -> Result<Payment, StoreError> {
+    fn step_now(
+        &self,
+        id: PaymentId,
+        step: Step,
+        at: Timestamp,
+    ) -> Result<(Payment, Effect), StoreError> {
         let mut rows = self.rows();
         let row = rows.payments.get_mut(&id).ok_or(StoreError::NotFound)?;
-        row.apply(step, at)?;
-        Ok(row.clone())
+        let effect = row.apply(step, at)?;
+        Ok((row.clone(), effect))
     }
 }
 
@@ -56,13 +61,13 @@ impl LedgerStore for Forgetful {
         Box::pin(ready(Ok(self.claim_now(claim))))
     }
 
-    fn advance(
+    fn take_step(
         &self,
         id: PaymentId,
         step: Step,
         at: Timestamp,
-    ) -> BoxFuture<'_, Result<Payment, StoreError>> {
-        Box::pin(ready(self.advance_now(id, step, at)))
+    ) -> BoxFuture<'_, Result<(Payment, Effect), StoreError>> {
+        Box::pin(ready(self.step_now(id, step, at)))
     }
 
     fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use faregate_ledger::{AccountId, Claim, Claimed, LedgerStore, Payment, Step, StoreError};
+use faregate_ledger::{AccountId, Claim, Claimed, Effect, LedgerStore, Payment, Step, StoreError};
 use faregate_types::{Code, Fingerprint, IdempotencyKey, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use crate::crash::{self, Point};
+use crate::observe::{self, GateEvent, Kind, Watch, What};
 use crate::port::{Away, Clock, SettleOutcome, Trail};
 use crate::uses::Passes;
 
@@ -19,6 +20,7 @@ pub(crate) struct Books {
     store: Arc<dyn LedgerStore>,
     clock: Arc<dyn Clock>,
     passes: Passes,
+    watch: Watch,
 }
 
 impl Books {
@@ -27,7 +29,18 @@ impl Books {
             store,
             clock,
             passes: Passes::default(),
+            watch: Watch::default(),
         }
+    }
+
+    /// The same, watched.
+    pub(crate) fn watched(self, watch: Watch) -> Self {
+        Self { watch, ..self }
+    }
+
+    /// Whoever watches.
+    pub(crate) const fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -44,9 +57,14 @@ impl Books {
     }
 
     pub(crate) async fn claim(&self, claim: Claim) -> Result<Claimed, Away> {
+        let wanted = self.watch.wants(Kind::Verified);
+        let verified = wanted.then(|| GateEvent::claimed(&claim, claim.at));
         let claimed = self.store.claim(claim).await.map_err(away)?;
         if claimed == Claimed::Won {
             crash::point(Point::Claimed);
+            verified
+                .into_iter()
+                .for_each(|event| self.watch.tell(event));
         }
         Ok(claimed)
     }
@@ -100,9 +118,10 @@ impl Books {
 
     pub(crate) async fn advance(&self, id: PaymentId, step: Step) -> Result<(), Away> {
         let mut last = StoreError::Unavailable;
-        for _ in 0..STEP_TRIES {
-            match self.store.advance(id, step.clone(), self.now()).await {
-                Ok(_) => {
+        for tried in 0..STEP_TRIES {
+            let now = self.now();
+            match self.store.take_step(id, step.clone(), now).await {
+                Ok((payment, effect)) => {
                     if matches!(
                         step,
                         Step::Keep { .. } | Step::Serve { .. } | Step::Sell { .. }
@@ -112,6 +131,12 @@ impl Books {
                     if step == Step::Reopen {
                         self.passes.remove(id);
                     }
+                    // A store that did not answer may have done it all the same.
+                    let effect = match effect {
+                        Effect::Repeated if tried > 0 => observe::likely(&step),
+                        effect => effect,
+                    };
+                    self.watch.step(&step, effect, &payment, now);
                     return Ok(());
                 }
                 Err(StoreError::Unavailable) => {}
@@ -154,6 +179,16 @@ impl Books {
             tracing::error!(payment = %id, %away, "a settlement could not be recorded");
         }
         crash::point(Point::OutcomeRecorded);
+        if let SettleOutcome::Unknown(unknown) = outcome
+            && self.watch.wants(Kind::Unknown)
+            && let Ok(Some(payment)) = self.payment(id).await
+        {
+            let what = What::Unknown {
+                code: unknown.code,
+                transaction: unknown.transaction.clone(),
+            };
+            self.watch.tell(GateEvent::of(&payment, what, self.now()));
+        }
     }
 
     /// The trail of one payment.

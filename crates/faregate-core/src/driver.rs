@@ -29,6 +29,7 @@ mod attempt;
 mod many;
 mod run;
 mod sale;
+mod telling;
 
 use run::{Begun, Run, bug};
 
@@ -269,8 +270,12 @@ impl Till {
         };
         let presented = match rail.present(credential, offer, asked) {
             Ok(presented) => presented,
-            Err(refusal) => return self.unpaid(offer, asked, refusal).await,
+            Err(refusal) => {
+                self.tell_refused(offer, rail.name(), None, refusal.code);
+                return self.unpaid(offer, asked, refusal).await;
+            }
         };
+        let about = self.about_refused(&presented);
         let run = Run {
             till: self,
             rail,
@@ -287,12 +292,16 @@ impl Till {
             attempt: 0,
             presented,
         };
-        match run.presented.uses {
+        let outcome = match run.presented.uses {
             Uses::One => self.sell_once(run, patience, serve).await,
             Uses::Counted(max) => self.sell_one_of(run, max, patience, serve).await,
             Uses::Unlimited => run.pass(serve).await,
             Uses::Issued => run.admit(serve).await,
+        };
+        if let Some(code) = telling::refused_for(&outcome) {
+            self.tell_refused(offer, rail.name(), about, code);
         }
+        outcome
     }
 
     /// The payment buys one request, and whoever comes with it again is a copy.

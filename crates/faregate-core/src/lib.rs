@@ -6,6 +6,7 @@
 //! | how does one rail read, challenge, verify, settle | [`rail`], one file per rail below it |
 //! | what happens after each event | [`machine`], pure |
 //! | what becomes of payments whose end is unknown | [`recovery`] |
+//! | what others are told while it happens | [`observe`] |
 //! | what is received for others, and paid out to them | [`custody`] |
 //! | who does it | [`driver`], over the traits in [`port`] |
 //!
@@ -25,6 +26,7 @@ pub mod custody;
 pub mod driver;
 mod live;
 pub mod machine;
+pub mod observe;
 pub mod offer;
 mod order;
 mod patience;
@@ -39,6 +41,7 @@ mod uses;
 
 pub use driver::{Outcome, Owed, Paid, Sale, Served, Settling, Till};
 pub use machine::SettlePolicy;
+pub use observe::{About, GateEvent, Kind, Observer, What};
 pub use offer::{
     Ask, Identifier, LightningAsk, Offer, OfferError, Payee, PermitAsk, Resource, Scope, TokenAsk,
     TokenPolicy,

@@ -37,7 +37,7 @@ pub use budget::{
     CapRefusal, Caps, Period, Signed, Spend, SpendEnd, SpendNews, SpendRecord, SpendState, Unit,
     Usage, Worth,
 };
-pub use outbox::{Event, EventKind, EventStore};
+pub use outbox::{Event, EventKind, EventKinds, EventStore};
 pub use payment::{
     Answer, Claim, Claimed, Effect, Idempotency, Payment, PaymentState, Step, StepError,
 };

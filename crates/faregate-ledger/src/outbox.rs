@@ -3,7 +3,7 @@
 use faregate_types::Timestamp;
 use futures_util::future::BoxFuture;
 
-use crate::payment::Payment;
+use crate::payment::{Effect, Payment};
 use crate::store::StoreError;
 
 /// What happened.
@@ -12,24 +12,91 @@ use crate::store::StoreError;
 pub enum EventKind {
     /// The money of a payment moved.
     PaymentReceived,
+    /// The money of a payment did not move and never will. What was given out for it is lost:
+    /// [`Payment::is_lost`].
+    PaymentFailed,
+    /// A token was given out for a payment, before or after its money moved. Only of rails whose payments buy tokens.
+    TokenIssued,
 }
 
 impl EventKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [
+        Self::PaymentReceived,
+        Self::PaymentFailed,
+        Self::TokenIssued,
+    ];
+
     /// Its name, in the books and on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::PaymentReceived => "payment.received",
+            Self::PaymentFailed => "payment.failed",
+            Self::TokenIssued => "token.issued",
         }
     }
 
     /// The kind of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "payment.received" => Some(Self::PaymentReceived),
-            _ => None,
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// What there is to tell once a step had this effect, and the payment is like this. In every engine.
+    #[must_use]
+    pub fn of(effect: Effect, payment: &Payment) -> &'static [Self] {
+        match (effect, payment.sells_token()) {
+            (Effect::Post, _) | (Effect::Sell, false) => &[Self::PaymentReceived],
+            (Effect::Sell, true) => &[Self::PaymentReceived, Self::TokenIssued],
+            (Effect::Keep, true) => &[Self::TokenIssued],
+            (Effect::Void, _) if payment.failure.is_some() => &[Self::PaymentFailed],
+            (
+                Effect::Void | Effect::Keep | Effect::Repeated | Effect::Noted | Effect::Unpost,
+                _,
+            ) => &[],
         }
+    }
+
+    const fn bit(self) -> u8 {
+        match self {
+            Self::PaymentReceived => 1,
+            Self::PaymentFailed => 2,
+            Self::TokenIssued => 4,
+        }
+    }
+}
+
+/// Some kinds of events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventKinds(u8);
+
+impl EventKinds {
+    /// None.
+    pub const NONE: Self = Self(0);
+
+    /// True when this kind is one of them.
+    #[must_use]
+    pub const fn has(self, kind: EventKind) -> bool {
+        self.0 & kind.bit() != 0
+    }
+
+    /// As a number, for engines that keep them in one.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// What [`bits`](Self::bits) gave.
+    #[must_use]
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+}
+
+impl FromIterator<EventKind> for EventKinds {
+    fn from_iter<I: IntoIterator<Item = EventKind>>(kinds: I) -> Self {
+        Self(kinds.into_iter().fold(0, |bits, kind| bits | kind.bit()))
     }
 }
 
@@ -51,8 +118,8 @@ pub struct Event {
 
 /// The outbox of a ledger.
 pub trait EventStore: Send + Sync + 'static {
-    /// From now on there is somebody to tell. Before this nothing is put into the outbox.
-    fn keep_events(&self);
+    /// From now on there is somebody to tell of these. Before this nothing is put into the outbox.
+    fn keep_events(&self, kinds: EventKinds);
 
     /// What is due at `now`, oldest first, at most `limit`.
     fn due_events(
@@ -66,4 +133,27 @@ pub trait EventStore: Send + Sync + 'static {
 
     /// Telling it failed: it is due again at `due`.
     fn postpone_event(&self, seq: u64, due: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_name_and_its_place_in_a_set() {
+        for kind in EventKind::ALL {
+            assert_eq!(EventKind::from_name(kind.as_str()), Some(kind));
+            let only: EventKinds = [kind].into_iter().collect();
+            assert_eq!(EventKinds::from_bits(only.bits()), only);
+            for other in EventKind::ALL {
+                assert_eq!(only.has(other), kind == other);
+            }
+        }
+        assert_eq!(EventKind::from_name("payment"), None);
+        assert!(
+            EventKind::ALL
+                .into_iter()
+                .all(|kind| !EventKinds::NONE.has(kind))
+        );
+    }
 }

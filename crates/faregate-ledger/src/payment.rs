@@ -366,8 +366,19 @@ impl Payment {
     /// or was served and never paid.
     #[must_use]
     pub const fn is_exposed(&self) -> bool {
-        let owed = matches!(self.state, PaymentState::Failed) && self.answer.is_some();
-        self.claim.exposure_max.is_some() && (self.state.is_open() || owed)
+        self.claim.exposure_max.is_some() && (self.state.is_open() || self.is_lost())
+    }
+
+    /// True when what is sold for this payment is a token, and not the answer to one request.
+    #[must_use]
+    pub fn sells_token(&self) -> bool {
+        self.claim.rail == RailName::PERMIT
+    }
+
+    /// True when something was given out for this payment and it will never be paid.
+    #[must_use]
+    pub const fn is_lost(&self) -> bool {
+        matches!(self.state, PaymentState::Failed) && self.answer.is_some()
     }
 
     /// Applies a step. What was recorded at an end stays: a second `Settle` with another reference, a second `Fail` with

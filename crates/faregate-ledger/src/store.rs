@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use crate::account::{AccountId, Balance};
 use crate::budget::{Caps, Signed, Spend, SpendEnd, SpendRecord, Unit, Usage};
-use crate::payment::{Claim, Claimed, Payment, Step, StepError};
+use crate::payment::{Claim, Claimed, Effect, Payment, Step, StepError};
 use crate::terms::{KnownTerms, Reserved, TermsRule};
 use crate::token::KeptToken;
 
@@ -48,13 +48,25 @@ pub trait LedgerStore: Send + Sync + 'static {
 
     /// Applies `step` under the rules of [`PaymentState::after`](crate::PaymentState::after) and moves the money in the
     /// same transaction: `Settle` posts, `Fail` and `Release` void, `Reopen` reverses what was posted and reserves it again.
-    /// What is exposed changes in the same transaction too.
+    /// What is exposed changes in the same transaction too. With the payment comes what the step did: of all who take the
+    /// same step one hears something else than [`Effect::Repeated`].
+    fn take_step(
+        &self,
+        id: PaymentId,
+        step: Step,
+        at: Timestamp,
+    ) -> BoxFuture<'_, Result<(Payment, Effect), StoreError>>;
+
+    /// [`take_step`](Self::take_step) for those who do not ask what it did.
     fn advance(
         &self,
         id: PaymentId,
         step: Step,
         at: Timestamp,
-    ) -> BoxFuture<'_, Result<Payment, StoreError>>;
+    ) -> BoxFuture<'_, Result<Payment, StoreError>> {
+        let taken = self.take_step(id, step, at);
+        Box::pin(async move { Ok(taken.await?.0) })
+    }
 
     /// The payment, if it was ever claimed.
     fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>>;

@@ -47,6 +47,7 @@ macro_rules! ledger_store_suite {
         $crate::suite_cases! { ledger::steps, $make,
             every_state_and_step_agrees_with_the_rules
             a_second_step_changes_nothing
+            one_of_many_takes_a_step
             a_broadcast_keeps_its_transaction
             answers_come_back_byte_for_byte
             only_settled_payments_keep_an_answer

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use faregate_core::Clock;
 use faregate_http::{Http, Trust};
-use faregate_ledger::{Event, EventStore};
+use faregate_ledger::{Event, EventKind, EventStore};
 use faregate_types::l402::webhook::{SIGNATURE_HEADER, sign};
 use faregate_types::lightning::Msat;
-use faregate_types::{AssetId, RailName, Secret, Timestamp};
+use faregate_types::{AssetId, Code, RailName, Secret, Timestamp};
 use futures_util::StreamExt as _;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
@@ -83,7 +83,7 @@ impl Webhook {
             store,
             clock,
         };
-        sender.store.keep_events();
+        sender.store.keep_events(config.events);
         Ok(Self(tokio::spawn(sender.run()).abort_handle()))
     }
 }
@@ -192,6 +192,14 @@ fn body(event: &Event) -> Value {
     add("asset", amount.asset().to_string().into());
     add("amount", amount.value().to_string().into());
     add("transaction", payment.transaction.as_deref().into());
+    // What is told of payments that arrived is as it always was.
+    if event.kind != EventKind::PaymentReceived {
+        add("payer", claim.transfer.debit.name().into());
+    }
+    if event.kind == EventKind::PaymentFailed {
+        add("code", payment.failure.map(Code::as_str).into());
+        add("loss", payment.is_lost().into());
+    }
     json!({
         // The same however often it is told, also when the chain took the payment back and it was made again.
         "id": format!("{}:{}", event.kind.as_str(), claim.id),
@@ -203,7 +211,7 @@ fn body(event: &Event) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use faregate_ledger::{AccountId, Claim, EventKind, Payment, PaymentState, Transfer};
+    use faregate_ledger::{AccountId, Answer, Claim, Payment, PaymentState, Transfer};
     use faregate_types::lightning::BitcoinNetwork;
     use faregate_types::{Amount, Fingerprint, PaymentId};
 
@@ -276,6 +284,44 @@ mod tests {
             },
         });
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn what_was_given_out_and_is_not_paid_is_told_as_a_loss_and_by_whom() {
+        let id = format!("0x{}", "07".repeat(32));
+        let sats = Msat::new(2_000).on(BitcoinNetwork::Regtest);
+        let mut issued = event(RailName::PERMIT, sats, "0xfe");
+        issued.kind = EventKind::TokenIssued;
+        let told = body(&issued);
+        assert_eq!(told["id"], format!("token.issued:{id}"));
+        assert_eq!(told["type"], "token.issued");
+        let data = &told["data"];
+        assert_eq!(
+            (&data["payer"], &data["rail"]),
+            (&json!("a"), &json!("permit"))
+        );
+        assert_eq!((data.get("code"), data.get("loss")), (None, None));
+
+        let mut failed = event(RailName::PERMIT, sats, "0xfe");
+        failed.kind = EventKind::PaymentFailed;
+        failed.payment.state = PaymentState::Failed;
+        failed.payment.failure = Some(Code::TransactionFailed);
+        for given in [false, true] {
+            failed.payment.answer = given.then(|| Answer {
+                status: 200,
+                headers: Vec::new(),
+                body: None,
+            });
+            let told = body(&failed);
+            assert_eq!(told["id"], format!("payment.failed:{id}"));
+            let data = &told["data"];
+            let code = Code::TransactionFailed.as_str();
+            assert_eq!(
+                (&data["code"], &data["loss"]),
+                (&json!(code), &json!(given))
+            );
+            assert_eq!(data["payer"], "a");
+        }
     }
 
     #[test]

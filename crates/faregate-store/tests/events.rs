@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use faregate_ledger::{
-    AccountId, Answer, Claim, EventKind, EventStore, LedgerStore, Step, Transfer,
+    AccountId, Answer, Claim, Event, EventKind, EventStore, LedgerStore, Step, Transfer,
 };
 use faregate_store::memory::MemoryLedger;
 use faregate_store::sqlite::SqliteLedger;
 use faregate_types::lightning::{BitcoinNetwork, Msat};
-use faregate_types::{Code, Fingerprint, PaymentId, RailName, Timestamp};
+use faregate_types::{Code, Fingerprint, PaymentId, RailName, Timestamp, U256};
 
 fn at(secs: u64) -> Timestamp {
     Timestamp::from_secs(secs)
@@ -19,8 +19,8 @@ fn id(number: u8) -> PaymentId {
     PaymentId::from_bytes([number; 32])
 }
 
-async fn claim(store: &impl LedgerStore, number: u8) {
-    let claim = Claim {
+fn new_claim(number: u8) -> Claim {
+    Claim {
         id: id(number),
         rail: RailName::L402,
         fingerprint: Fingerprint::of(&[&[number]]),
@@ -35,8 +35,21 @@ async fn claim(store: &impl LedgerStore, number: u8) {
         exposure_max: None,
         funds: None,
         idempotency: None,
-    };
-    store.claim(claim).await.unwrap();
+    }
+}
+
+async fn claim(store: &impl LedgerStore, number: u8) {
+    store.claim(new_claim(number)).await.unwrap();
+}
+
+fn serve() -> Step {
+    Step::Serve { answer: answer() }
+}
+
+fn fail() -> Step {
+    Step::Fail {
+        code: Code::Internal,
+    }
 }
 
 fn settle() -> Step {
@@ -46,11 +59,15 @@ fn settle() -> Step {
 fn sell() -> Step {
     Step::Sell {
         transaction: None,
-        answer: Answer {
-            status: 200,
-            headers: vec![],
-            body: Some(b"ha".to_vec()),
-        },
+        answer: answer(),
+    }
+}
+
+fn answer() -> Answer {
+    Answer {
+        status: 200,
+        headers: vec![],
+        body: Some(b"ha".to_vec()),
     }
 }
 
@@ -62,7 +79,7 @@ async fn is_off_until_somebody_wants_to_know(store: &(impl LedgerStore + EventSt
 
 async fn has_an_outbox<S: LedgerStore + EventStore>(store: Arc<S>) {
     is_off_until_somebody_wants_to_know(&*store).await;
-    store.keep_events();
+    store.keep_events([EventKind::PaymentReceived].into_iter().collect());
     for number in [2, 3, 4, 5] {
         claim(&*store, number).await;
     }
@@ -70,10 +87,7 @@ async fn has_an_outbox<S: LedgerStore + EventStore>(store: Arc<S>) {
     store.advance(id(2), settle(), at(100)).await.unwrap();
     store.advance(id(2), settle(), at(101)).await.unwrap();
     store.advance(id(3), sell(), at(102)).await.unwrap();
-    let fail = Step::Fail {
-        code: Code::Internal,
-    };
-    store.advance(id(4), fail, at(103)).await.unwrap();
+    store.advance(id(4), fail(), at(103)).await.unwrap();
     store.advance(id(5), Step::Release, at(103)).await.unwrap();
 
     assert!(store.due_events(at(99), 9).await.unwrap().is_empty());
@@ -110,6 +124,74 @@ async fn is_told_one_by_one(store: &impl EventStore, [first, second]: [u64; 2]) 
     let later = store.due_events(at(200), 9).await.unwrap();
     assert_eq!(later.len(), 1);
     assert_eq!((later[0].seq, later[0].tries), (first, 1));
+}
+
+/// Claimed so that it may be served before it is paid.
+async fn lend(store: &impl LedgerStore, number: u8, rail: RailName) {
+    let claim = Claim {
+        rail,
+        exposure_max: Some(U256::from(1_000)),
+        ..new_claim(number)
+    };
+    store.claim(claim).await.unwrap();
+}
+
+/// Whatever is due, by kind and payment, and whether it is a loss. Everything is taken.
+async fn take(store: &impl EventStore) -> Vec<(&'static str, u8, bool)> {
+    let due = store.due_events(at(9_999), 99).await.unwrap();
+    for event in &due {
+        store.drop_event(event.seq).await.unwrap();
+    }
+    let told = |event: &Event| {
+        let number = event.payment.claim.id.as_bytes()[0];
+        (event.kind.as_str(), number, event.payment.is_lost())
+    };
+    due.iter().map(told).collect()
+}
+
+/// Each kind, once, with the step that it is about.
+async fn tells_each_kind<S: LedgerStore + EventStore>(store: Arc<S>) {
+    store.keep_events(EventKind::ALL.into_iter().collect());
+    for (number, rail) in [(10, RailName::PERMIT), (11, RailName::X402)] {
+        lend(&*store, number, rail).await;
+        for step in [serve(), serve(), fail(), fail()] {
+            store.advance(id(number), step, at(100)).await.unwrap();
+        }
+    }
+    let lost = [
+        ("token.issued", 10, true),
+        ("payment.failed", 10, true),
+        ("payment.failed", 11, true),
+    ];
+    assert_eq!(take(&*store).await, lost);
+
+    lend(&*store, 12, RailName::PERMIT).await;
+    lend(&*store, 13, RailName::PERMIT).await;
+    let keep = Step::Keep { answer: answer() };
+    for step in [settle(), keep.clone(), keep] {
+        store.advance(id(12), step, at(100)).await.unwrap();
+    }
+    store.advance(id(13), Step::Release, at(100)).await.unwrap();
+    let bought = [("payment.received", 12, false), ("token.issued", 12, false)];
+    assert_eq!(take(&*store).await, bought);
+
+    // The chain took it back, and then it failed.
+    store.advance(id(12), Step::Reopen, at(100)).await.unwrap();
+    store.advance(id(12), fail(), at(100)).await.unwrap();
+    assert_eq!(take(&*store).await, [("payment.failed", 12, true)]);
+
+    store.keep_events([EventKind::PaymentFailed].into_iter().collect());
+    claim(&*store, 14).await;
+    store.advance(id(14), settle(), at(100)).await.unwrap();
+    claim(&*store, 15).await;
+    store.advance(id(15), fail(), at(100)).await.unwrap();
+    assert_eq!(take(&*store).await, [("payment.failed", 15, false)]);
+}
+
+#[tokio::test]
+async fn failures_and_tokens_are_kept_like_payments_when_somebody_wants_them() {
+    tells_each_kind(Arc::new(MemoryLedger::new())).await;
+    tells_each_kind(Arc::new(SqliteLedger::in_memory().unwrap())).await;
 }
 
 #[tokio::test]

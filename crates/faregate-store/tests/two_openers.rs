@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use faregate_ledger::{
-    AccountId, Balance, Caps, Claim, Claimed, KeptToken, KnownTerms, LedgerStore, Payment,
+    AccountId, Balance, Caps, Claim, Claimed, Effect, KeptToken, KnownTerms, LedgerStore, Payment,
     Reserved, Signed, Spend, SpendEnd, SpendRecord, Step, StoreError, TermsRule, Totals, Unit,
     Usage, WalletStore,
 };
@@ -41,13 +41,13 @@ impl LedgerStore for InTurns<SqliteLedger> {
     fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Claimed, StoreError>> {
         self.next().claim(claim)
     }
-    fn advance(
+    fn take_step(
         &self,
         id: PaymentId,
         step: Step,
         at: Timestamp,
-    ) -> BoxFuture<'_, Result<Payment, StoreError>> {
-        self.next().advance(id, step, at)
+    ) -> BoxFuture<'_, Result<(Payment, Effect), StoreError>> {
+        self.next().take_step(id, step, at)
     }
     fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
         self.next().payment(id)

@@ -155,6 +155,7 @@ impl TokenDesk {
                 "Verification failed: this quote is not known here; ask for the resource again",
             );
         };
+        inner.till.tell_token_asked(&offer, &permit);
         let has_quote = quote.is_some();
         let desk = Arc::clone(inner);
         let purchase = inner.purchases.enter();

@@ -253,6 +253,8 @@ impl<P> Shared<P> {
         if !prepared.is_for(&self.settings.cors) {
             return None;
         }
+        self.till
+            .tell_challenged(priced.offer(), Code::PaymentRequired);
         priced.meter.ended(Ended::Challenged);
         Some(prepared.response(request))
     }
@@ -269,6 +271,7 @@ impl<S: Clone, P> Paywall<S, P> {
         let till = self.shared.till.clone();
         let (asked, request) = (peer::asked(&request), request.headers);
         let settings: Arc<Settings> = Arc::clone(&self.shared.settings);
+        till.tell_challenged(priced.offer(), why.code);
         PaywallFuture::waiting(async move {
             let response = match till.challenge(priced.offer(), &asked, &why).await {
                 Ok(challenge) => {

@@ -14,8 +14,8 @@ use axum::response::Response;
 use common::{World, ask, ask_until_done, credential_v2, get, paying, receipt, text, value};
 use faregate_core::SettlePolicy::{After, Before};
 use faregate_ledger::{
-    AccountId, Balance, Claim, Claimed, LedgerStore, Payment, PaymentState, Step, StoreError,
-    Totals,
+    AccountId, Balance, Claim, Claimed, Effect, LedgerStore, Payment, PaymentState, Step,
+    StoreError, Totals,
 };
 use faregate_store::memory::MemoryLedger;
 use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp, U256};
@@ -189,15 +189,15 @@ impl LedgerStore for Flaky {
         })
     }
 
-    fn advance(
+    fn take_step(
         &self,
         id: PaymentId,
         step: Step,
         at: Timestamp,
-    ) -> BoxFuture<'_, Result<Payment, StoreError>> {
+    ) -> BoxFuture<'_, Result<(Payment, Effect), StoreError>> {
         Box::pin(async move {
             Self::guard(&self.steps_away)?;
-            self.inner.advance(id, step, at).await
+            self.inner.take_step(id, step, at).await
         })
     }
 

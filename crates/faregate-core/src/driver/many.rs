@@ -21,7 +21,8 @@ use crate::uses::Pass;
 
 impl Till {
     /// What the headers' credential bought, if that is whatever is asked until it expires, and the ledger is known to say so:
-    /// then there is nothing to claim and nothing to keep. Pure but for what this process remembers.
+    /// then there is nothing to claim and nothing to keep. Pure but for what this process remembers, and whoever watches is
+    /// told that the route is open: the service is called now.
     #[must_use]
     pub fn pass(&self, headers: &HeaderMap, offer: &Offer, asked: &Asked) -> Option<Paid> {
         let mut known = self
@@ -58,12 +59,17 @@ impl Till {
         // One that was let in on trust elsewhere is asked about again where nobody is trusted.
         let pass = self.books.passes().find(presented.id)?;
         let is_good = pass == Pass::Settled || rail.trusts(offer);
-        is_good.then(|| Paid {
+        if !is_good {
+            return None;
+        }
+        let paid = Paid {
             id: presented.id,
             rail: presented.rail,
             settlement: presented.instrument.prepaid(),
             transfer: presented.transfer.clone(),
-        })
+        };
+        self.tell_authorised(offer, &paid);
+        Some(paid)
     }
 
     /// The payment buys `max` requests: this one takes the first use that nobody has taken.
@@ -233,7 +239,9 @@ impl Run<'_> {
         };
         passes.add(self.presented.id, Pass::Settled, as_of);
         let receipt = self.presented.instrument.receipt(&settled);
-        match serve(self.paid(Some(&settled))).await {
+        let paid = self.paid(Some(&settled));
+        self.till.tell_authorised(self.offer, &paid);
+        match serve(paid).await {
             Served::Well(response) | Served::Badly(response) => {
                 Outcome::Passed { response, receipt }
             }
@@ -275,6 +283,7 @@ impl Run<'_> {
         };
         passes.add(id, pass, as_of);
         let paid = self.paid(settled.as_ref());
+        self.till.tell_authorised(self.offer, &paid);
         match serve(paid).await {
             Served::Well(response) | Served::Badly(response) => Outcome::Passed {
                 response,

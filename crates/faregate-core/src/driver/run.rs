@@ -359,7 +359,11 @@ impl<'a> Run<'a> {
                 }
                 Phase::Serving { .. } | Phase::Lending => match serve.take() {
                     Some(serve) => {
-                        let (event, answer) = match serve(self.paid(outcome.as_ref())).await {
+                        let paid = self.paid(outcome.as_ref());
+                        if !self.presented.buys_token() {
+                            self.till.tell_authorised(self.offer, &paid);
+                        }
+                        let (event, answer) = match serve(paid).await {
                             Served::Well(answer) => (Event::ServedWell, answer),
                             Served::Badly(answer) => (Event::ServedBadly, answer),
                         };

@@ -10,8 +10,8 @@ use faregate_core::rail::{
 };
 use faregate_core::{Asked, Clock, Offer, Order, Payee, Resource, SettlePolicy, Till, TokenAsk};
 use faregate_ledger::{
-    AccountId, Balance, Claim, Claimed, LedgerStore, Payment, PaymentState, Step, StoreError,
-    Totals, Transfer,
+    AccountId, Balance, Claim, Claimed, Effect, LedgerStore, Payment, PaymentState, Step,
+    StoreError, Totals, Transfer,
 };
 use faregate_types::{
     Address, Amount, AssetId, AssetRegistry, ChainId, Code, Fingerprint, IdempotencyKey, PaymentId,
@@ -30,6 +30,8 @@ pub struct Memory {
     pub log: Log,
     pub rows: Mutex<BTreeMap<PaymentId, Payment>>,
     pub away: Mutex<bool>,
+    /// Steps that are taken once without the ledger saying so.
+    pub unheard: Mutex<Vec<&'static str>>,
     /// What was asked to be pruned.
     pub pruned: Mutex<Vec<(Timestamp, u64)>>,
     /// What was read of a payment arrives when there is one of these.
@@ -93,7 +95,12 @@ impl Memory {
         Ok(Claimed::Won)
     }
 
-    fn advance_now(&self, id: PaymentId, step: Step, at: Timestamp) -> Result<Payment, StoreError> {
+    fn step_now(
+        &self,
+        id: PaymentId,
+        step: Step,
+        at: Timestamp,
+    ) -> Result<(Payment, Effect), StoreError> {
         self.up()?;
         let mut rows = self.rows.lock().unwrap();
         let row = rows.get_mut(&id).ok_or(StoreError::NotFound)?;
@@ -108,9 +115,14 @@ impl Memory {
             Step::Finalize => "final",
             Step::Reopen => "reopen",
         };
-        row.apply(step, at)?;
+        let effect = row.apply(step, at)?;
         self.log.lock().unwrap().push(name.into());
-        Ok(row.clone())
+        let mut unheard = self.unheard.lock().unwrap();
+        if let Some(place) = unheard.iter().position(|step| *step == name) {
+            unheard.remove(place);
+            return Err(StoreError::Unavailable);
+        }
+        Ok((row.clone(), effect))
     }
 
     fn listed(&self, limit: u32, which: fn(&Payment) -> bool) -> Result<Vec<Payment>, StoreError> {
@@ -128,13 +140,13 @@ impl LedgerStore for Memory {
         Box::pin(ready(self.claim_now(claim)))
     }
 
-    fn advance(
+    fn take_step(
         &self,
         id: PaymentId,
         step: Step,
         at: Timestamp,
-    ) -> BoxFuture<'_, Result<Payment, StoreError>> {
-        Box::pin(ready(self.advance_now(id, step, at)))
+    ) -> BoxFuture<'_, Result<(Payment, Effect), StoreError>> {
+        Box::pin(ready(self.step_now(id, step, at)))
     }
 
     fn payment(&self, id: PaymentId) -> BoxFuture<'_, Result<Option<Payment>, StoreError>> {
@@ -226,6 +238,8 @@ pub struct Scripted {
     pub uses: Option<Uses>,
     /// The money has moved before the credential is shown.
     pub prepaid: bool,
+    /// Another rail than x402.
+    pub name: Option<RailName>,
     /// A resolution waits for a permit when there is one of these.
     pub hold: Option<Semaphore>,
 }
@@ -279,7 +293,7 @@ pub fn payment_id(number: u8) -> PaymentId {
 
 impl Rail for Scripted {
     fn name(&self) -> RailName {
-        RailName::X402
+        self.name.unwrap_or(RailName::X402)
     }
 
     fn serves(&self, _offer: &Offer) -> bool {
@@ -319,7 +333,7 @@ impl Rail for Scripted {
         let ask = offer.asks()[0].as_token().unwrap();
         Ok(Presented {
             id: payment_id(number),
-            rail: RailName::X402,
+            rail: self.name(),
             transfer: Transfer {
                 debit: AccountId::payer(Address::repeat_byte(1)),
                 credit: AccountId::payee(Address::repeat_byte(2)),

@@ -1,5 +1,6 @@
 //! `[gate.webhook]`: who is told what was paid.
 
+use faregate_ledger::{EventKind, EventKinds};
 use url::Url;
 
 use super::error::ConfigCode;
@@ -16,6 +17,8 @@ pub struct WebhookConfig {
     pub url: Url,
     /// What it is signed with.
     pub secret: SecretSource,
+    /// What is told.
+    pub events: EventKinds,
 }
 
 /// Reads `[gate.webhook]`.
@@ -35,8 +38,31 @@ pub(super) fn read(section: &Section<'_, '_>) -> Option<WebhookConfig> {
             "expected what events are signed with, as env:NAME or file:/path",
         )
         .and_then(|text| secret_source(section, &text));
+    let events = events(section);
     Some(WebhookConfig {
         url: url?,
         secret: secret?,
+        events: events?,
     })
+}
+
+/// What is told: payments, unless the file says otherwise.
+fn events(section: &Section<'_, '_>) -> Option<EventKinds> {
+    if !section.has("events") {
+        return Some([EventKind::PaymentReceived].into_iter().collect());
+    }
+    let names = section.texts("events")?;
+    let known: Option<EventKinds> = names
+        .iter()
+        .map(|name| EventKind::from_name(&name.value))
+        .collect();
+    match known {
+        Some(kinds) if kinds != EventKinds::NONE => Some(kinds),
+        _ => {
+            let all = EventKind::ALL.map(EventKind::as_str).join(", ");
+            let message = format!("expected some of {all}");
+            section.fault(ConfigCode::Value, "events", message);
+            None
+        }
+    }
 }

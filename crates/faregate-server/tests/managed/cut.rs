@@ -12,8 +12,8 @@ use faregate_core::port::lightning::{
 use faregate_devnet::WalletName;
 use faregate_devnet::lightning::DevWallet;
 use faregate_ledger::{
-    AccountId, AccountPage, AccountStore, Balance, Claim, Claimed, LedgerStore, Payment, Step,
-    StoreError, Totals,
+    AccountId, AccountPage, AccountStore, Balance, Claim, Claimed, Effect, LedgerStore, Payment,
+    Step, StoreError, Totals,
 };
 use faregate_store::memory::MemoryLedger;
 use faregate_types::lightning::{Bolt11, Msat, PaymentHash};
@@ -63,12 +63,12 @@ impl LedgerStore for CutBooks {
         })
     }
 
-    fn advance(&self, id: PaymentId, step: Step, at: Timestamp) -> Stored<'_, Payment> {
+    fn take_step(&self, id: PaymentId, step: Step, at: Timestamp) -> Stored<'_, (Payment, Effect)> {
         Box::pin(async move {
             self.1.place().await;
-            let payment = self.0.advance(id, step, at).await;
+            let taken = self.0.take_step(id, step, at).await;
             self.1.place().await;
-            payment
+            taken
         })
     }
 

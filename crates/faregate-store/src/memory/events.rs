@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use faregate_ledger::{Event, EventKind, EventStore, StoreError};
+use faregate_ledger::{Event, EventKind, EventKinds, EventStore, StoreError};
 use faregate_types::{PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
@@ -14,7 +14,7 @@ use super::row::Row;
 /// What is still to be told, by number. Full, it forgets the oldest: what is in memory is gone with the process anyway.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    is_on: bool,
+    kinds: EventKinds,
     last: u64,
     waiting: BTreeMap<u64, Waiting>,
 }
@@ -30,7 +30,7 @@ struct Waiting {
 
 impl Outbox {
     pub(super) fn put(&mut self, kind: EventKind, payment: PaymentId, at: Timestamp) {
-        if !self.is_on {
+        if !self.kinds.has(kind) {
             return;
         }
         if self.waiting.len() >= EVENTS_MAX {
@@ -78,9 +78,9 @@ impl Payments {
 }
 
 impl EventStore for MemoryLedger {
-    fn keep_events(&self) {
+    fn keep_events(&self, kinds: EventKinds) {
         if let Ok(mut books) = self.books() {
-            books.outbox.is_on = true;
+            books.outbox.kinds = kinds;
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use alloy_primitives::U256;
 use faregate_ledger::{
-    AccountId, AccountPage, AccountStore, Balance, Claim, Claimed, LedgerStore, Payment, Step,
-    StoreError, Totals,
+    AccountId, AccountPage, AccountStore, Balance, Claim, Claimed, Effect, LedgerStore, Payment,
+    Step, StoreError, Totals,
 };
 use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
@@ -124,15 +124,15 @@ impl LedgerStore for MemoryLedger {
         })
     }
 
-    fn advance(
+    fn take_step(
         &self,
         id: PaymentId,
         step: Step,
         at: Timestamp,
-    ) -> BoxFuture<'_, Result<Payment, StoreError>> {
+    ) -> BoxFuture<'_, Result<(Payment, Effect), StoreError>> {
         Box::pin(async move {
-            let row = self.books()?.advance(id, step, at)?;
-            Ok(row.payment())
+            let (row, effect) = self.books()?.advance(id, step, at)?;
+            Ok((row.payment(), effect))
         })
     }
 

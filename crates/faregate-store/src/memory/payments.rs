@@ -229,14 +229,14 @@ impl Payments {
         id: PaymentId,
         step: Step,
         at: Timestamp,
-    ) -> Result<Row, StoreError> {
+    ) -> Result<(Row, Effect), StoreError> {
         let number = *self.numbers.get(&id).ok_or(StoreError::NotFound)?;
         let mut row = self.row(number)?.clone();
         let mut payment = row.listed();
         let was_exposed = payment.is_exposed();
         let effect = payment.apply(step, at)?;
         if effect == Effect::Repeated {
-            return Ok(row);
+            return Ok((row, effect));
         }
         let exposing = Exposing::between(was_exposed, payment.is_exposed());
         if !effect.movements().is_empty() || exposing != Exposing::No {
@@ -255,11 +255,11 @@ impl Payments {
             Effect::Repeated | Effect::Noted | Effect::Post | Effect::Void => {}
         }
         self.put(number, row.clone())?;
-        if matches!(effect, Effect::Post | Effect::Sell) {
-            self.outbox.put(EventKind::PaymentReceived, id, at);
+        for kind in EventKind::of(effect, &payment) {
+            self.outbox.put(*kind, id, at);
         }
         self.shed()?;
-        Ok(row)
+        Ok((row, effect))
     }
 
     /// The payment, if it was ever claimed.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use faregate_ledger::{Event, EventKind, EventStore, Payment, StoreError};
+use faregate_ledger::{Event, EventKind, EventKinds, EventStore, Payment, StoreError};
 use faregate_types::Timestamp;
 use futures_util::future::BoxFuture;
 use rusqlite::{Connection, params};
@@ -12,8 +12,8 @@ use super::ledger::SqliteLedger;
 use super::{codec, limits, payments};
 
 impl EventStore for SqliteLedger {
-    fn keep_events(&self) {
-        self.events.store(true, Ordering::Relaxed);
+    fn keep_events(&self, kinds: EventKinds) {
+        self.events.store(kinds.bits(), Ordering::Relaxed);
     }
 
     fn due_events(
@@ -38,6 +38,13 @@ impl EventStore for SqliteLedger {
                 .execute(params![number(seq), codec::secs(due)])?;
             Ok(())
         }))
+    }
+}
+
+impl SqliteLedger {
+    /// What is put into the outbox.
+    pub(super) fn told(&self) -> EventKinds {
+        EventKinds::from_bits(self.events.load(Ordering::Relaxed))
     }
 }
 

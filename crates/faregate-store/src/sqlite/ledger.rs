@@ -1,12 +1,12 @@
 //! The ledger of a seller or an operator.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicU8;
 
 use alloy_primitives::U256;
 use faregate_ledger::{
-    AccountId, AccountPage, AccountStore, Balance, Claim, Claimed, LedgerStore, Payment, Step,
-    StoreError, Totals,
+    AccountId, AccountPage, AccountStore, Balance, Claim, Claimed, Effect, LedgerStore, Payment,
+    Step, StoreError, Totals,
 };
 use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
@@ -42,7 +42,7 @@ use crate::audit::Audit;
 pub struct SqliteLedger {
     pub(super) engine: Engine,
     /// Whether what happens is put into the outbox.
-    pub(super) events: AtomicBool,
+    pub(super) events: AtomicU8,
 }
 
 impl SqliteLedger {
@@ -66,7 +66,7 @@ impl SqliteLedger {
     fn over(engine: Engine) -> Self {
         Self {
             engine,
-            events: AtomicBool::new(false),
+            events: AtomicU8::new(0),
         }
     }
 
@@ -84,16 +84,16 @@ impl LedgerStore for SqliteLedger {
         Box::pin(self.engine.write(move |conn| payments::claim(conn, claim)))
     }
 
-    fn advance(
+    fn take_step(
         &self,
         id: PaymentId,
         step: Step,
         at: Timestamp,
-    ) -> BoxFuture<'_, Result<Payment, StoreError>> {
-        let tells = self.events.load(Ordering::Relaxed);
+    ) -> BoxFuture<'_, Result<(Payment, Effect), StoreError>> {
+        let told = self.told();
         Box::pin(
             self.engine
-                .write(move |conn| payments::advance(conn, id, step, at, tells)),
+                .write(move |conn| payments::advance(conn, id, step, at, told)),
         )
     }
 

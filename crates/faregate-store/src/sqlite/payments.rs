@@ -3,7 +3,8 @@
 
 use alloy_primitives::U256;
 use faregate_ledger::{
-    AccountId, Claim, Claimed, Effect, EventKind, Payment, PaymentState, Step, StoreError,
+    AccountId, Claim, Claimed, Effect, EventKind, EventKinds, Payment, PaymentState, Step,
+    StoreError,
 };
 use faregate_types::{IdempotencyKey, PaymentId, Timestamp};
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Params, params};
@@ -132,20 +133,20 @@ fn is_too_much(conn: &Connection, claim: &Claim) -> Result<bool, Fault> {
     Ok(claim.is_too_much(books::exposure(conn, payer, asset)?))
 }
 
-/// Applies a step and moves the money. `tells`: what arrived is put into the outbox.
+/// Applies a step and moves the money. `told` is what is put into the outbox.
 pub(super) fn advance(
     conn: &Connection,
     id: PaymentId,
     step: Step,
     at: Timestamp,
-    tells: bool,
-) -> Result<Payment, Fault> {
+    told: EventKinds,
+) -> Result<(Payment, Effect), Fault> {
     let (mut payment, mut seq) = find(conn, &id)?.ok_or(StoreError::NotFound)?;
     let (was_exposed, undone) = (payment.is_exposed(), payment.transaction.clone());
     let effect = payment.apply(step, at)?;
     let transfer = &payment.claim.transfer;
     match effect {
-        Effect::Repeated => return Ok(payment),
+        Effect::Repeated => return Ok((payment, effect)),
         Effect::Noted => {}
         Effect::Post => books::finish(conn, seq, transfer, End::Posted, at)?,
         Effect::Void => books::finish(conn, seq, transfer, End::Voided, at)?,
@@ -163,10 +164,12 @@ pub(super) fn advance(
         books::expose(conn, transfer, payment.is_exposed())?;
     }
     update(conn, &payment, seq)?;
-    if tells && matches!(effect, Effect::Post | Effect::Sell) {
-        events::put(conn, EventKind::PaymentReceived, &payment, at)?;
+    for kind in EventKind::of(effect, &payment) {
+        if told.has(*kind) {
+            events::put(conn, *kind, &payment, at)?;
+        }
     }
-    Ok(payment)
+    Ok((payment, effect))
 }
 
 fn keep(conn: &Connection, payment: &Payment, at: Timestamp) -> Result<(), Fault> {

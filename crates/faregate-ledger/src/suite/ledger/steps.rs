@@ -2,10 +2,11 @@
 
 use alloy_primitives::U256;
 use faregate_types::Code;
+use futures_util::future::BoxFuture;
 
 use super::{answer, assert_books, broadcast, fail, sell, serve, settle, steps, ways, won};
 use crate::suite::kit::{Bench, at, claim, id, on_credit};
-use crate::{Answer, Claimed, LedgerStore, PaymentState, Step, StepError, StoreError};
+use crate::{Answer, Claimed, Effect, LedgerStore, PaymentState, Step, StepError, StoreError};
 
 /// Every state with every step: the engine does what [`PaymentState::after`] and [`Payment::apply`] say, and a refused
 /// step leaves no trace.
@@ -34,9 +35,9 @@ pub async fn every_state_and_step_agrees_with_the_rules<S: LedgerStore>(bench: &
             assert_eq!(payment.state, state);
             let expected = match payment.after(&step) {
                 Ok(next) => {
-                    payment.apply(step.clone(), at(2)).unwrap();
+                    let effect = payment.apply(step.clone(), at(2)).unwrap();
                     assert_eq!(payment.state, next);
-                    Ok(payment.clone())
+                    Ok((payment.clone(), effect))
                 }
                 Err(StepError { from }) => {
                     assert_eq!(from, state);
@@ -44,7 +45,7 @@ pub async fn every_state_and_step_agrees_with_the_rules<S: LedgerStore>(bench: &
                 }
             };
             assert_eq!(
-                store.advance(id(number), step.clone(), at(2)).await,
+                store.take_step(id(number), step.clone(), at(2)).await,
                 expected,
                 "{state:?} {step:?}"
             );
@@ -54,6 +55,25 @@ pub async fn every_state_and_step_agrees_with_the_rules<S: LedgerStore>(bench: &
                 "{state:?} {step:?}"
             );
         }
+    }
+}
+
+/// Of many who take the same step at once, one is told that it did something.
+pub async fn one_of_many_takes_a_step<S: LedgerStore>(bench: &Bench<S>) {
+    for (number, step) in (0..).zip([settle(), fail(), sell(), Step::Release]) {
+        won(&*bench.store, claim(number)).await;
+        let taken = bench
+            .crowd(
+                (0..20).map(move |turn| (step.clone(), turn)),
+                move |store, (step, turn)| -> BoxFuture<'_, Result<Effect, StoreError>> {
+                    let taken = store.take_step(id(number), step, at(turn));
+                    Box::pin(async move { taken.await.map(|(_, effect)| effect) })
+                },
+            )
+            .await;
+        let first = |taken: &&Result<Effect, StoreError>| **taken != Ok(Effect::Repeated);
+        assert_eq!(taken.iter().filter(first).count(), 1, "{taken:?}");
+        assert!(taken.iter().all(Result::is_ok));
     }
 }
 
@@ -72,7 +92,8 @@ pub async fn a_second_step_changes_nothing<S: LedgerStore>(bench: &Bench<S>) {
             let first = store.advance(id(number), step.clone(), at(1)).await;
             let totals = store.totals().await;
             assert!(first.is_ok());
-            assert_eq!(store.advance(id(number), step, at(9)).await, first);
+            let again = store.take_step(id(number), step, at(9)).await;
+            assert_eq!(again, first.map(|first| (first, Effect::Repeated)));
             assert_eq!(store.totals().await, totals);
         }
     }
