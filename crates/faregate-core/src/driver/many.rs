@@ -238,9 +238,7 @@ impl Run<'_> {
         };
         passes.add(self.presented.id, Pass::Settled, as_of);
         let receipt = self.presented.instrument.receipt(&settled);
-        let paid = self.paid(Some(&settled));
-        self.till.tell_authorised(self.offer, &paid);
-        match serve(paid).await {
+        match serve(self.serving(Some(&settled))).await {
             Served::Well(response) | Served::Badly(response) => {
                 Outcome::Passed { response, receipt }
             }
@@ -281,9 +279,7 @@ impl Run<'_> {
             }
         };
         passes.add(id, pass, as_of);
-        let paid = self.paid(settled.as_ref());
-        self.till.tell_authorised(self.offer, &paid);
-        match serve(paid).await {
+        match serve(self.serving(settled.as_ref())).await {
             Served::Well(response) | Served::Badly(response) => Outcome::Passed {
                 response,
                 receipt: Headers::new(),

@@ -359,11 +359,7 @@ impl<'a> Run<'a> {
                 }
                 Phase::Serving { .. } | Phase::Lending => match serve.take() {
                     Some(serve) => {
-                        let paid = self.paid(outcome.as_ref());
-                        if !self.presented.buys_token() {
-                            self.till.tell_authorised(self.offer, &paid);
-                        }
-                        let (event, answer) = match serve(paid).await {
+                        let (event, answer) = match serve(self.serving(outcome.as_ref())).await {
                             Served::Well(answer) => (Event::ServedWell, answer),
                             Served::Badly(answer) => (Event::ServedBadly, answer),
                         };

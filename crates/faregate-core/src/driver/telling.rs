@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use faregate_ledger::AccountId;
 use faregate_types::permit::Permit;
 use faregate_types::{Amount, Code, RailName};
 
+use super::run::Run;
 use super::{Outcome, Paid, Till};
 use crate::observe::{About, GateEvent, Kind, Observer, Watch, What};
 use crate::offer::Offer;
+use crate::port::SettleOutcome;
 use crate::rail::{Presented, Uses};
 
 impl Till {
@@ -31,7 +34,7 @@ impl Till {
         let about = || {
             Some(About {
                 id: permit.payment_id(),
-                payer: faregate_ledger::AccountId::payer(permit.terms.payer()),
+                payer: AccountId::payer(permit.terms.payer()),
                 amount: Amount::new(permit.terms.value(), permit.asset()),
             })
         };
@@ -101,9 +104,15 @@ pub(super) const fn refused_for<R>(outcome: &Outcome<R>) -> Option<Code> {
     }
 }
 
-impl Presented {
-    /// True when what is sold for it is a token, and the request that it came with opens nothing.
-    pub(super) fn buys_token(&self) -> bool {
-        self.rail == RailName::PERMIT && self.uses == Uses::One
+impl Run<'_> {
+    /// What the service gets to know; it is called now.
+    pub(super) fn serving(&self, outcome: Option<&SettleOutcome>) -> Paid {
+        let (paid, presented) = (self.paid(outcome), &self.presented);
+        // What is sold for a permit is a token, and the request that it came with opens nothing.
+        let buys_token = presented.rail == RailName::PERMIT && presented.uses == Uses::One;
+        if !buys_token {
+            self.till.tell_authorised(self.offer, &paid);
+        }
+        paid
     }
 }
