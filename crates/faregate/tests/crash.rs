@@ -22,6 +22,8 @@ mod facilitator;
 mod gate;
 #[path = "crash/l402.rs"]
 mod l402;
+#[path = "crash/permit.rs"]
+mod permit;
 #[path = "it/support.rs"]
 mod support;
 
@@ -91,6 +93,17 @@ fn configure(folder: &Path, stack: &Stack, upstream: &str, settle: &str) -> Stri
     format!("http://{bind}")
 }
 
+/// The same for a gate that takes permits, and gives tokens out by this policy.
+fn configure_permits(folder: &Path, stack: &Stack, upstream: &str, policy: &str) -> String {
+    let url = configure(folder, stack, upstream, "before");
+    let file = folder.join("gate.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let permit =
+        format!("[gate.permit]\ntoken_key = \"env:TOKEN_KEY\"\npolicy = \"{policy}\"\n\n[[route]]");
+    std::fs::write(&file, text.replace("[[route]]", &permit)).unwrap();
+    url
+}
+
 /// Starts a gate or a facilitator, to end at `point` if there is one, and waits until it answers.
 async fn start(kind: &str, folder: &Path, url: &str, point: Option<Point>) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_faregate"));
@@ -99,6 +112,7 @@ async fn start(kind: &str, folder: &Path, url: &str, point: Option<Point>) -> Ch
         .arg(folder.join(format!("{kind}.toml")))
         .env_clear()
         .env("GAS_KEY", Devchain::accounts()[SIGNER].private_key)
+        .env("TOKEN_KEY", "a key of these tests and of no others")
         .stdout(Stdio::null())
         .kill_on_drop(true);
     if let Some(point) = point {

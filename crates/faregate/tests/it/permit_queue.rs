@@ -4,22 +4,19 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::U256;
 use faregate_devnet::{ChainConfig, Devchain};
-use faregate_evm::{
-    LocalSigner, OsEntropy, permit_settler::PermitSettler, random_nonce, sign_authorization,
-};
+use faregate_evm::{LocalSigner, permit_settler::PermitSettler};
 use faregate_ledger::{LedgerStore as _, PaymentState};
 use faregate_store::sqlite::SqliteLedger;
-use faregate_types::permit::{Permit, Terms, request};
-use faregate_types::{AssetRegistry, Authorization, ChainId, SecretKey, Signature65, Timestamp};
+use faregate_types::{ChainId, SecretKey};
 use futures_util::stream::{self, StreamExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-use crate::support::{http, payee_address};
+use crate::support::{http, payee_address, permit_request};
 
 const CHAIN: ChainId = ChainId::BASE_SEPOLIA;
 const PRICE: u64 = 1_000;
@@ -68,35 +65,6 @@ async fn start(folder: &Path, url: &str) -> Child {
     child
 }
 
-/// Token requests with permits of one payer over the price, each with a nonce of its own.
-fn requests(payer: &LocalSigner, payee: Address) -> Vec<String> {
-    let registry = AssetRegistry::builtin();
-    let usdc = registry.default_for(CHAIN).unwrap();
-    let now = Timestamp::from(SystemTime::now());
-    let one = |_| {
-        let authorization = Authorization {
-            from: payer.address(),
-            to: payee,
-            value: U256::from(PRICE),
-            valid_after: U256::ZERO,
-            valid_before: U256::from(now.as_secs() + 1_800),
-            nonce: random_nonce(&mut OsEntropy).unwrap(),
-        };
-        let token = usdc.id.token();
-        let signed = sign_authorization(payer, &usdc.domain, CHAIN, token, &authorization).unwrap();
-        let permit = Permit {
-            chain: CHAIN,
-            terms: Terms::Erc3009 {
-                token,
-                authorization,
-            },
-            signature: Signature65::parse(&signed).unwrap(),
-        };
-        request::write(&permit, now)
-    };
-    (0..count()).map(one).collect()
-}
-
 /// Asks for every token, many at once, as long as the gate lives; how many it gave.
 async fn ask_for_all(url: &str, requests: &[String]) -> usize {
     let client = http();
@@ -142,7 +110,8 @@ async fn queued_permits_survive_the_end_of_the_process() {
     let settler = PermitSettler::of(payee_address()).unwrap();
     let payer = &Devchain::accounts()[3];
     let payer = LocalSigner::new(SecretKey::from_hex(payer.private_key).unwrap()).unwrap();
-    let requests = requests(&payer, settler.address());
+    let request = |_| permit_request(&payer, settler.address(), PRICE);
+    let requests: Vec<String> = (0..count()).map(request).collect();
     let funds = U256::from(PRICE) * U256::from(requests.len());
     chain.mint_usdc(payer.address(), funds).await.unwrap();
     let before = chain.usdc_balance(payee_address()).await.unwrap();

@@ -6,9 +6,10 @@ use std::time::SystemTime;
 use alloy_primitives::{Address, B256, U256};
 use faregate::stack::{Stack, StackConfig, payee, payer};
 use faregate_evm::{LocalSigner, OsEntropy, random_nonce, sign_authorization};
+use faregate_types::permit::{Permit, Terms, request};
 use faregate_types::x402::exact::Payload;
 use faregate_types::x402::{VersionTag, header, v2};
-use faregate_types::{Authorization, SecretKey, Timestamp};
+use faregate_types::{AssetRegistry, Authorization, ChainId, SecretKey, Signature65, Timestamp};
 
 static TLS: Once = Once::new();
 
@@ -101,4 +102,31 @@ pub(crate) async fn received(stack: &Stack) -> U256 {
         .usdc_balance(payee_address())
         .await
         .unwrap()
+}
+
+/// A token request with an EIP-3009 authorization on the default chain, good for half an hour, with a nonce of its own.
+pub(crate) fn permit_request(payer: &LocalSigner, payee: Address, price: u64) -> String {
+    let chain = ChainId::BASE_SEPOLIA;
+    let registry = AssetRegistry::builtin();
+    let usdc = registry.default_for(chain).unwrap();
+    let now = Timestamp::from(SystemTime::now());
+    let authorization = Authorization {
+        from: payer.address(),
+        to: payee,
+        value: U256::from(price),
+        valid_after: U256::ZERO,
+        valid_before: U256::from(now.as_secs() + 1_800),
+        nonce: random_nonce(&mut OsEntropy).unwrap(),
+    };
+    let token = usdc.id.token();
+    let signed = sign_authorization(payer, &usdc.domain, chain, token, &authorization).unwrap();
+    let permit = Permit {
+        chain,
+        terms: Terms::Erc3009 {
+            token,
+            authorization,
+        },
+        signature: Signature65::parse(&signed).unwrap(),
+    };
+    request::write(&permit, now)
 }
