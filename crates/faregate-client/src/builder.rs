@@ -9,7 +9,7 @@ use faregate_evm::{Entropy, OsEntropy};
 use faregate_http::{Http, Trust, tls};
 use faregate_ledger::{Caps, WalletStore, Worth};
 use faregate_types::permit::PermitKind;
-use faregate_types::{AssetRegistry, ChainId, Timestamp};
+use faregate_types::{AssetRegistry, ChainId, Erc20, Timestamp};
 use reqwest::header::HeaderMap;
 use url::Url;
 
@@ -40,6 +40,7 @@ pub struct ClientBuilder {
     lightning: Option<LightningWallet>,
     order: Order,
     habits: Habits,
+    assets_first: Vec<Erc20>,
     nodes: BTreeMap<ChainId, Url>,
     caps: Option<Caps>,
     store: Option<Arc<dyn WalletStore>>,
@@ -106,6 +107,7 @@ impl ClientBuilder {
                 pinned: None,
                 validity_secs: limits::PERMIT_SECS,
             },
+            assets_first: Vec::new(),
             nodes: BTreeMap::new(),
             caps: None,
             store: None,
@@ -152,6 +154,13 @@ impl ClientBuilder {
     /// the order of the server's offers is.
     pub fn rails(mut self, first: impl IntoIterator<Item = Prefer>) -> Self {
         self.order = Order::default().starting_with(first);
+        self
+    }
+
+    /// Which assets are paid with, the first first, when a server takes several on one rail: whatever its own order is. All
+    /// others come after them, in the server's order.
+    pub fn pay_with(mut self, assets: impl IntoIterator<Item = Erc20>) -> Self {
+        self.assets_first = assets.into_iter().take(limits::OFFERS_MAX).collect();
         self
     }
 
@@ -363,6 +372,7 @@ impl ClientBuilder {
             lightning: self.lightning,
             order: self.order,
             habits: self.habits,
+            assets_first: self.assets_first,
             nodes: nodes(self.nodes)?,
             tokens: Tokens::default(),
             books,

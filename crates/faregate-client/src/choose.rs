@@ -115,11 +115,13 @@ impl Inner {
 
     /// What is paid of it.
     pub(crate) fn choose(&self, judged: &Judged, demands: &Demands) -> Result<Choice, PayError> {
-        let offer = select::first(&judged.considered).map(|(place, _)| Choice::Offer(place));
+        let first = |offers: &mut dyn Iterator<Item = &Considered>| {
+            select::first(offers, &self.assets_first).map(|(place, _)| place)
+        };
+        let offer = first(&mut judged.considered.iter()).map(Choice::Offer);
         let invoice = matches!(judged.invoice, Some(Ok(_))).then_some(Choice::Invoice);
         let permits = judged.permits.iter();
-        let mut permits = permits.map(|offer| &offer.considered.verdict);
-        let permit = permits.position(Result::is_ok).map(Choice::Permit);
+        let permit = first(&mut permits.map(|offer| &offer.considered)).map(Choice::Permit);
         let mut choices = self.order.0.into_iter().map(|rail| match rail {
             Prefer::X402 => offer,
             Prefer::L402 => invoice,

@@ -9,7 +9,7 @@ use faregate_core::crash::{self, Point};
 use faregate_evm::{Entropy, random_nonce};
 use faregate_ledger::{SpendEnd, SpendState, Unit};
 use faregate_types::permit::Demand;
-use faregate_types::{AssetRegistry, ChainId, Code, Refusal, Timestamp};
+use faregate_types::{AssetRegistry, ChainId, Code, Erc20, Refusal, Timestamp};
 use reqwest::{IntoUrl, Method, Request, Response};
 
 use crate::alarm::Bell;
@@ -33,7 +33,7 @@ use crate::rail::permit;
 use crate::rail::permit::{Habits, Judgement};
 use crate::report::SpendingReport;
 use crate::request::RequestBuilder;
-use crate::resume::{OpenSpends, Resume};
+use crate::resume::{Flight, OpenSpends, Resume};
 use crate::select::{self, Chains, Considered, Rules};
 use crate::tokens::Tokens;
 use crate::wallet::Wallet;
@@ -63,6 +63,8 @@ pub(crate) struct Inner {
     pub(crate) lightning: Option<LightningWallet>,
     pub(crate) order: Order,
     pub(crate) habits: Habits,
+    /// Which assets are paid with, if it can be chosen.
+    pub(crate) assets_first: Vec<Erc20>,
     pub(crate) nodes: BTreeMap<ChainId, Node>,
     pub(crate) tokens: Tokens,
     pub(crate) books: Books,
@@ -142,8 +144,10 @@ impl Client {
         }
         let demands = inner.demands(response).await?;
         let mut stale = STALE_MAX;
+        let mut aside: Option<Flight<'_>> = None;
         loop {
-            let (expired, paid) = match inner.prepare(&request, &demands).await? {
+            let prepared = inner.prepare(&request, &demands, aside.as_ref());
+            let (expired, paid) = match prepared.await? {
                 Prepared::Answered(answer) => {
                     return Ok(Paid {
                         answer,
@@ -176,6 +180,15 @@ impl Client {
                     if expired && stale > 0 && !hear::is_spent(Some(refused.code)) =>
                 {
                     stale = stale.saturating_sub(1);
+                }
+                // The payer says which kind it is to be, and knows that the other permit may be collected too.
+                Err(PayError::Undecided(undecided))
+                    if aside.is_none() && inner.is_of_other_kind(&undecided) =>
+                {
+                    aside = inner.open.take_by_id(undecided.id);
+                    if aside.is_none() {
+                        return Err(PayError::Undecided(undecided));
+                    }
                 }
                 result => return result,
             }

@@ -1,6 +1,6 @@
 //! An HTTP client that pays for what it fetches, within caps that hold.
 //!
-//! When a server answers 402 with x402 offers (version 1 or 2) or an L402 challenge, the client pays one and repeats the request, by itself. It
+//! When a server answers 402 with x402 offers (version 1 or 2), an L402 challenge or offers for permits, the client pays one and repeats the request, by itself. It
 //! trusts no server: prices are capped for each payment, for each origin and over time; assets, decimals and EIP-712 domains
 //! come from its own table; the payee is remembered; nothing is paid on a main network that was not named; and payments never
 //! follow a redirect. Everything signed is written into the wallet's books *before* it is sent, so caps hold across clients,

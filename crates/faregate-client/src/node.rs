@@ -101,7 +101,11 @@ impl Node {
 }
 
 fn digits(text: &str) -> Result<&str, PayError> {
-    text.strip_prefix("0x").ok_or_else(away)
+    let digits = text.strip_prefix("0x");
+    let is_number = |digits: &&str| {
+        (1..=64).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+    };
+    digits.filter(is_number).ok_or_else(away)
 }
 
 const fn away() -> PayError {

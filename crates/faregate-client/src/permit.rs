@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::client::{Inner, internal};
 use crate::deliver::{Delivery, undecided};
-use crate::error::{Doubt, HttpFault, PayError, Refused, TokenRefused};
+use crate::error::{Doubt, HttpFault, PayError, Refused, TokenRefused, Undecided};
 use crate::hear::{self, Heard, No, NotYet, Sent};
 use crate::invoice::Place;
 use crate::kept;
@@ -220,6 +220,14 @@ impl Inner {
                 }
                 Ok(Some(response))
             }
+        }
+    }
+
+    /// Whether the server broke down over a permit of another kind than the one that is to be signed.
+    pub(crate) fn is_of_other_kind(&self, undecided: &Undecided) -> bool {
+        match undecided.why {
+            Doubt::Permit(kind) => self.habits.pinned.is_some_and(|pinned| pinned != kind),
+            Doubt::Http(_) | Doubt::Server(_) | Doubt::Lightning(_) => false,
         }
     }
 

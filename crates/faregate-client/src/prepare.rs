@@ -33,11 +33,13 @@ pub(crate) enum Prepared<'a> {
 }
 
 impl Inner {
-    /// Chooses, signs and writes down; or finds the payment that an identical request left open.
+    /// Chooses, signs and writes down; or finds the payment that an identical request left open. What is `aside` is open too,
+    /// and both together have to be within the cap for one payment.
     pub(crate) async fn prepare(
         &self,
         request: &Request,
         demands: &Demands,
+        aside: Option<&Flight<'_>>,
     ) -> Result<Prepared<'_>, PayError> {
         let origin = self.origins.payable(request.url())?;
         let resource = resume::resource(request);
@@ -52,7 +54,9 @@ impl Inner {
         if let Err(PayError::NoUsableOffer(considered)) = &choice {
             self.too_dear(considered, &place, request.url().path());
         }
-        match choice? {
+        let choice = choice?;
+        self.check_both(&judged, choice, aside)?;
+        match choice {
             Choice::Invoice => {
                 let Some(Ok((bought, price))) = &judged.invoice else {
                     return Err(internal());
@@ -80,6 +84,29 @@ impl Inner {
                 let ready = self.sign(request, place, offers, index, price);
                 Ok(Prepared::X402(Box::new(ready.await?)))
             }
+        }
+    }
+
+    /// A payment of which nobody knows whether it happened counts as if this one cost so much more.
+    fn check_both(
+        &self,
+        judged: &Judged,
+        choice: Choice,
+        aside: Option<&Flight<'_>>,
+    ) -> Result<(), PayError> {
+        let Some(before) = aside.and_then(Flight::spend) else {
+            return Ok(());
+        };
+        let offer = match choice {
+            Choice::Offer(index) => judged.considered.get(index),
+            Choice::Permit(index) => judged.permits.get(index).map(|offer| &offer.considered),
+            Choice::Invoice => None,
+        };
+        let price = offer.and_then(|offer| offer.verdict.as_ref().ok());
+        let both = price.and_then(|price| price.worth.units().checked_add(before.worth.units()));
+        match both {
+            Some(both) if both <= self.books.caps.per_payment.units() => Ok(()),
+            _ => Err(CapRefusal::Payment.into()),
         }
     }
 

@@ -117,12 +117,22 @@ pub(crate) fn has_usable(offers: &Offers, rules: &Rules<'_>) -> bool {
     offers.entries.iter().any(is_usable)
 }
 
-/// The first offer that can be taken, and its place.
-pub(crate) fn first(considered: &[Considered]) -> Option<(usize, &Price)> {
-    considered
-        .iter()
+/// The offer that is taken of those that can be, and its place: the first with the payer's first asset, or else its second,
+/// and so on; the server's order decides only between offers that are all the same to the payer.
+pub(crate) fn first<'a>(
+    considered: impl IntoIterator<Item = &'a Considered>,
+    assets: &[Erc20],
+) -> Option<(usize, &'a Price)> {
+    let usable = considered
+        .into_iter()
         .enumerate()
-        .find_map(|(index, offer)| Some((index, offer.verdict.as_ref().ok()?)))
+        .filter_map(|(index, offer)| Some((index, offer.verdict.as_ref().ok()?)));
+    let rank = |(_, price): &(usize, &Price)| {
+        let place = assets.iter().position(|asset| *asset == price.asset.id);
+        place.unwrap_or(assets.len())
+    };
+    // Of several that are the same to it, this takes the first.
+    usable.min_by_key(rank)
 }
 
 fn price(asked: &Asked, version: Version, rules: &Rules<'_>) -> Result<Price, Refusal> {

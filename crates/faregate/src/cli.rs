@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub mod l402;
 pub mod lightning;
+pub mod rails;
 
 /// One gate, every fare: put a price on any HTTP API, pay any priced API.
 #[derive(Debug, Parser)]
@@ -216,6 +217,9 @@ pub struct CurlArgs {
     /// What it may spend.
     #[command(flatten)]
     pub sats: lightning::SatArgs,
+    /// How to pay when there is a choice.
+    #[command(flatten)]
+    pub rails: rails::RailArgs,
     /// Where the keys and the books are.
     #[command(flatten)]
     pub wallet: WalletArgs,
@@ -280,7 +284,7 @@ pub enum WalletCommand {
         #[arg(long, default_value_t = 20)]
         limit: u32,
     },
-    /// List the L402 tokens that were bought and may be shown again, without what is secret in them.
+    /// List the tokens that were bought over L402 or with permits and may be shown again, without what is secret in them.
     Tokens {
         /// The wallet's books.
         #[command(flatten)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use faregate_evm::Entropy;
 use faregate_types::permit::PermitKind;
-use faregate_types::{AssetRegistry, ChainId, Timestamp};
+use faregate_types::{AssetRegistry, ChainId, Erc20, Timestamp};
 use url::Url;
 
 use super::engine::{self, Engine};
@@ -52,6 +52,7 @@ same! {
     fn lightning(wallet: LightningWallet);
     fn prefer(prefer: Prefer);
     fn rails(first: impl IntoIterator<Item = Prefer>);
+    fn pay_with(assets: impl IntoIterator<Item = Erc20>);
     fn permit_kind(kind: PermitKind);
     fn permit_secs(secs: u64);
     fn caps(caps: Caps);

@@ -239,3 +239,39 @@ pub fn posts(seller: &Seller) -> Vec<Seen> {
     let seen = seller.seen().into_iter();
     seen.filter(|seen| seen.path == ENDPOINT).collect()
 }
+
+/// An answer whose head arrives and whose body does not.
+pub fn cut_off() -> Response {
+    let broken =
+        futures_util::stream::once(async { Err::<&[u8], _>(std::io::Error::other("cut")) });
+    axum::body::Body::from_stream(broken).into_response()
+}
+
+/// A node of Sepolia that counts permits as this shop does, and says what Permit2 may take.
+pub async fn node(shop: &Shop, allowance: u64) -> Seller {
+    node_of(SEPOLIA, shop, allowance).await
+}
+
+/// The same of any chain.
+pub async fn node_of(chain: u64, shop: &Shop, allowance: u64) -> Seller {
+    let till = shop.till.clone();
+    seller(move |seen| {
+        let call: Value = serde_json::from_slice(&seen.body).unwrap();
+        let result = match call["method"].as_str().unwrap() {
+            "eth_chainId" => format!("{chain:#x}"),
+            "eth_call" => {
+                let data = call["params"][0]["data"].as_str().unwrap();
+                assert_eq!(call["params"][0]["to"], SEPOLIA_USDC);
+                assert!(data.contains(&super::PAYER[2..].to_lowercase()));
+                match &data[..10] {
+                    "0x7ecebe00" => format!("{:#066x}", till.lock().unwrap().next_nonce),
+                    "0xdd62ed3e" => format!("{allowance:#066x}"),
+                    other => panic!("{other}"),
+                }
+            }
+            other => panic!("{other}"),
+        };
+        axum::Json(json!({"jsonrpc": "2.0", "id": 1, "result": result})).into_response()
+    })
+    .await
+}

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 /// Where the Lightning wallet is. Its key is never an argument: those are seen by everybody on the machine.
 #[derive(Debug, Args)]
@@ -75,9 +75,6 @@ pub struct SatArgs {
     /// What may be spent over Lightning besides.
     #[command(flatten)]
     pub budget: SatBudgetArgs,
-    /// Which rail is taken when a server offers both.
-    #[arg(long, value_enum, default_value_t = PreferArg::X402)]
-    pub prefer: PreferArg,
 }
 
 /// What may be spent over Lightning, besides the cap for one payment.
@@ -92,13 +89,4 @@ pub struct SatBudgetArgs {
     /// Most to pay anybody altogether over Lightning, in satoshis. Remembered across runs.
     #[arg(long, value_name = "SATS", env = "FAREGATE_MAX_SATS_TOTAL")]
     pub max_sats_total: Option<u64>,
-}
-
-/// A rail.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum PreferArg {
-    /// x402; L402 when no offer can be taken.
-    X402,
-    /// L402; x402 when the invoice cannot be paid.
-    L402,
 }

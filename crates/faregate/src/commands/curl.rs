@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faregate_client::{
-    Caps, Client, Ends, Kind, Paid, PayError, PayeeChanges, Payment, Period, PriceRises, Quote,
-    SpendState, Wallet, Worth,
+    Caps, Client, Doubt, Ends, Kind, Paid, PayError, PayeeChanges, Payment, Period, PriceRises,
+    Quote, SpendState, Wallet, Worth,
 };
 use faregate_evm::OsEntropy;
 use faregate_ledger::budget::WORTH_DECIMALS;
 use faregate_server::config::Env;
 use faregate_store::sqlite::SqliteWallet;
-use faregate_types::{ChainId, Code, MoneyText};
+use faregate_types::{Code, MoneyText};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Request, Response, StatusCode, Url};
 use serde_json::json;
@@ -21,6 +21,7 @@ use serde_json::json;
 use crate::cli::{CurlArgs, UsdBudgetArgs, WalletArgs};
 use crate::commands::lightning;
 use crate::commands::paid::{asked, asked_report, report, spent};
+use crate::commands::rails;
 use crate::commands::wallet;
 use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
@@ -80,10 +81,10 @@ async fn client(
     let mut builder = Client::builder()
         .caps(caps)
         .store(store)
-        .prefer(lightning::prefer(&args.sats))
         .timeout(Duration::from_secs(args.max_time))
         .wait(Duration::from_secs(args.wait))
         .ends(Ends::WhenAcknowledged);
+    builder = rails::apply(&args.rails, builder)?;
     if let Some(wallet) = wallet {
         builder = builder.wallet(wallet);
     }
@@ -101,13 +102,7 @@ async fn client(
     }
     builder = builder.on_alarm(move |alarm| printer.note(&format!("warning: {alarm}")));
     for name in &args.allow_networks {
-        let chain = ChainId::from_v1_name(name)
-            .or_else(|| name.parse().ok())
-            .ok_or_else(|| {
-                Failed::usage(format!("{name:?} is no network"))
-                    .hint("a name like base, or eip155:8453")
-            })?;
-        builder = builder.allow_chain(chain);
+        builder = builder.allow_chain(rails::network(name)?);
     }
     builder
         .build()
@@ -363,9 +358,14 @@ pub(crate) fn failed(error: &PayError) -> Failed {
         ),
         Kind::Undecided => (
             Exit::Undecided,
-            Some(
-                "run the same command again, or `faregate wallet pending --resume`: the same payment is sent, not a second one",
-            ),
+            Some(match error {
+                PayError::Undecided(undecided) if matches!(undecided.why, Doubt::Permit(_)) => {
+                    "run the same command again to send the same permit; --permit-kind signs another kind besides, and the server may collect both"
+                }
+                _ => {
+                    "run the same command again, or `faregate wallet pending --resume`: the same payment is sent, not a second one"
+                }
+            }),
         ),
         Kind::Wallet => (Exit::Failure, None),
         _ => (Exit::Failure, None),

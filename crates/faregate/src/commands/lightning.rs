@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use faregate_client::{LightningWallet, MsatCaps, Prefer};
+use faregate_client::{LightningWallet, MsatCaps};
 use faregate_core::port::lightning::{SendBackend, Sender};
 use faregate_server::config::{Env, LightningBackend, LightningKind, SecretSource};
 use faregate_types::Timestamp;
 use faregate_types::lightning::{BitcoinNetwork, Msat};
 use url::Url;
 
-use crate::cli::lightning::{LightningArgs, PreferArg, SatArgs, SatBudgetArgs};
+use crate::cli::lightning::{LightningArgs, SatArgs, SatBudgetArgs};
 use crate::exit::Failed;
 use crate::{node, wire};
 
@@ -187,14 +187,6 @@ pub(crate) const NO_CAPS: MsatCaps = MsatCaps {
     per_host: None,
     per_period: None,
 };
-
-/// The rail to prefer.
-pub(crate) const fn prefer(args: &SatArgs) -> Prefer {
-    match args.prefer {
-        PreferArg::X402 => Prefer::X402,
-        PreferArg::L402 => Prefer::L402,
-    }
-}
 
 fn network_of(word: &str) -> Result<BitcoinNetwork, Failed> {
     let network = BitcoinNetwork::from_word(word).or_else(|| word.parse().ok());

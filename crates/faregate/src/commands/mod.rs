@@ -13,6 +13,7 @@ pub(crate) mod lightning;
 pub(crate) mod managed;
 pub(crate) mod paid;
 pub(crate) mod pending;
+pub(crate) mod rails;
 pub(crate) mod register;
 pub(crate) mod report;
 pub(crate) mod revoke;

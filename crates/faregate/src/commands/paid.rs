@@ -1,6 +1,6 @@
 //! What is asked for and what was paid, in words and for programs.
 
-use faregate_client::{Payment, Priced, Rail, Receipt};
+use faregate_client::{Considered, Payment, Priced, Rail, Receipt};
 use faregate_types::lightning::Msat;
 use faregate_types::{Asset, U256, network, to_decimal_text};
 use reqwest::header::HeaderMap;
@@ -12,6 +12,7 @@ pub(crate) fn asked(priced: &Priced) -> Vec<String> {
     let rails: Vec<String> = [
         x402.map(|version| format!("x402 v{}", version.number())),
         priced.invoice.as_ref().map(|_| "L402".to_owned()),
+        (!priced.permits.is_empty()).then(|| "permit".to_owned()),
     ]
     .into_iter()
     .flatten()
@@ -21,18 +22,25 @@ pub(crate) fn asked(priced: &Priced) -> Vec<String> {
         priced.url,
         rails.join(", ")
     )];
-    lines.extend(priced.options.iter().map(|option| match &option.verdict {
-        Ok(price) => format!(
-            "  {} to {} on {}",
-            money(price.amount.value(), &price.asset),
-            price.payee,
-            option.network
-        ),
-        Err(refusal) => format!(
-            "  {} on {}: not payable, {refusal}",
-            option.scheme, option.network
-        ),
-    }));
+    let options = priced.options.iter().map(|option| (option, String::new()));
+    let permits = priced.permits.iter();
+    let permits = permits.map(|option| (option, format!(" with a permit ({})", option.scheme)));
+    lines.extend(
+        options
+            .chain(permits)
+            .map(|(option, how)| match &option.verdict {
+                Ok(price) => format!(
+                    "  {} to {} on {}{how}",
+                    money(price.amount.value(), &price.asset),
+                    price.payee,
+                    option.network
+                ),
+                Err(refusal) => format!(
+                    "  {} on {}: not payable, {refusal}",
+                    option.scheme, option.network
+                ),
+            }),
+    );
     lines.extend(priced.invoice.as_ref().map(|invoice| match invoice {
         Ok(price) => format!(
             "  {} to {} over Lightning, and at most {} for the way",
@@ -54,21 +62,21 @@ pub(crate) fn asked_report(priced: &Priced) -> Value {
         }),
         Err(refusal) => json!({"refusal": refusal.code.as_str()}),
     });
-    let options: Vec<Value> = priced
-        .options
-        .iter()
-        .map(|option| {
+    let rows = |options: &[Considered]| -> Vec<Value> {
+        let row = |option: &Considered| {
             json!({
                 "scheme": &*option.scheme, "network": &*option.network, "amount": &*option.amount,
                 "asset": &*option.asset, "payTo": &*option.pay_to,
                 "price": option.verdict.as_ref().ok().map(|price| money(price.amount.value(), &price.asset)),
                 "refusal": option.verdict.as_ref().err().map(|refusal| refusal.code.as_str()),
             })
-        })
-        .collect();
+        };
+        options.iter().map(row).collect()
+    };
+    let (options, permits) = (rows(&priced.options), rows(&priced.permits));
     json!({
         "url": priced.url.as_str(), "version": priced.version.map(|version| version.number()), "options": options,
-        "invoice": invoice, "dryRun": true,
+        "permits": permits, "invoice": invoice, "dryRun": true,
     })
 }
 
@@ -99,6 +107,21 @@ pub(crate) fn spent(payment: &Payment) -> String {
             );
             let receipt = format!("{fee}, payment hash {}", paid.payment_hash);
             (sats(paid.amount), "Lightning", receipt)
+        }
+        Rail::Permit(paid) => {
+            let asset = payment.amount.asset();
+            let chain = asset.as_erc20().and_then(|asset| network(asset.chain()));
+            let price = paid.asset.as_ref().map_or_else(
+                || payment.amount.to_string(),
+                |asset| money(payment.amount.value(), asset),
+            );
+            let receipt = format!(
+                "with a permit ({}) for a token until @{}",
+                paid.kind,
+                paid.token_until.as_secs()
+            );
+            let place = chain.map_or("an unnamed network", |known| known.title);
+            (price, place, receipt)
         }
         _ => (payment.amount.to_string(), "another rail", String::new()),
     };
@@ -132,6 +155,13 @@ fn payment_report(payment: &Payment) -> Value {
             "price": money(payment.amount.value(), &paid.asset),
             "receipt": matches!(paid.receipt, Receipt::Settled(_)),
             "transaction": paid.receipt.transaction(),
+        }),
+        Rail::Permit(paid) => json!({
+            "rail": "permit",
+            "kind": paid.kind.as_str(),
+            "payer": paid.payer.to_string(),
+            "price": paid.asset.as_ref().map(|asset| money(payment.amount.value(), asset)),
+            "tokenUntil": paid.token_until.as_secs(),
         }),
         Rail::L402(paid) => json!({
             "rail": "l402",

@@ -79,7 +79,7 @@ fn signed(offers: &Offers) -> Signed {
         validity_secs_max: VALIDITY_SECS_MAX,
     };
     let considered = select::consider(offers, &rules);
-    let (index, price) = select::first(&considered).unwrap();
+    let (index, price) = select::first(&considered, &[]).unwrap();
     let signer = LocalSigner::new(SecretKey::from_hex(KEY).unwrap()).unwrap();
     let entry = &offers.entries[index];
     sign(offers, entry, price, &signer, nonce(), NOW).unwrap()
