@@ -72,7 +72,7 @@ fn with(base: Value, path: &str, value: &Value) -> Value {
 fn a_good_offer_is_priced_by_our_own_table() {
     for (version, offer) in [(Version::V2, v2()), (Version::V1, v1())] {
         let considered = judge(version, &[offer]);
-        let (index, price) = first(&considered).unwrap();
+        let (index, price) = first(&considered, &[]).unwrap();
         assert_eq!((index, price.validity_secs), (0, 60));
         assert_eq!(price.amount.value(), U256::from(10_000));
         assert_eq!(price.asset.domain, TokenDomain::new("USDC", "2"));
@@ -174,7 +174,7 @@ fn the_servers_order_decides_and_every_reason_is_kept() {
     let dear = with(v2(), "/amount", &json!("5000000"));
     let cheap = with(v2(), "/amount", &json!("1"));
     let considered = judge(Version::V2, &[json!("nonsense"), dear, v2(), cheap]);
-    let (index, price) = first(&considered).unwrap();
+    let (index, price) = first(&considered, &[]).unwrap();
     assert_eq!((index, price.amount.value()), (2, U256::from(10_000)));
     let codes: Vec<Option<Code>> = considered
         .iter()
@@ -232,5 +232,5 @@ fn named_main_networks_are_paid_on() {
     // Base's USDC calls itself "USD Coin"; the test network's name there is a trap
     let refusal = considered[0].verdict.as_ref().unwrap_err();
     assert_eq!(refusal.code, Code::DomainMismatch);
-    assert_eq!(first(&considered).map(|(index, _)| index), Some(1));
+    assert_eq!(first(&considered, &[]).map(|(index, _)| index), Some(1));
 }
