@@ -96,3 +96,90 @@ impl Line {
         late.ok().flatten().map(|job| *job)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::{Address, B256, Bytes, U256};
+    use faregate_types::ChainId;
+
+    use super::*;
+    use crate::bindings::Settler;
+    use crate::config::NetworkConfig;
+    use crate::flight::News;
+    use crate::job::Work;
+    use crate::rpc::Simulation;
+
+    /// Through the batch contract, or alone.
+    fn job(number: u8, alone: bool) -> (Box<Job>, mpsc::Receiver<News>) {
+        let call = Simulation {
+            from: Address::ZERO,
+            to: Address::repeat_byte(number),
+            data: Bytes::new(),
+            gas_max: 0,
+        };
+        let simulated_at = Instant::now();
+        let work = match alone {
+            true => Work::Alone {
+                call,
+                gas_limit: u64::from(number),
+                simulated_at,
+            },
+            false => Work::Shared {
+                item: Box::new(Item::Transfer(Settler::Item {
+                    token: Address::ZERO,
+                    from: Address::ZERO,
+                    to: Address::ZERO,
+                    value: U256::from(number),
+                    validAfter: U256::ZERO,
+                    validBefore: U256::ZERO,
+                    nonce: B256::ZERO,
+                    signature: Bytes::new(),
+                })),
+                call,
+            },
+        };
+        Job::new(None, work)
+    }
+
+    fn numbers(jobs: &[Job]) -> Vec<u8> {
+        jobs.iter()
+            .map(|job| match &job.work {
+                Work::Alone { call, .. } | Work::Shared { call, .. } => call.to[0],
+            })
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn who_goes_another_way_is_next_in_order() {
+        let url = "http://127.0.0.1:1".parse().unwrap();
+        let mut config = NetworkConfig::new(ChainId::BASE_SEPOLIA, url, Vec::new());
+        config.batch_settler = Some(Address::repeat_byte(9));
+        config.batch_items_max = 3;
+        let batching = Batching::of(&config);
+        let (jobs, queue) = mpsc::channel(16);
+        let (mut line, mut ears) = (Line::new(queue), Vec::new());
+        for (number, alone) in [
+            (1, false),
+            (2, true),
+            (3, false),
+            (4, true),
+            (5, false),
+            (6, false),
+            (7, false),
+        ] {
+            let (job, hears) = job(number, alone);
+            jobs.try_send(job).unwrap();
+            // The third has gone.
+            if number != 3 {
+                ears.push(hears);
+            }
+        }
+        drop(jobs);
+        let mut gathered = Vec::new();
+        while let Ok(Some(first)) = line.next(None).await {
+            let together = line.gather(first, &batching, Duration::ZERO).await;
+            gathered.push(numbers(&together));
+        }
+        assert_eq!(gathered, [vec![1, 5, 6], vec![2], vec![4], vec![7]]);
+    }
+}

@@ -134,6 +134,18 @@ impl<'a> Claim<'a> {
         })
     }
 
+    /// The payer has paid, and the token did not let the money go on from the contract: an operator has to know.
+    fn tell_of_waiting(&self, receipt: &Receipt) {
+        let (settler, token) = (self.settler.address(), self.permit.terms.token());
+        let mut logs = receipt.logs.iter().filter(|log| log.address == settler);
+        let waits = logs.any(|log| {
+            matches!(decode(log), Some(Event::ForwardFailed { token: of, .. }) if of == token)
+        });
+        if waits {
+            tracing::error!(chain = %self.permit.chain, %settler, %token, transaction = %receipt.transaction_hash, "money that was collected waits at the contract, because its token did not let it go to the treasury");
+        }
+    }
+
     /// Why the contract did not take this item of a batch.
     fn refused(&self, receipt: &Receipt, sender: Sender) -> Option<Reason> {
         let Sender::Batch { contract, index } = sender else {
@@ -214,6 +226,10 @@ impl Matter for Claim<'_> {
             // The token's events know each authorization, whoever executed it.
             Some(spend) => match receipt::read(receipt, &spend, Sender::Anybody) {
                 Finding::Absent if refused => Finding::Reverted,
+                Finding::Moved => {
+                    self.tell_of_waiting(receipt);
+                    Finding::Moved
+                }
                 found => found,
             },
             None if refused => Finding::Reverted,

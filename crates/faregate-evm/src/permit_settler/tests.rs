@@ -314,3 +314,55 @@ proptest! {
         }
     }
 }
+
+/// What a lane puts together one by one is never more than one transaction holds, in whatever order it comes.
+#[test]
+fn a_batch_that_is_filled_one_by_one_fits() {
+    use crate::batch::{Batching, Item as Batched};
+    use crate::config::NetworkConfig;
+    let url = "http://127.0.0.1:1".parse().unwrap();
+    let mut config = NetworkConfig::new(ChainId::BASE_SEPOLIA, url, Vec::new());
+    config.batch_items_max = 5_000;
+    let (batching, settler) = (Batching::of(&config), PermitSettler::of(TREASURY).unwrap());
+    let kinds = [
+        PermitKind::Erc3009,
+        PermitKind::Eip2612,
+        PermitKind::Permit2,
+    ];
+    for (kinds, tokens) in [
+        (&kinds[..], 4),
+        (&kinds[..1], 1),
+        (&kinds[..1], 200),
+        (&kinds[1..2], 9),
+    ] {
+        let mut next = (0..).zip(kinds.iter().cycle()).map(|(number, kind)| {
+            let token = u8::try_from(number % tokens).unwrap();
+            Batched::Permit(settler, item(*kind, token))
+        });
+        let mut items = vec![next.next().unwrap()];
+        let mut room = batching.begin(&items[0]).unwrap();
+        let left = next.find(|item| {
+            let fits = batching.take(&mut room, item);
+            if fits {
+                items.push(item.clone());
+            }
+            !fits
+        });
+        items.sort_by_key(Batched::order);
+        let (to, _, gas) = batching.call(items.iter()).unwrap();
+        assert_eq!(to, settler.address());
+        assert!(
+            gas <= BATCH_GAS_MAX && items.len() > 40,
+            "{gas}: {}",
+            items.len()
+        );
+        // Nor is room wasted.
+        items.extend(left);
+        items.extend((0..2).map(|_| Batched::Permit(settler, item(kinds[0], 250))));
+        items.sort_by_key(Batched::order);
+        assert!(batching.call(items.iter()).is_none());
+    }
+    let other = PermitSettler::of(Address::repeat_byte(9)).unwrap();
+    let mixed = [settler, other].map(|settler| Batched::Permit(settler, item(kinds[0], 1)));
+    assert!(batching.call(mixed.iter()).is_none());
+}
