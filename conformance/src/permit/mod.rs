@@ -4,6 +4,7 @@
 //! wanted; it is read as a rule.
 
 pub mod chain;
+mod desk;
 pub mod signing;
 pub mod token;
 pub mod verdict;

@@ -1,12 +1,13 @@
 //! Messages: what we write is what the peers read, and what they write is read.
 
 use faregate_types::permit::{
-    Body, Component, Demand, Endpoint, Issued, TokenResponse, authorization, refused, request,
+    Body, Component, Demand, Endpoint, Issued, TokenResponse, authorization, request,
 };
 use faregate_types::{Asset, Timestamp, TokenDomain, TransferMethod};
+use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::{address, contains, decimal, equal, parsed, usdc, verdict};
+use super::{address, contains, decimal, desk, equal, parsed, usdc, verdict};
 use crate::case::Case;
 use crate::judge::Heard;
 
@@ -158,28 +159,35 @@ pub fn response(case: &Case) -> Result<Heard, String> {
     ))
 }
 
-/// Requests that are none. What is sent stands in the name.
+/// Requests that are none, at a token endpoint of ours. What is sent stands in the name.
 ///
 /// # Errors
 /// When the case has another form.
 pub fn endpoint(case: &Case) -> Result<Heard, String> {
     case.only(&[], &["http", "content_type", "body", "ours"])?;
-    let body = match case.name.rsplit('/').next() {
-        Some("invalid JSON body") => "{\"version\"",
-        Some("empty body") => "",
-        Some("schema violation") => r#"{"version":"Version 0.1","permit":{}}"#,
-        _ => return Err("is about the endpoint, not about a body".into()),
+    let (method, body) = match case.name.strip_prefix("token-endpoint-http/") {
+        Some("invalid JSON body") => (Method::POST, "{\"version\""),
+        Some("empty body") => (Method::POST, ""),
+        Some("schema violation") => (Method::POST, r#"{"version":"Version 0.1","permit":{}}"#),
+        Some("GET /token") => (Method::GET, ""),
+        _ => return Err("nobody knows what to send".into()),
     };
-    let ours = match request::read(body.as_bytes()) {
-        Ok(_) => "accepted".to_owned(),
-        Err(refused) => {
-            let json: Value =
-                serde_json::from_str(&refused.to_json()).map_err(|error| error.to_string())?;
-            let has_text = json.get("error").is_some_and(Value::is_string);
-            equal("error", &true, &has_text)?;
-            format!("{} application/json {{\"error\": ...}}", refused::STATUS)
-        }
-    };
+    let is_read = method == Method::GET;
+    let answered = desk::ask(method, body)?;
+    if is_read {
+        equal("status", &case.expected("http")?, &answered.status)?;
+        let kind: String = case.expected("content_type")?;
+        equal("content type", &kind, &answered.content_type)?;
+        equal("body", &case.expected("body")?, &answered.body)?;
+        return Ok(Heard::same(case));
+    }
+    let json: Value = serde_json::from_str(&answered.body).map_err(|error| error.to_string())?;
+    let has_text = json.get("error").is_some_and(Value::is_string);
+    equal("error", &true, &has_text)?;
+    let ours = format!(
+        "{} {} {{\"error\": ...}}",
+        answered.status, answered.content_type
+    );
     let ruling: String = case.expected("ours")?;
     let ruling = ruling.replace(" for the 500 rows", "");
     let peer = format!(
