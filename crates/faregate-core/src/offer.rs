@@ -120,6 +120,25 @@ pub enum TokenPolicy {
     Settled,
 }
 
+impl TokenPolicy {
+    /// The word for it in configuration and documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Optimistic => "optimistic",
+            Self::Simulated => "simulated",
+            Self::Settled => "settled",
+        }
+    }
+
+    /// The policy of a word.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [Self::Optimistic, Self::Simulated, Self::Settled];
+        all.into_iter().find(|policy| policy.as_str() == name)
+    }
+}
+
 /// To be paid over Lightning, for a token that opens the route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub mod key;
 pub mod l402;
 pub mod lightning;
 pub mod rails;
@@ -55,11 +56,17 @@ pub enum Command {
     /// Look at a configuration file without starting anything.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Explain a 402 answer, a payment header, a requirement, a receipt, an L402 challenge or token, or a Lightning invoice.
+    /// Explain a 402 answer, a payment header, a requirement, a receipt, an L402 challenge or token, an access token or permit, or a Lightning invoice.
     Decode(DecodeArgs),
     /// Verify, make and narrow L402 tokens by hand.
     #[command(subcommand)]
     L402(l402::L402Command),
+    /// Make keys for tokens and callers, and save them.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Look at access tokens of the permit rail, and revoke them.
+    #[command(subcommand)]
+    Token(key::TokenCommand),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.

@@ -20,6 +20,7 @@ mod signals;
 pub mod stack;
 mod wire;
 
+use cli::key::TokenCommand;
 use cli::l402::L402Command;
 use cli::{Cli, Command};
 use exit::{Exit, Failed};
@@ -63,7 +64,11 @@ fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
     }
     match &cli.command {
         Command::Decode(args) => return commands::decode::run(args, printer),
-        Command::L402(L402Command::Revoke(_)) => {}
+        Command::L402(L402Command::Revoke(_)) | Command::Token(TokenCommand::Revoke(_)) => {}
+        Command::Key(command) => return commands::key::run(command, printer),
+        Command::Token(TokenCommand::Inspect(args)) => {
+            return commands::token::run(args, &env, printer);
+        }
         Command::L402(command) => return commands::l402::run(command, &env, printer),
         Command::Config(command) => return commands::config::run(command, &env, printer),
         Command::Completions { shell } => {
@@ -93,10 +98,15 @@ fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
             Command::Curl(args) => commands::curl::run(args, &env, printer).await,
             Command::Wallet(command) => commands::wallet::run(command, &env, printer).await,
             Command::L402(L402Command::Revoke(args)) => {
-                commands::revoke::run(args, &env, printer).await
+                commands::revoke::run(&args.ids, &args.gate, &env, printer).await
+            }
+            Command::Token(TokenCommand::Revoke(args)) => {
+                commands::token::revoke(args, &env, printer).await
             }
             Command::Decode(_)
             | Command::L402(_)
+            | Command::Key(_)
+            | Command::Token(_)
             | Command::Config(_)
             | Command::Completions { .. } => Ok(()),
         };

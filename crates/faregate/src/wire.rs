@@ -24,7 +24,7 @@ mod replay;
 
 pub(crate) use lightning::l402;
 pub(crate) use managed::custody;
-pub(crate) use permits::permits;
+pub(crate) use permits::{permits, token_key};
 pub(crate) use replay::{GateName, new_name};
 
 /// The system's clock.

@@ -3,7 +3,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /l402/revocations` `{"id": "<64 hexadecimal digits>"}` | 200 `{"id": …, "new": true}`; the id is a payment hash or a token id |
+//! | `POST /l402/revocations` `{"id": "<64 hexadecimal digits>"}` | 200 `{"id": …, "new": true}`; the id is a payment hash or a token id of L402, or the id of a payment with a permit (`0x` may stand in front) |
 //! | `GET /l402/revocations` | 200 `{"count": …, "revocations": [{"id": …, "revokedAt": …}, …]}`, newest first, at most 1,000 |
 
 use std::fmt;
@@ -75,9 +75,10 @@ impl Revoking {
         let asked: Asked =
             serde_json::from_slice(body).map_err(|_| Problem::new(Code::MalformedJson))?;
         let mut name = [0; 32];
-        hex::decode_to_slice(&asked.id, &mut name).map_err(|_| {
+        let digits = asked.id.strip_prefix("0x").unwrap_or(&asked.id);
+        hex::decode_to_slice(digits, &mut name).map_err(|_| {
             Problem::new(Code::BadRequest)
-                .detail("expected a payment hash or a token id: 64 hexadecimal digits")
+                .detail("expected the id of a payment or of a token: 64 hexadecimal digits")
         })?;
         let name = RevokedName::from_bytes(name);
         let revoked = self.revocations.revoke(name, self.clock.now()).await;
@@ -138,6 +139,7 @@ fn answer(said: Result<Value, Problem>) -> Response {
 }
 
 fn off() -> Response {
-    let detail = "this needs a gate that sells over Lightning, and [admin] key in its file";
+    let detail =
+        "this needs a gate that sells over Lightning or for permits, and [admin] key in its file";
     respond::problem(&Problem::new(Code::Forbidden).detail(detail))
 }

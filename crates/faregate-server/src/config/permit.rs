@@ -92,13 +92,13 @@ pub(super) fn read(
 fn terms(section: &Section<'_, '_>, above: Terms) -> Option<Terms> {
     let policy = match section.text("policy").as_ref().map(|text| &*text.value) {
         None => Some(above.policy),
-        Some("optimistic") => Some(TokenPolicy::Optimistic),
-        Some("simulated") => Some(TokenPolicy::Simulated),
-        Some("settled") => Some(TokenPolicy::Settled),
-        Some(_) => {
-            let message = "expected \"optimistic\", \"simulated\" or \"settled\"";
-            section.fault(ConfigCode::Value, "policy", message);
-            None
+        Some(word) => {
+            let found = TokenPolicy::from_name(word);
+            if found.is_none() {
+                let message = "expected \"optimistic\", \"simulated\" or \"settled\"";
+                section.fault(ConfigCode::Value, "policy", message);
+            }
+            found
         }
     };
     let token_secs = section.number("token_expires_in", 1..=limits::TOKEN_VALID_SECS_MAX);

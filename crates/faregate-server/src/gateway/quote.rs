@@ -9,8 +9,9 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use faregate_core::route::{Lookup, RouteTable, normalise_path};
-use faregate_core::{Ask, Identifier, LightningAsk, Scope, SettlePolicy, TokenAsk};
+use faregate_core::{Ask, Identifier, LightningAsk, PermitAsk, Scope, SettlePolicy, TokenAsk};
 use faregate_tower::respond;
+use faregate_types::permit::Endpoint;
 use faregate_types::{Code, Problem};
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
@@ -37,15 +38,17 @@ struct Parts {
 }
 
 impl Prices {
-    /// `None` when nothing is paid over Lightning: then the paths are the routes' own.
+    /// `None` when neither Lightning nor permits are taken: then the paths are the routes' own.
     pub(super) fn new(config: &GatewayConfig) -> Option<Self> {
-        let is_lightning =
-            |route: &RouteConfig| asks(route).iter().any(|ask| ask.as_lightning().is_some());
-        if !config.routes.iter().any(is_lightning) {
+        let has_token = |ask: &Ask| ask.as_lightning().is_some() || ask.as_permit().is_some();
+        let is_listed = |route: &RouteConfig| asks(route).iter().any(has_token);
+        if !config.routes.iter().any(is_listed) {
             return None;
         }
         let public_url = config.public_url.as_str().trim_end_matches('/');
-        let routes: Vec<Value> = config.routes.iter().map(described).collect();
+        let endpoint = config.permit.as_ref().map(|permit| &permit.endpoint);
+        let describe = |route| described(route, endpoint);
+        let routes: Vec<Value> = config.routes.iter().map(describe).collect();
         let list = json!({
             "version": "1",
             "publicUrl": public_url,
@@ -154,8 +157,9 @@ fn asks(route: &RouteConfig) -> &[Ask] {
     }
 }
 
-fn described(route: &RouteConfig) -> Value {
-    let prices: Vec<Value> = asks(route).iter().filter_map(price).collect();
+fn described(route: &RouteConfig, endpoint: Option<&Endpoint>) -> Value {
+    let asks = asks(route).iter();
+    let prices: Vec<Value> = asks.filter_map(|ask| price(ask, endpoint)).collect();
     let mut members = json!({
         "match": route.pattern.text(),
         "host": route.pattern.host(),
@@ -186,8 +190,9 @@ fn described(route: &RouteConfig) -> Value {
     members
 }
 
-fn price(ask: &Ask) -> Option<Value> {
+fn price(ask: &Ask, endpoint: Option<&Endpoint>) -> Option<Value> {
     match ask {
+        Ask::Permit(ask) => Some(permits(ask, endpoint?)),
         Ask::Token(ask) => Some(tokens(ask)),
         Ask::Lightning(ask) => Some(lightning(ask)),
         _ => None,
@@ -202,6 +207,21 @@ fn tokens(ask: &TokenAsk) -> Value {
         "symbol": &*ask.asset.symbol,
         "decimals": ask.asset.decimals,
         "amount": ask.amount.value().to_string(),
+    })
+}
+
+/// The 402 answer says where its own quote is posted; the plain endpoint takes permits too.
+fn permits(ask: &PermitAsk, endpoint: &Endpoint) -> Value {
+    json!({
+        "rail": "permit",
+        "network": ask.asset.id.chain().to_string(),
+        "asset": ask.asset.id.token().to_string(),
+        "symbol": &*ask.asset.symbol,
+        "decimals": ask.asset.decimals,
+        "amount": ask.amount.value().to_string(),
+        "tokenEndpoint": endpoint.as_str(),
+        "policy": ask.policy.as_str(),
+        "validSecs": ask.token_secs,
     })
 }
 

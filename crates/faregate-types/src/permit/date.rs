@@ -8,7 +8,8 @@ const DAY_SECS: u64 = 86_400;
 const LAST: u64 = 253_402_300_799;
 
 /// `2027-01-15T08:00:00.000000`. Times after the year 9999 are printed as its last second.
-pub(super) fn naive(at: Timestamp) -> String {
+#[must_use]
+pub fn naive(at: Timestamp) -> String {
     let secs = at.as_secs().min(LAST);
     let (year, month, day) = civil(secs.div_euclid(DAY_SECS));
     let second = secs.rem_euclid(DAY_SECS);

@@ -9,7 +9,7 @@
 
 pub mod authorization;
 pub mod body;
-mod date;
+pub mod date;
 pub mod decimal;
 pub mod demand;
 pub mod endpoint;

@@ -121,6 +121,14 @@ pub struct RevokeArgs {
     /// Payment hashes or token ids, 64 hexadecimal digits each. A token has both; `faregate decode` shows them.
     #[arg(required = true, value_name = "ID")]
     pub ids: Vec<String>,
+    /// Whose tokens.
+    #[command(flatten)]
+    pub gate: GateArgs,
+}
+
+/// Which gate, running or not.
+#[derive(Debug, Args)]
+pub struct GateArgs {
     /// The admin address of the gate.
     #[arg(
         long,

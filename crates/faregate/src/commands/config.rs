@@ -25,6 +25,12 @@ pub(crate) fn run(command: &ConfigCommand, env: &Env, printer: Printer) -> Resul
     let mut routes = Vec::new();
     if let Some(gate) = &config.gate {
         printer.line(&format!("gate on {} for {}", gate.bind, gate.public_url));
+        if let Some(permit) = &gate.permit {
+            let (endpoint, audience) = (&permit.endpoint, &permit.audience);
+            printer.line(&format!(
+                "  POST {endpoint:<23} access tokens for {audience}"
+            ));
+        }
         for route in &gate.routes {
             let price = match &route.price {
                 RoutePrice::Free => "free".to_owned(),
@@ -54,8 +60,11 @@ pub(crate) fn run(command: &ConfigCommand, env: &Env, printer: Printer) -> Resul
         ));
     }
     printer.line(&format!("{} is fine", args.config.display()));
-    printer
-        .data(&json!({"ok": true, "routes": routes, "facilitator": config.facilitator.is_some()}));
+    let endpoint = config.gate.as_ref().and_then(|gate| gate.permit.as_ref());
+    let endpoint = endpoint.map(|permit| permit.endpoint.as_str());
+    printer.data(&json!({
+        "ok": true, "routes": routes, "facilitator": config.facilitator.is_some(), "tokenEndpoint": endpoint,
+    }));
     Ok(())
 }
 
@@ -65,6 +74,10 @@ fn price(ask: &Ask) -> String {
         Ask::Token(ask) => {
             let (money, chain) = (money(ask.amount.value(), &ask.asset), ask.asset.id.chain());
             format!("{money} on {chain}")
+        }
+        Ask::Permit(ask) => {
+            let (money, chain) = (money(ask.amount.value(), &ask.asset), ask.asset.id.chain());
+            format!("{money} on {chain} with a permit ({})", ask.policy.as_str())
         }
         Ask::Lightning(ask) => format!("{} over Lightning on {}", ask.price, ask.network),
         _ => "something else".to_owned(),

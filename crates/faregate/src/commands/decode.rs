@@ -1,6 +1,7 @@
 //! `faregate decode`: explains a 402 answer, a payment header, a requirement, a receipt, a token or an invoice.
 
 mod l402;
+pub(crate) mod permit;
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -34,14 +35,16 @@ pub(crate) fn run(args: &DecodeArgs, printer: Printer) -> Result<(), Failed> {
         args.text.clone()
     };
     let text = text.trim();
-    let explained = match l402::explain(text)? {
+    let explained = match l402::explain(text)?.or_else(|| permit::token(text)) {
         Some(explained) => explained,
         None => {
             let value = parse(text)?;
             explain(&value)
+                .map(|explained| permit::beside(explained, text))
+                .or_else(|| permit::message(text))
                 .or_else(|| l402::body(text))
                 .or_else(|| l402::unsigned(&value))
-                .ok_or_else(|| Failed::usage("this is JSON, but no message of x402 or L402").hint("a 402 body, WWW-Authenticate, Authorization, PAYMENT-REQUIRED, PAYMENT-SIGNATURE, X-PAYMENT, PAYMENT-RESPONSE, a requirement, a macaroon or an invoice"))?
+                .ok_or_else(|| Failed::usage("this is JSON, but no message of x402, L402 or the permit rail").hint("a 402 body, WWW-Authenticate, Authorization, PAYMENT-REQUIRED, PAYMENT-SIGNATURE, X-PAYMENT, PAYMENT-RESPONSE, a requirement, a macaroon, an invoice, an access token or a token request"))?
         }
     };
     printer.line(explained.text.trim_end());
@@ -64,12 +67,14 @@ fn parse(text: &str) -> Result<Value, Failed> {
         .map_err(|_| Failed::usage("base64, but no JSON inside").code(Code::MalformedJson))
 }
 
-struct Explained {
+/// What was found out about a text.
+pub(crate) struct Explained {
     kind: &'static str,
-    text: String,
+    /// For people.
+    pub(crate) text: String,
     /// The same for programs.
-    content: Value,
-    warnings: Vec<String>,
+    pub(crate) content: Value,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Explained {

@@ -1,4 +1,4 @@
-//! `faregate l402 revoke`: a token opens nothing any more.
+//! `faregate l402 revoke`, and `faregate token revoke`: a token opens nothing any more.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::cli::l402::RevokeArgs;
+use crate::cli::l402::GateArgs;
 use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
 use crate::wire;
@@ -29,11 +29,12 @@ const KEY_BYTES_MAX: u64 = 4_096;
 /// # Errors
 /// When an id is none, or when nobody wrote it down.
 pub(crate) async fn run(
-    args: &RevokeArgs,
+    ids: &[String],
+    args: &GateArgs,
     env: &BTreeMap<String, String>,
     printer: Printer,
 ) -> Result<(), Failed> {
-    let names = args.ids.iter().map(|id| name(id));
+    let names = ids.iter().map(|id| name(id));
     let names = names.collect::<Result<Vec<_>, _>>()?;
     let mut done = Vec::with_capacity(names.len());
     if let Some(store) = &args.store {
@@ -68,10 +69,11 @@ pub(crate) async fn run(
 }
 
 fn name(id: &str) -> Result<RevokedName, Failed> {
+    let id = id.strip_prefix("0x").unwrap_or(id);
     let mut bytes = [0; 32];
     hex::decode_to_slice(id, &mut bytes).map_err(|_| {
-        Failed::usage("expected a payment hash or a token id: 64 hexadecimal digits")
-            .hint("faregate decode shows both of a token")
+        Failed::usage("expected the id of a payment or of a token: 64 hexadecimal digits")
+            .hint("faregate decode shows the ids of a token")
     })?;
     Ok(RevokedName::from_bytes(bytes))
 }
@@ -83,7 +85,7 @@ struct Gate {
 }
 
 impl Gate {
-    fn new(args: &RevokeArgs, env: &BTreeMap<String, String>) -> Result<Self, Failed> {
+    fn new(args: &GateArgs, env: &BTreeMap<String, String>) -> Result<Self, Failed> {
         let url = Url::parse(&args.admin_url)
             .map_err(|error| Failed::usage(format!("--admin-url: {error}")))?;
         let base = BaseUrl::new(url, PlainHttp::ToThisMachine)
@@ -124,7 +126,7 @@ impl Gate {
     }
 }
 
-fn key(args: &RevokeArgs, env: &BTreeMap<String, String>) -> Result<Secret, Failed> {
+fn key(args: &GateArgs, env: &BTreeMap<String, String>) -> Result<Secret, Failed> {
     let text = match (&args.admin_key_file, env.get(KEY_VARIABLE)) {
         (Some(path), _) => {
             let failed =

@@ -53,7 +53,10 @@ pub(crate) async fn permits(
 }
 
 /// What access tokens are signed with.
-fn token_key(source: &SecretSource, env: &Env) -> Result<TokenKey, Failed> {
+///
+/// # Errors
+/// When it is not there, or empty.
+pub(crate) fn token_key(source: &SecretSource, env: &Env) -> Result<TokenKey, Failed> {
     let secret = source.load(env).map_err(wire::secret)?;
     let text = std::str::from_utf8(secret.expose()).ok().map(str::to_owned);
     let key = text.and_then(|text| TokenKey::new(text).ok());
