@@ -5,17 +5,19 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use alloy_primitives::Address;
+use faregate_core::rail::l402::Revocations;
 use faregate_devnet::chain::BATCH_SETTLER;
 use faregate_devnet::{
     ChainConfig, DevAccount, DevLightning, Devchain, LightningConfig, WalletName,
 };
 use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
+use faregate_ledger::RevokedName;
 use faregate_server::config::{Config, Env, GatewayConfig};
 use faregate_server::facilitator::FacilitatorServer;
 use faregate_server::gateway::{Deps, Gateway};
 use faregate_server::http::{self, Running};
 use faregate_store::memory::MemoryLedger;
-use faregate_types::{Asset, AssetRegistry, ChainId, SecretKey};
+use faregate_types::{Asset, AssetRegistry, ChainId, PaymentId, SecretKey};
 use url::Url;
 
 use crate::exit::{Exit, Failed};
@@ -76,6 +78,9 @@ pub struct Stack {
     seller: Seller,
     facilitator: Running,
     gate: Running,
+    token_path: Option<String>,
+    permit_settler: Option<Address>,
+    revocations: Arc<Revocations>,
 }
 
 impl Stack {
@@ -120,7 +125,12 @@ impl Stack {
             .map_err(start_failed)?;
         let places = (listener.local_addr()?, seller.addr());
         let (settings, env) = gate_config(&config, places, &lightning)?;
-        let deps = deps(&settings, &env, settling, &ledger).await?;
+        let (deps, revocations) = deps(&settings, &env, settling, &ledger).await?;
+        let permits = deps.permits.as_ref();
+        let permit_settler = permits
+            .zip(payee())
+            .and_then(|(permits, payee)| permits.settler(chain, payee.address));
+        let token_path = permits.map(|permits| permits.endpoint().to_string());
         let gate = Gateway::start_on(listener, settings, deps)
             .await
             .map_err(start_failed)?;
@@ -134,6 +144,9 @@ impl Stack {
             seller,
             facilitator,
             gate,
+            token_path,
+            permit_settler,
+            revocations,
         })
     }
 
@@ -141,6 +154,29 @@ impl Stack {
     #[must_use]
     pub fn gate_url(&self) -> String {
         format!("http://{}", self.gate.addr())
+    }
+
+    /// Where access tokens are sold for permits.
+    #[must_use]
+    pub fn token_endpoint(&self) -> Option<String> {
+        let path = self.token_path.as_ref()?;
+        Some(format!("{}{path}", self.gate_url()))
+    }
+
+    /// The contract that collects permits for the payee.
+    #[must_use]
+    pub const fn permit_settler(&self) -> Option<Address> {
+        self.permit_settler
+    }
+
+    /// Makes the token of a payment worthless, as `faregate token revoke` does. True when it was good before.
+    ///
+    /// # Errors
+    /// When the gate's books do not take it.
+    pub async fn revoke(&self, payment: PaymentId) -> Result<bool, Failed> {
+        let name = RevokedName::from_bytes(*payment.as_bytes());
+        let new = self.revocations.revoke(name, wire::clock().now()).await;
+        new.map_err(|away| Failed::new(Exit::Failure, "it was not revoked").code(away.code))
     }
 
     /// Where the facilitator is.
@@ -183,6 +219,13 @@ impl Stack {
             ("FAREGATE_GATE_URL", self.gate_url()),
             ("FAREGATE_FACILITATOR_URL", self.facilitator_url()),
         ];
+        let settler = self.permit_settler.map(|settler| settler.to_string());
+        for (name, value) in [
+            ("FAREGATE_TOKEN_ENDPOINT", self.token_endpoint()),
+            ("FAREGATE_PERMIT_SETTLER", settler),
+        ] {
+            lines.extend(value.map(|value| (name, value)));
+        }
         for (account, key, address) in [
             (payer(), "FAREGATE_PAYER_KEY", "FAREGATE_PAYER_ADDRESS"),
             (payee(), "FAREGATE_PAYEE_KEY", "FAREGATE_PAYEE_ADDRESS"),
@@ -274,7 +317,7 @@ async fn deps(
     env: &Env,
     settling: ExactFacilitator,
     ledger: &Arc<MemoryLedger>,
-) -> Result<Deps, Failed> {
+) -> Result<(Deps, Arc<Revocations>), Failed> {
     let revocations = wire::revocations(Arc::clone(ledger) as _).await?;
     let l402 = match &settings.lightning {
         Some(config) => Some(wire::l402(config, env, &revocations, wire::new_name()?).await?),
@@ -287,13 +330,14 @@ async fn deps(
         }
         None => None,
     };
-    Ok(Deps {
+    let deps = Deps {
         facilitator: Some(Arc::new(settling)),
         l402,
         permits,
         store: Arc::clone(ledger) as _,
         clock: wire::clock(),
-    })
+    };
+    Ok((deps, revocations))
 }
 
 /// The gate of the sample API, as a seller would configure it.

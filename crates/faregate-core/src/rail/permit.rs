@@ -21,7 +21,9 @@ use faregate_types::permit::{
     Body, Component, Endpoint, Expected, Permit, Price, TokenError, TokenKey, authorization,
     overdrawn,
 };
-use faregate_types::{Amount, Code, Fingerprint, PaymentId, RailName, Refusal, Timestamp};
+use faregate_types::{
+    Address, Amount, ChainId, Code, Fingerprint, PaymentId, RailName, Refusal, Timestamp,
+};
 use futures_util::future::{BoxFuture, ready};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
@@ -119,6 +121,12 @@ impl Permits {
     #[must_use]
     pub const fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// The contract that permits for this payee name, if there is one.
+    #[must_use]
+    pub fn settler(&self, chain: ChainId, treasury: Address) -> Option<Address> {
+        self.collector.payee(chain, treasury)
     }
 
     /// The time.

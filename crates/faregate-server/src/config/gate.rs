@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use faregate_core::Ask;
 use faregate_tower::Cors;
+use faregate_types::TransferMethod;
 use http::HeaderValue;
 use url::Url;
 
@@ -91,6 +92,7 @@ pub(super) fn read(
     let defaults = Defaults {
         issuer,
         permits: permit.as_ref().map(|(_, terms)| *terms),
+        token_endpoint: permit.get().map(|(config, _)| config.endpoint),
         asks_for_tokens: Cell::new(false),
         chain: Inherited::read(section, "network", |text| {
             parts::chain(section, text, about.mainnet)
@@ -210,12 +212,22 @@ fn together(
         .flat_map(|network| &network.assets)
         .map(|asset| asset.id)
         .collect();
-    let asked = routes.iter().flat_map(asks).filter_map(|ask| match ask {
-        Ask::Token(ask) => Some(ask.asset.id),
-        Ask::Permit(ask) => Some(ask.asset.id),
+    let has_chain = |chain| {
+        embedded
+            .networks
+            .iter()
+            .any(|network| network.chain == chain)
+    };
+    let missing = |ask: &Ask| match ask {
+        // Nothing is settled over x402 in a token that is paid through Permit2 only; it is collected wherever there is a node.
+        Ask::Permit(ask) if ask.asset.transfer == TransferMethod::Permit2 => {
+            (!has_chain(ask.asset.id.chain())).then_some(ask.asset.id)
+        }
+        Ask::Permit(ask) => (!settled.contains(&ask.asset.id)).then_some(ask.asset.id),
+        Ask::Token(ask) => (!settled.contains(&ask.asset.id)).then_some(ask.asset.id),
         _ => None,
-    });
-    if let Some(missing) = asked.into_iter().find(|id| !settled.contains(id)) {
+    };
+    if let Some(missing) = routes.iter().flat_map(asks).find_map(missing) {
         let message =
             format!("a route asks for {missing}, and this facilitator does not settle it");
         section.fault(ConfigCode::NoUsableRail, "facilitator", message);

@@ -1,5 +1,6 @@
 //! `[gate.permit]`, and `permit` of a route: prices in tokens that can be paid with a permit for an access token as well.
 
+use faregate_core::route::RoutePattern;
 use faregate_core::{PermitAsk, TokenPolicy};
 use faregate_types::permit::{Component, Endpoint};
 use faregate_types::{Address, Amount, Asset, U256};
@@ -86,6 +87,21 @@ pub(super) fn read(
         deploys,
     };
     Some((config, terms?))
+}
+
+/// Whether the endpoint takes every request of a route: itself, its quotes and its receipts.
+pub(super) fn hides(endpoint: &Endpoint, route: &RoutePattern) -> bool {
+    let endpoint = endpoint.as_str();
+    let own = [endpoint.to_owned(), format!("{endpoint}/receipts/*")];
+    let covered = own
+        .iter()
+        .any(|own| RoutePattern::parse(own).is_ok_and(|own| own.covers(route)));
+    let is_quote = || {
+        let path = route.fixed_path()?;
+        let quote = path.strip_prefix(endpoint)?.strip_prefix("/q_")?;
+        Some(!quote.contains('/'))
+    };
+    covered || is_quote().unwrap_or(false)
 }
 
 /// What a table says about tokens, over what it inherits.

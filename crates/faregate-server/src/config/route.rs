@@ -5,6 +5,7 @@ use std::cell::Cell;
 use faregate_core::route::{RoutePattern, RouteTable, Shadow};
 use faregate_core::{Ask, Identifier, SettlePolicy};
 use faregate_tower::upgrade;
+use faregate_types::permit::Endpoint;
 use faregate_types::{Address, Amount, ChainId};
 use http::Method;
 use url::Url;
@@ -65,6 +66,8 @@ pub(super) struct Defaults<'d> {
     pub(super) issuer: Inherited<Issuer<'d>>,
     /// What tokens cost that are paid with permits, and when they are given out.
     pub(super) permits: Inherited<permit::Terms>,
+    /// Where the gate sells tokens, if it does.
+    pub(super) token_endpoint: Option<Endpoint>,
     /// Set by the first route that asks for tokens.
     pub(super) asks_for_tokens: Cell<bool>,
     pub(super) chain: Inherited<ChainId>,
@@ -132,7 +135,11 @@ pub(super) fn read_all(
         }
         section.finish();
     }
-    name_shadows(gate, &RouteTable::new(patterns));
+    let table = RouteTable::new(patterns);
+    name_shadows(gate, &table);
+    if let Some(endpoint) = &defaults.token_endpoint {
+        name_hidden(gate, &table, endpoint);
+    }
     routes.into_iter().collect()
 }
 
@@ -163,6 +170,21 @@ fn name_shadows(gate: &Section<'_, '_>, table: &RouteTable<RoutePlace>) {
             (ConfigCode::ShadowedRoute, message)
         };
         gate.reader().fault(code, &place.span, &place.key, message);
+    }
+}
+
+/// The gate answers its token endpoint itself, before any route: one that has no other request would never get any.
+fn name_hidden(gate: &Section<'_, '_>, table: &RouteTable<RoutePlace>, endpoint: &Endpoint) {
+    for (pattern, place) in table
+        .iter()
+        .filter(|(pattern, _)| permit::hides(endpoint, pattern))
+    {
+        let message = format!(
+            "{} is where the gate sells access tokens: choose another path, or another gate.permit.token_endpoint",
+            pattern.text()
+        );
+        gate.reader()
+            .fault(ConfigCode::ShadowedRoute, &place.span, &place.key, message);
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alloy_primitives::{Address, U256};
-use faregate_client::{Caps, Client, Paid, Payment, Wallet, limits};
+use faregate_client::{Caps, Client, ClientBuilder, Paid, Payment, Wallet, limits};
 use faregate_ledger::{AccountId, LedgerStore as _};
 use faregate_store::memory::MemoryWallet;
 use faregate_types::network;
@@ -17,6 +17,7 @@ use crate::printer::Printer;
 use crate::stack::{self, Stack, StackConfig};
 
 mod lightning;
+mod permit;
 
 /// Longer than this means something hangs.
 const DEMO_TIMEOUT: Duration = Duration::from_secs(60);
@@ -81,7 +82,7 @@ async fn buy(stack: &Stack, steps: Steps) -> Result<Vec<Row>, Failed> {
         .ok_or_else(|| broken("there is no payee"))?
         .address;
     let before = on_chain(stack, payee).await?;
-    let client = client()?;
+    let client = client(payer()?.caps(Caps::per_payment(limits::PER_PAYMENT_DEFAULT)))?;
 
     let asked = Instant::now();
     let paid = client
@@ -119,19 +120,24 @@ async fn buy(stack: &Stack, steps: Steps) -> Result<Vec<Row>, Failed> {
     );
     let first = Row {
         rail: "x402",
-        network: network(stack.chain).map_or_else(
-            || stack.chain.to_string(),
-            |known| format!("{} (dev chain)", known.title),
-        ),
+        network: network_title(stack),
         price,
         transaction,
         took,
     };
-    Ok(vec![first, lightning::buy(stack, steps).await?])
+    let second = permit::buy(stack, steps, payment.amount.value()).await?;
+    Ok(vec![first, second, lightning::buy(stack, steps).await?])
 }
 
-/// A payer with a cap and books of its own.
-fn client() -> Result<Client, Failed> {
+fn network_title(stack: &Stack) -> String {
+    network(stack.chain).map_or_else(
+        || stack.chain.to_string(),
+        |known| format!("{} (dev chain)", known.title),
+    )
+}
+
+/// The payer's client in the making.
+fn payer() -> Result<ClientBuilder, Failed> {
     let payer = stack::payer().ok_or_else(|| broken("there is no payer"))?;
     let env = [(
         "FAREGATE_PRIVATE_KEY".to_owned(),
@@ -139,29 +145,34 @@ fn client() -> Result<Client, Failed> {
     )]
     .into();
     let wallet = Wallet::from_env(&env).map_err(|error| broken(&error.to_string()))?;
-    Client::builder()
-        .wallet(wallet)
-        .caps(Caps {
-            per_payment: limits::PER_PAYMENT_DEFAULT,
-            total: None,
-            per_host: None,
-            per_period: None,
-        })
+    Ok(Client::builder().wallet(wallet))
+}
+
+/// A client with books of its own.
+fn client(builder: ClientBuilder) -> Result<Client, Failed> {
+    builder
         .store(Arc::new(MemoryWallet::new()))
         .build()
         .map_err(|error| broken(&error.to_string()))
 }
 
 async fn served(paid: Paid<Response>) -> Result<(Payment, String), Failed> {
-    let payment = paid.payment.ok_or_else(|| broken("the joke was free"))?;
-    if paid.answer.status() != StatusCode::OK {
+    let Paid {
+        answer, payment, ..
+    } = paid;
+    let payment = payment.ok_or_else(|| broken("the joke was free"))?;
+    Ok((payment, joke(answer).await?))
+}
+
+/// What was bought.
+async fn joke(answer: Response) -> Result<String, Failed> {
+    if answer.status() != StatusCode::OK {
         return Err(broken(&format!(
             "paid, and the gate answered {}",
-            paid.answer.status()
+            answer.status()
         )));
     }
-    let body: Value = paid
-        .answer
+    let body: Value = answer
         .json()
         .await
         .map_err(|error| broken(&error.to_string()))?;
@@ -169,7 +180,7 @@ async fn served(paid: Paid<Response>) -> Result<(Payment, String), Failed> {
         .get("joke")
         .and_then(Value::as_str)
         .ok_or_else(|| broken("that was no joke"))?;
-    Ok((payment, joke.to_owned()))
+    Ok(joke.to_owned())
 }
 
 async fn on_chain(stack: &Stack, account: Address) -> Result<U256, Failed> {

@@ -38,7 +38,7 @@ async fn demo_buys_and_shows_the_transaction() {
     let output = faregate(folder.path(), &["demo"]).await;
     assert_eq!(code(&output), 0, "{}", text(&output.stderr));
     let said = text(&output.stdout);
-    assert!(said.contains("2 of 2 rails paid and served"), "{said}");
+    assert!(said.contains("3 of 3 rails paid and served"), "{said}");
     let json = faregate(folder.path(), &["demo", "--json"]).await;
     let report: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert!(
@@ -47,7 +47,18 @@ async fn demo_buys_and_shows_the_transaction() {
             .unwrap()
             .starts_with("0x")
     );
-    let over_lightning = &report["receipts"][1];
+    let with_permit = &report["receipts"][1];
+    assert_eq!(
+        (&with_permit["rail"], &with_permit["price"]),
+        (&"permit".into(), &"0.001 USDC".into())
+    );
+    assert!(
+        with_permit["transaction"]
+            .as_str()
+            .unwrap()
+            .starts_with("0x")
+    );
+    let over_lightning = &report["receipts"][2];
     assert_eq!(
         (&over_lightning["rail"], &over_lightning["price"]),
         (&"l402".into(), &"10 sat".into())

@@ -19,4 +19,5 @@ mod metrics;
 mod permit_queue;
 mod problems;
 mod support;
+mod token;
 mod whole;
