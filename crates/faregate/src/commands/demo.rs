@@ -125,7 +125,8 @@ async fn buy(stack: &Stack, steps: Steps) -> Result<Vec<Row>, Failed> {
         transaction,
         took,
     };
-    let second = permit::buy(stack, steps, payment.amount.value()).await?;
+    let amount = payment.amount.value();
+    let second = permit::buy(stack, steps, amount, amount).await?;
     Ok(vec![first, second, lightning::buy(stack, steps).await?])
 }
 
@@ -228,12 +229,12 @@ impl Steps {
 
 fn table(rows: &[Row], elapsed: Duration, printer: Printer) {
     printer.line(&format!(
-        "\n  {:<6} {:<26} {:<12} {:<8} transaction",
+        "\n  {:<8} {:<26} {:<12} {:<8} transaction",
         "rail", "network", "price", "took"
     ));
     for row in rows {
         printer.line(&format!(
-            "  {:<6} {:<26} {:<12} {:<8} {}",
+            "  {:<8} {:<26} {:<12} {:<8} {}",
             row.rail,
             row.network,
             row.price,

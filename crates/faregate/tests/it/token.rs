@@ -178,6 +178,13 @@ async fn a_token_says_who_paid_for_what_and_whether_a_key_signed_it() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_token_is_told_to_programs_and_shown_when_it_is_late_forged_or_hostile() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let text = signed(&claims(4_000_000_000));
     let json = run(here, &["--json", "token", "inspect", &text], b"").await;
     let said: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(
@@ -326,7 +333,7 @@ async fn any_bytes_are_inspected_or_refused() {
     cases.extend([5, 17, 40, good.len() - 1].map(|end| good.as_bytes()[..end].to_vec()));
     cases.extend((0..12).map(|at| {
         let mut bytes = good.clone().into_bytes();
-        let place = at * bytes.len() / 12;
+        let place = at * bytes.len().div_euclid(12);
         bytes[place] = bytes[place].wrapping_mul(31).wrapping_add(200);
         bytes
     }));

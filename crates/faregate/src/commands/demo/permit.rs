@@ -6,7 +6,7 @@ use alloy_primitives::U256;
 use faregate_client::{Caps, Client, PayError, Payment, Prefer, Worth};
 use serde_json::Value;
 
-use super::{Row, Steps, books, broken, client, joke, on_chain, payer, served};
+use super::{Row, Steps, books, broken, client, joke, network_title, on_chain, payer, served};
 use crate::commands::paid::money;
 use crate::exit::Failed;
 use crate::stack::{self, Stack};
@@ -15,98 +15,117 @@ use crate::stack::{self, Stack};
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Buys a token with a permit, uses it, sees the money arrive, and sees the token refused when it is revoked. `before` is what
-/// the payee's books hold already.
+/// the payee's books hold already, `price` what the route costs.
 ///
 /// # Errors
 /// When a step does not go as it should.
-pub(super) async fn buy(stack: &Stack, steps: Steps, before: U256) -> Result<Row, Failed> {
+pub(super) async fn buy(
+    stack: &Stack,
+    steps: Steps,
+    before: U256,
+    price: U256,
+) -> Result<Row, Failed> {
     let url = format!("{}/joke", stack.gate_url());
     let payee = stack::payee()
         .ok_or_else(|| broken("there is no payee"))?
         .address;
-    let (asset, decimals) = (&stack.asset, stack.asset.decimals);
-    // Enough for one token and not for two: what is revoked is not bought again behind the payer's back.
-    let price = U256::from(1_000);
-    let cap = Worth::of_dollar_coin(price, decimals).ok_or_else(|| broken("no cap"))?;
-    let node = stack
-        .rpc_url()
-        .parse()
-        .map_err(|_| broken("the node has no URL"))?;
-    let caps = Caps {
-        total: Some(cap),
-        ..Caps::per_payment(cap)
-    };
-    let client = client(
-        payer()?
-            .prefer(Prefer::Permit)
-            .node(stack.chain, node)
-            .caps(caps),
-    )?;
+    let client = careful(stack, price)?;
     let had = on_chain(stack, payee).await?;
-
     let asked = Instant::now();
-    let paid = client.get(&url).send().await;
-    let (payment, first) =
-        served(paid.map_err(|error| broken(&format!("permit: {error}")))?).await?;
+    let payment = bought(stack, &client, &url, steps).await?;
     let took = asked.elapsed();
-    let over = payment
-        .permit()
-        .ok_or_else(|| broken("it was not paid with a permit"))?;
-    let price = money(payment.amount.value(), asset);
-    steps.say("asked", "GET /joke: 402 Payment Required");
-    steps.say(
-        "permit",
-        &format!(
-            "{price} for {}, an {} signed by {}",
-            payment.payee,
-            over.kind.as_str(),
-            over.payer
-        ),
-    );
-    steps.say(
-        "token",
-        &format!("from POST {}", stack.token_endpoint().unwrap_or_default()),
-    );
-    steps.say("served", &first);
     for again in ["again", "and again"] {
-        steps.say(
-            again,
-            &format!("{} (the same token)", once_more(&client, &url).await?),
-        );
+        let joke = once_more(&client, &url).await?;
+        steps.say(again, &format!("{joke} (the same token)"));
     }
     let transaction = collected(stack, &payment).await?;
+    let amount = payment.amount.value();
     let received = on_chain(stack, payee).await?.checked_sub(had);
-    if received != Some(payment.amount.value()) {
+    if received != Some(amount) {
         return Err(broken("the chain does not show what the permit was for"));
     }
+    let price = money(amount, &stack.asset);
     steps.say(
         "on chain",
         &format!("{price} arrived in {transaction}, once"),
     );
-    let all = before.saturating_add(payment.amount.value());
-    books(stack, payee, all).await?;
-    steps.say(
-        "books",
-        "every account adds up, and the ledger and the chain agree",
-    );
-    stack.revoke(payment.id).await?;
-    match client.get(&url).send().await {
-        Err(PayError::Cap(refusal)) => {
-            steps.say(
-                "revoked",
-                &format!("the token is refused, and the payer does not buy another: {refusal}"),
-            );
-        }
-        Err(error) => return Err(broken(&format!("after the revocation: {error}"))),
-        Ok(_) => return Err(broken("a revoked token was served")),
-    }
+    books(stack, payee, before.saturating_add(amount)).await?;
+    let agree = "every account adds up, and the ledger and the chain agree";
+    steps.say("books", agree);
+    revoked(stack, &client, &url, &payment, steps).await?;
     Ok(Row {
         rail: "permit",
-        network: super::network_title(stack),
+        network: network_title(stack),
         price,
         transaction,
         took,
     })
+}
+
+/// A payer who may pay this once, and not twice: what is revoked is not bought again behind its back.
+fn careful(stack: &Stack, price: U256) -> Result<Client, Failed> {
+    let cap = Worth::of_dollar_coin(price, stack.asset.decimals);
+    let cap = cap.ok_or_else(|| broken("the price is no cap"))?;
+    let node = stack.rpc_url().parse();
+    let node = node.map_err(|_| broken("the node has no URL"))?;
+    let caps = Caps {
+        total: Some(cap),
+        ..Caps::per_payment(cap)
+    };
+    client(
+        payer()?
+            .prefer(Prefer::Permit)
+            .node(stack.chain, node)
+            .caps(caps),
+    )
+}
+
+/// The first request: asked for money, a permit signed, a token received, served.
+async fn bought(
+    stack: &Stack,
+    client: &Client,
+    url: &str,
+    steps: Steps,
+) -> Result<Payment, Failed> {
+    let paid = client.get(url).send().await;
+    let paid = paid.map_err(|error| broken(&format!("permit: {error}")))?;
+    let (payment, joke) = served(paid).await?;
+    let over = payment.permit();
+    let over = over.ok_or_else(|| broken("it was not paid with a permit"))?;
+    let price = money(payment.amount.value(), &stack.asset);
+    let (payee, payer, kind) = (&payment.payee, over.payer, over.kind.as_str());
+    steps.say("asked", "GET /joke: 402 Payment Required");
+    steps.say(
+        "permit",
+        &format!("{price} for {payee}, signed by {payer} ({kind})"),
+    );
+    let endpoint = stack.token_endpoint().unwrap_or_default();
+    steps.say(
+        "token",
+        &format!("from POST {endpoint}/q_…, before the money moved"),
+    );
+    steps.say("served", &joke);
+    Ok(payment)
+}
+
+/// The end of the token.
+async fn revoked(
+    stack: &Stack,
+    client: &Client,
+    url: &str,
+    payment: &Payment,
+    steps: Steps,
+) -> Result<(), Failed> {
+    stack.revoke(payment.id).await?;
+    match client.get(url).send().await {
+        Err(PayError::Cap(refusal)) => {
+            let why = format!("the token is refused, and another is not bought: {refusal}");
+            steps.say("revoked", &why);
+            Ok(())
+        }
+        Err(error) => Err(broken(&format!("after the revocation: {error}"))),
+        Ok(_) => Err(broken("a revoked token was served")),
+    }
 }
 
 /// The next joke, for nothing but the token.
