@@ -6,5 +6,6 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     faregate_client::fuzzing::offers(data);
     faregate_client::fuzzing::challenges(data);
+    faregate_client::fuzzing::permits(data);
     faregate_client::fuzzing::receipt(data);
 });

@@ -15,7 +15,7 @@ use crate::offer::{self, Offers};
 use crate::origin;
 use crate::permit;
 use crate::rail::l402;
-use crate::tokens::Place;
+use crate::tokens::{Place, Shown};
 use crate::transport;
 
 /// What an answer asks for, on every rail. At least one of them can be read.
@@ -23,6 +23,15 @@ pub(crate) struct Demands {
     pub(crate) offers: Option<Offers>,
     pub(crate) challenge: Option<Result<l402::Asked, Refusal>>,
     pub(crate) permit: Option<Result<Demand, Refusal>>,
+}
+
+/// How far an answer that asks for payment is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Until there is something that can be paid, in the order of the rails.
+    AsFarAsNeeded,
+    /// Everything that is asked for.
+    Everything,
 }
 
 /// Whether a token that was bought before is shown. Showing it uses it.
@@ -66,6 +75,7 @@ impl Inner {
         }
         loop {
             let mut copy = replay(request)?;
+            let is_of_l402 = token.as_ref().is_some_and(Shown::is_of_l402);
             let payment = token.take().map(|shown| {
                 copy.headers_mut().insert(AUTHORIZATION, shown.header);
                 shown.payment
@@ -73,7 +83,7 @@ impl Inner {
             let response = self.send_once(copy).await?;
             let status = response.status();
             let no_more = match (status, payment) {
-                (StatusCode::UNAUTHORIZED, Some(payment)) => {
+                (StatusCode::UNAUTHORIZED, Some(payment)) if is_of_l402 => {
                     self.token_refused_at(&place, payment).await;
                     return self.send_once(replay(request)?).await;
                 }
@@ -106,12 +116,16 @@ impl Inner {
     }
 
     /// Reads an answer that asks for payment. The body is left alone when the headers have what is paid.
-    pub(crate) async fn demands(&self, response: Response) -> Result<Demands, PayError> {
+    pub(crate) async fn demands(
+        &self,
+        response: Response,
+        look: Look,
+    ) -> Result<Demands, PayError> {
         let headers = response.headers();
         if offer::in_headers(headers) && l402::in_headers(headers).is_none() {
             let offers = offer::from_headers(headers).map_err(PayError::Offer)?;
             let may_pay = self.wallet.is_some() && self.order.has(Prefer::X402, Prefer::Permit);
-            if may_pay && self.has_usable(&offers) {
+            if look == Look::AsFarAsNeeded && may_pay && self.has_usable(&offers) {
                 return Ok(Demands {
                     offers: Some(offers),
                     challenge: None,

@@ -13,7 +13,7 @@ use faregate_types::{AssetRegistry, ChainId, Code, Erc20, Refusal, Timestamp};
 use reqwest::{IntoUrl, Method, Request, Response};
 
 use crate::alarm::Bell;
-use crate::ask::{ShowTokens, replay};
+use crate::ask::{Look, ShowTokens, replay};
 use crate::budget::Books;
 use crate::builder::ClientBuilder;
 use crate::choose::Order;
@@ -142,7 +142,7 @@ impl Client {
                 payment: None,
             });
         }
-        let demands = inner.demands(response).await?;
+        let demands = inner.demands(response, Look::AsFarAsNeeded).await?;
         let mut stale = STALE_MAX;
         let mut aside: Option<Flight<'_>> = None;
         loop {
@@ -263,7 +263,7 @@ impl Client {
                 status: status.as_u16(),
             });
         }
-        let demands = inner.demands(response).await?;
+        let demands = inner.demands(response, Look::Everything).await?;
         let judged = inner.judge(&request, &demands);
         let verdict = inner.would_pay(&request, &judged, &demands).await;
         let offers = demands.offers.as_ref();

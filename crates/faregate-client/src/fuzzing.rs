@@ -10,13 +10,15 @@ use faregate_core::port::lightning::{
 };
 use faregate_types::lightning::{BitcoinNetwork, Msat};
 use faregate_types::x402::{Version, header};
-use faregate_types::{Amount, AssetId, Code, Timestamp};
+use faregate_types::{Amount, AssetId, AssetRegistry, Code, Timestamp};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 
-use crate::rail::l402;
+use crate::rail::permit::{Habits, Note, Said};
+use crate::rail::{l402, permit};
 use crate::receipt::{Expected, Receipt};
-use crate::{LightningWallet, MsatCaps, limits, offer};
+use crate::select::{Chains, Rules};
+use crate::{LightningWallet, MsatCaps, Worth, limits, offer};
 
 fn with(name: &'static str, value: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -95,6 +97,37 @@ pub fn challenges(bytes: &[u8]) {
             Err(refusal) => drop(asked.refused(refusal)),
         }
     }
+}
+
+/// Reads these bytes as a 402 answer that asks for a permit, as the answer of a token endpoint and as a permit of the books;
+/// what an offer costs is never above the cap.
+pub fn permits(bytes: &[u8]) {
+    let (assets, chains) = (AssetRegistry::builtin(), Chains::default());
+    let rules = Rules {
+        assets: &assets,
+        chains: &chains,
+        per_payment: limits::PER_PAYMENT_DEFAULT,
+        validity_secs_max: limits::VALIDITY_SECS_MAX,
+    };
+    let habits = Habits {
+        pinned: None,
+        validity_secs: limits::PERMIT_SECS,
+    };
+    if let Some(Ok(demand)) = crate::permit::demand(bytes) {
+        for offer in permit::consider(&demand, &rules, &habits, |_| true) {
+            if let Ok(price) = offer.considered.verdict {
+                let decimals = price.asset.decimals;
+                let worth = Worth::of_dollar_coin(price.amount.value(), decimals);
+                assert!(worth.is_some_and(|worth| worth <= limits::PER_PAYMENT_DEFAULT));
+            }
+        }
+    }
+    for status in [StatusCode::OK, StatusCode::BAD_REQUEST] {
+        if let Said::Refused(_, Some(reason)) = permit::hear(status, Some(bytes)) {
+            assert!(reason.len() <= limits::TEXT_BYTES_MAX && !reason.contains('\n'));
+        }
+    }
+    drop(Note::from_bytes(bytes));
 }
 
 /// Reads a receipt for a payment of 1 by the zero address.

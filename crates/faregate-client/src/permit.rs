@@ -202,15 +202,21 @@ impl Inner {
             Some(shown) => Some(shown),
             None => self.kept_token(&place).await,
         };
-        let Some(Shown { payment, header }) = found else {
+        let Some(found) = found else {
             return Ok(None);
         };
+        let is_of_l402 = found.is_of_l402();
+        let Shown { payment, header } = found;
         let mut copy = crate::ask::replay(request)?;
         copy.headers_mut().insert(AUTHORIZATION, header);
         let response = transport::send(&self.http, copy).await;
         let response = response.map_err(PayError::Http)?;
         match response.status() {
-            StatusCode::PAYMENT_REQUIRED | StatusCode::UNAUTHORIZED => {
+            StatusCode::PAYMENT_REQUIRED => {
+                self.token_refused_at(&place, payment).await;
+                Ok(None)
+            }
+            StatusCode::UNAUTHORIZED if is_of_l402 => {
                 self.token_refused_at(&place, payment).await;
                 Ok(None)
             }

@@ -72,6 +72,17 @@ pub(crate) struct Shown {
     pub(crate) header: HeaderValue,
 }
 
+impl Shown {
+    /// Whether a server may say 401 to it and mean that it does not take it. Servers of permits say 402 to every token that
+    /// they do not take, so that a 401 is about something else, and buying another token would not help.
+    pub(crate) fn is_of_l402(&self) -> bool {
+        let scheme = self.header.as_bytes().split(|byte| *byte == b' ').next();
+        scheme.is_some_and(|scheme| {
+            scheme.eq_ignore_ascii_case(b"l402") || scheme.eq_ignore_ascii_case(b"lsat")
+        })
+    }
+}
+
 struct Held {
     token: KeptToken,
     header: HeaderValue,

@@ -409,6 +409,25 @@ async fn a_request_with_a_credential_of_its_own_uses_a_token_that_is_there() {
     the_same(&seller, 1);
 }
 
+/// Whoever does not take a token says 402; a 401 is about something else, and no other token would change it.
+#[tokio::test]
+async fn a_token_is_not_bought_again_for_a_401() {
+    let shop = Shop::new(Release::Ours);
+    let seller = spoilt(&shop, 9, shows_a_token, || {
+        StatusCode::UNAUTHORIZED.into_response()
+    })
+    .await;
+    let store = memory();
+    let client = hasty(&store);
+    for number in 0..3 {
+        let answer = client.get(seller.url("/")).send().await.unwrap();
+        assert_eq!(answer.answer.status(), 401);
+        assert_eq!(answer.payment.is_some(), number == 0);
+    }
+    the_same(&seller, 1);
+    assert_eq!(store.tokens(9).await.unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn what_somebody_else_bought_meanwhile_is_not_bought_again() {
     let shop = Shop::new(Release::Ours);

@@ -9,6 +9,7 @@
 
 mod cli;
 mod curl_l402;
+mod curl_permit;
 mod l402;
 mod l402_gate;
 mod l402_lost;
