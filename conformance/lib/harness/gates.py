@@ -84,7 +84,6 @@ store = "{file.with_suffix(".db")}"
 [gate.facilitator]
 rpc_url = "{rpc}"
 signer_key = "env:{_KEY_VARIABLE}"
-assets = ["USDC", "USDT"]
 
 [gate.permit]
 token_key = "env:{_MASTER_VARIABLE}"
@@ -96,7 +95,7 @@ symbol = "USDT"
 name = "Tether USD"
 version = "2"
 decimals = 6
-
+transfer = "permit2"
 
 """
     file.write_text(text + "\n".join(routes))
