@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from . import install, peers, wire
+from .binary import payer
 from .chain import Chain, word
 from .outcome import Fail, equal, once, require, shown
 from .paths import PEERS
@@ -182,6 +183,18 @@ def until(ready: Callable[[], bool], what: str) -> None:
     while not ready():
         require(time.monotonic() < limit, f"{what}: in time")
         time.sleep(0.1)
+
+
+def ours(url: str, account: Account, chain: Chain, count: int, kind: str | None = None) -> dict[str, Any]:
+    """What our client library says of `count` requests, with a node of the chain, permits first, and of no other kind."""
+    env = {"URL": url, "COUNT": str(count), "FAREGATE_PRIVATE_KEY": account.key, "NODE": chain.url}
+    env["CHAIN"] = str(chain.chain_id())
+    if kind is not None:
+        env["KIND"] = kind
+    done = run([str(payer())], env)
+    equal(done.returncode, 0, f"exit of our client; {done.stderr[-600:]}")
+    require(account.key.removeprefix("0x") not in done.stdout + done.stderr, "the private key is not in the output")
+    return json.loads(done.stdout)
 
 
 def settled(server: str, count: int) -> list[dict[str, str]]:

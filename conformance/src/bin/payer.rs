@@ -3,8 +3,9 @@
 //! Asks for URL, COUNT times, and prints one JSON line: `{"statuses","bodies","paid","errors"}`, one entry for each request;
 //! `paid` in millisatoshis without the fee, or as the kind of permit that was signed. Pays over Lightning with an LND node
 //! (LND_REST, LND_MACAROON) or with a wallet of LNbits (LNBITS_URL, LNBITS_KEY; NETWORK where it is not regtest), at most
-//! MAX_SATS for one request and MAX_SATS_IN_ALL for all of them. Or pays in tokens with FAREGATE_PRIVATE_KEY on CHAIN, with a
-//! node of it if NODE names one, and signs permits of no other kind than KIND, if that is set. The wallet's books are in memory.
+//! MAX_SATS for one request and MAX_SATS_IN_ALL for all of them. Or pays in tokens with FAREGATE_PRIVATE_KEY on CHAIN, with
+//! permits where they are taken: with a node of the chain if NODE names one, and no other kind than KIND, if that is set. The
+//! wallet's books are in memory.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -13,7 +14,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use faregate_client::{
-    Caps, Client, ClientBuilder, LightningWallet, MsatCaps, PayError, Payment, Rail, Wallet, limits,
+    Caps, Client, ClientBuilder, LightningWallet, MsatCaps, PayError, Payment, Prefer, Rail,
+    Wallet, limits,
 };
 use faregate_core::port::lightning::Sender;
 use faregate_lightning::{BackendConfig, Endpoint, LnbitsConfig, LndConfig};
@@ -92,6 +94,7 @@ fn tokens() -> Result<ClientBuilder, Failure> {
     let mut builder = Client::builder()
         .wallet(Wallet::from_env(&env)?)
         .caps(caps)
+        .prefer(Prefer::Permit)
         .allow_chain(chain);
     if let Ok(node) = var("NODE") {
         builder = builder.node(chain, node.parse()?);

@@ -16,7 +16,7 @@ from ..outcome import equal, require
 from ..permit import Till
 from ..stacks import Dev
 from ..table import row
-from ..world import OTHER, PAYEE, PAYER, PRICE, SEPOLIA_ID
+from ..world import OTHER, PAYEE, PAYER, PERMIT2, PRICE, SEPOLIA_ID
 
 _KIND = {"0.1.1": "EIP2612"}
 _COPIES = 20
@@ -136,6 +136,19 @@ def _beside(release: str) -> str:
     return ", ".join([*notes, "and a permit"])
 
 
+def _ours() -> str:
+    """Our client, with each kind of permit it can be told to sign; each token serves two requests."""
+    dev = stacks.dev_sepolia()
+    allow = f"0x095ea7b3{word(PERMIT2)}{word(10 * PRICE)}"
+    dev.chain.send({"from": dev.payer.address, "to": dev.chain.token, "data": allow})
+    for kind in ("EIP2612", "ERC3009", "Permit2"):
+        till = _till(dev)
+        said = permit.ours(f"{dev.gate}/joke", dev.payer, dev.chain, 2, kind)
+        equal((said["statuses"], said["paid"]), ([200, 200], [kind, None]), f"statuses and kinds {said['errors']}")
+        till.wait(1)
+    return "three kinds of permit, each paid once for two requests"
+
+
 @contextlib.contextmanager
 def _own(name: str, policy: str = "optimistic") -> Iterator[tuple[gates.Program, Chain]]:
     """A gate of its own on anvil, whose blocks wait for nobody and can be made to."""
@@ -243,6 +256,7 @@ row("gate/x402-mock+x402", "one route paid by x402-fetch 1, httpx and x402-mock 
 for _release in ("0.2.0", "0.3.0"):
     row(f"gate/x402-mock-{_release}+permit2", f"x402-mock {_release} pays our gate through Permit2")(partial(_permit2, _release))
 row("gate/x402-mock+settled", "our gate gives out tokens when the money is there")(_settled)
+row("gate/permit+ours", "our client pays our gate with each kind of permit")(_ours)
 row("gate/x402-mock+killed", "a gate killed between token and payment")(_killed)
 row("gate/x402-mock+emptied", "an account emptied between token and payment")(_emptied)
 row("gate/x402-mock+at-once", "three requests of one client of x402-mock 0.1.1 at once")(_at_once)

@@ -3,17 +3,14 @@ chain, and their servers paid by our client."""
 
 from __future__ import annotations
 
-import json
 from functools import partial
 
-from .. import permit, stacks, wire
-from ..binary import payer
-from ..chain import Chain
+from .. import curl, permit, stacks, wire
+from ..chain import Chain, word
 from ..outcome import equal, require
 from ..permit import Bought, Till
-from ..procs import run
 from ..table import row
-from ..world import PAYEE, PAYER, PERMIT2, PRICE, SEPOLIA_ID
+from ..world import PAYEE, PAYER, PERMIT2, PRICE
 
 _CHAINS = {"anvil": permit.anvil, "dev": lambda: stacks.dev_sepolia().chain}
 # A signature without leading zeros comes once in five times; so many in a row hardly ever.
@@ -85,15 +82,8 @@ def _ours(release: str) -> str:
     signs = release in permit.SIGNS_PERMITS
     till, nonce = Till.open(chain, PAYER, PAYEE.address), permit.nonce(chain, PAYER.address)
     runs = wire.request(f"{server}/runs").json().get("joke", 0)
-    env = {"URL": f"{server}/joke", "COUNT": "3", "FAREGATE_PRIVATE_KEY": PAYER.key, "CHAIN": str(SEPOLIA_ID)}
-    env["NODE"] = chain.url
-    if release == "0.2.0":
-        # It describes prices as 0.1.1 does, and refuses what that one takes.
-        env["KIND"] = "ERC3009"
-    done = run([str(payer())], env)
-    equal(done.returncode, 0, f"exit of our client; {done.stderr[-600:]}")
-    require(PAYER.key.removeprefix("0x") not in done.stdout + done.stderr, "the private key is not in the output")
-    said = json.loads(done.stdout)
+    # 0.2.0 describes prices as 0.1.1 does, and refuses what that one takes.
+    said = permit.ours(f"{server}/joke", PAYER, chain, 3, "ERC3009" if release == "0.2.0" else None)
     equal(said["statuses"], [200] * 3, f"statuses {said['errors']}")
     equal(said["paid"], ["EIP2612" if signs else "ERC3009", None, None], "what was signed for each request")
     equal(wire.request(f"{server}/runs").json()["joke"], runs + 3, "runs of the paid handler")
@@ -103,7 +93,26 @@ def _ours(release: str) -> str:
         till.wait(0, 0)
         return "an allowance for three requests: this release takes no more"
     till.wait(1)
-    return "paid once for three requests"
+    bought = curl.get(f"{server}/joke", PAYER.key)
+    equal((bought.code, curl.status(bought)), (0, 200), f"exit code and status of faregate curl; {bought.errors[-300:]}")
+    till.wait(2)
+    return "paid once for three requests, and once by faregate curl"
+
+
+def _ours_permit2(release: str) -> str:
+    """Our client signs a Permit2 order if it is told to, and if Permit2 may take the money."""
+    chain = permit.anvil()
+    url = f"{permit.servers(chain.url)[release]}/joke"
+    allow = f"0x095ea7b3{word(PERMIT2)}"
+    chain.send({"from": PAYER.address, "to": chain.token, "data": allow + word(0)})
+    till = Till.open(chain, PAYER, PAYEE.address)
+    said = permit.ours(url, PAYER, chain, 1, "Permit2")
+    equal([one and one["code"] for one in said["errors"]], ["permit_allowance_too_low"], "codes")
+    chain.send({"from": PAYER.address, "to": chain.token, "data": allow + word(10 * PRICE)})
+    said = permit.ours(url, PAYER, chain, 1, "Permit2")
+    equal((said["statuses"], said["paid"]), ([200], ["Permit2"]), f"statuses and kinds {said['errors']}")
+    till.wait(1)
+    return "refused without an allowance for Permit2, paid with one"
 
 
 for _where in _CHAINS:
@@ -117,3 +126,6 @@ for _release in ("0.2.0", "0.3.0"):
     )
 for _release in permit.RELEASES:
     row(f"server/x402-mock-{_release}", f"our client pays a server of x402-mock {_release}")(partial(_ours, _release))
+row("server/x402-mock-0.3.0+permit2", "our client pays a server of x402-mock 0.3.0 through Permit2")(
+    partial(_ours_permit2, "0.3.0")
+)
