@@ -294,6 +294,10 @@ impl Inner {
             delivery.unsent = false;
             match permit::hear(status, body.as_deref()) {
                 Said::Issued(issued) => return Ok(Ok(issued)),
+                // Only that it is too late now: the copy before may have been in time.
+                Said::Refused(code @ Code::PermitExpired, _) if again => {
+                    return Err(undecided(spend, Doubt::Server(code), None));
+                }
                 Said::Refused(code, reason) => {
                     let refused = Refused {
                         id: spend.id,

@@ -269,6 +269,49 @@ async fn a_copy_that_is_refused_was_taken_before() {
     assert_eq!(states(&store).await, [SpendState::Paid]);
 }
 
+/// Whoever is too late with a copy does not know whether the permit itself was in time.
+#[tokio::test]
+async fn a_copy_that_is_too_late_decides_nothing() {
+    let shop = Shop::new(Release::Ours);
+    let seller = seller({
+        let shop = shop.clone();
+        move |seen| match (is_post(seen), shop.taken()) {
+            (true, 0) => {
+                shop.answer(seen);
+                cut_off()
+            }
+            (true, _) => {
+                let text = r#"{"error":"Verification failed: Permit has expired"}"#;
+                (StatusCode::BAD_REQUEST, text).into_response()
+            }
+            _ => shop.answer(seen),
+        }
+    })
+    .await;
+    let store = memory();
+    let at = |secs: u64| {
+        let client = builder().clock(move || Timestamp::from_secs(NOW + secs));
+        client.resends(0).store(store.clone()).build().unwrap()
+    };
+    for secs in [0, 700, 600 + 3599] {
+        let error = at(secs).get(seller.url("/")).send().await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Undecided, "{secs}: {error}");
+        assert_eq!(states(&store).await, [SpendState::Open]);
+    }
+    the_same(&seller, 3);
+    // It is not asked about for ever.
+    let error = at(600 + 3601)
+        .get(seller.url("/"))
+        .send()
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Code::PermitExpired);
+    assert_eq!(
+        states(&store).await,
+        [SpendState::Refused, SpendState::Open]
+    );
+}
+
 #[tokio::test]
 async fn a_refusal_says_why_and_counts() {
     let shop = Shop::new(Release::Ours);
