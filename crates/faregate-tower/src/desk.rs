@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `POST` a permit that pays | 200, the token; the same permit gets the same token |
 //! | a permit that does not pay, or a shape that is none | 400 `{"error": …}` in the product's words |
-//! | another permit with a nonce that is taken; one whose token was used and whose money has moved | 400, the text for replays |
+//! | another permit with a nonce that is taken; one whose token has expired, or was used and its money has moved | 400, the text for replays |
 //! | a permit whose payment was revoked | 400 |
 //! | ledger or chain away, or the settlement takes longer than clients wait | 503 `{"error": …}` with `Retry-After` |
 //! | `GET …/receipts/<payment>` | what became of a payment |
@@ -237,9 +237,13 @@ impl Inner {
         }
     }
 
-    /// A payer whose token was used has it, and needs no other: what comes now is a replay, unless it was sent at once with
-    /// the first.
+    /// A payer whose token was used has it, and needs no other, and one that has expired helps nobody: what comes now is a
+    /// replay, unless it was sent at once with the first.
     fn is_used_up(&self, payment: &Payment) -> bool {
+        let token = self.permits.token(payment);
+        if token.is_some_and(|token| self.permits.now() > token.until) {
+            return true;
+        }
         let fresh_until = payment.claim.at.checked_add_secs(TOKEN_COPIES_SECS);
         let is_old = fresh_until.is_some_and(|until| self.permits.now() > until);
         let is_settled = payment.state == PaymentState::Settled;

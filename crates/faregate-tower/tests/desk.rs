@@ -434,6 +434,19 @@ async fn a_permit_whose_token_was_used_and_paid_is_a_replay() {
     assert_eq!(world.buy("/joke", &permit(1)).await.token(), quick);
     world.pass_secs(1);
     assert_eq!(world.buy("/joke", &permit(1)).await.status, 400);
+    // A token that has expired is given to nobody, used or not.
+    world.buy("/joke", &permit(2)).await.token();
+    world.purchases.ended().await;
+    world.pass_secs(TOKEN_SECS);
+    world.buy("/joke", &permit(2)).await.token();
+    world.pass_secs(1);
+    let late = world.buy("/joke", &permit(2)).await;
+    assert_eq!(late.status, 400);
+    assert!(
+        late.error().contains("\"permit_nonce\": 2"),
+        "{}",
+        late.text
+    );
 }
 
 #[tokio::test]

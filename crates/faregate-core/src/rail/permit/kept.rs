@@ -96,3 +96,83 @@ impl Kept {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::B256;
+    use faregate_types::permit::{Permit, Terms};
+    use faregate_types::{AssetRegistry, Authorization, ChainId, Signature65, eip2612, permit2};
+
+    use super::*;
+
+    /// Every kind, with the largest and smallest of everything.
+    #[test]
+    fn what_is_kept_is_read_back_whole() {
+        let mut asset = AssetRegistry::builtin()
+            .default_for(ChainId::BASE_SEPOLIA)
+            .unwrap()
+            .clone();
+        asset.symbol = "\"quoted\" \\ and \u{1f4b0}".into();
+        let (token, owner) = (asset.id.token(), Address::repeat_byte(0x11));
+        let mut bytes = [1; 65];
+        bytes[64] = 28;
+        let signature = Signature65::parse(&bytes).unwrap();
+        for number in [U256::ZERO, U256::from(1), U256::MAX] {
+            let kinds = [
+                Terms::Eip2612 {
+                    token,
+                    permit: eip2612::Permit {
+                        owner,
+                        spender: owner,
+                        value: number,
+                        nonce: number,
+                        deadline: number,
+                    },
+                },
+                Terms::Erc3009 {
+                    token,
+                    authorization: Authorization {
+                        from: owner,
+                        to: owner,
+                        value: number,
+                        valid_after: number,
+                        valid_before: number,
+                        nonce: B256::from(number),
+                    },
+                },
+                Terms::Permit2 {
+                    owner,
+                    contract: owner,
+                    transfer: permit2::PermitTransferFrom {
+                        token,
+                        amount: number,
+                        spender: owner,
+                        nonce: number,
+                        deadline: number,
+                    },
+                },
+            ];
+            for terms in kinds {
+                let chain = ChainId::BASE_SEPOLIA;
+                let permit = Permit {
+                    chain,
+                    terms,
+                    signature,
+                };
+                let kept = Kept {
+                    order: PermitOrder {
+                        permit,
+                        price: Price::new(asset.clone(), number, owner, Address::ZERO),
+                        treasury: owner,
+                    },
+                    route: "GET /\"jokes\"\n".into(),
+                    token_secs: u64::MAX,
+                };
+                assert_eq!(Kept::read(&kept.encode()), Some(kept));
+            }
+        }
+        for other in [b"".as_slice(), b"{}", b"null", &[0xff; 40]] {
+            assert_eq!(Kept::read(other), None);
+        }
+    }
+}
