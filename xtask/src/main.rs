@@ -12,6 +12,7 @@ mod codes;
 mod edges;
 mod fuzz_seeds;
 mod page;
+mod permits;
 mod problems;
 mod promises;
 mod sizes;
@@ -35,8 +36,12 @@ fn main() -> ExitCode {
         ["sizes"] => sizes::check(),
         ["codes"] => codes::write(),
         ["codes", "--check"] => codes::check(),
-        ["problems"] => both(problems::write, promises::write),
-        ["problems", "--check"] => both(problems::check, promises::check),
+        ["problems"] => both(problems::write, || {
+            both(promises::write, permits::write)
+        }),
+        ["problems", "--check"] => both(problems::check, || {
+            both(promises::check, permits::check)
+        }),
         ["fuzz-seeds", folder] => fuzz_seeds::write(folder),
         _ => Err("usage: cargo xtask edges | sizes | codes [--check] | problems [--check] | fuzz-seeds FOLDER".into()),
     };

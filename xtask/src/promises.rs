@@ -7,13 +7,14 @@ use crate::page;
 const PAGE: &str = "docs/src/reference/l402kit.md";
 
 /// What is promised, what holds here, and the tests of it; or why there is none.
-struct Promise {
+pub(crate) struct Promise {
     promised: &'static str,
     here: &'static str,
     tests: &'static [&'static str],
 }
 
-const fn promise(
+/// A row of such a list.
+pub(crate) const fn promise(
     promised: &'static str,
     here: &'static str,
     tests: &'static [&'static str],
@@ -265,20 +266,34 @@ fn text() -> Result<String, String> {
          Python clients pay a gate of ours as they are, and our client buys from its servers.\n\n\
          | | promised | here | tests |\n|---|---|---|---|\n",
     );
-    for (number, one) in (1_u32..).zip(&PROMISES) {
+    text.push_str(&rows(&PROMISES, "S", &sources)?);
+    Ok(text)
+}
+
+/// A list as the rows of a table, each test with the file that it is in.
+///
+/// # Errors
+/// A test that is not there.
+pub(crate) fn rows(
+    list: &[Promise],
+    letter: &str,
+    sources: &[(String, String)],
+) -> Result<String, String> {
+    let mut text = String::new();
+    for (number, one) in (1_u32..).zip(list) {
         let mut names = Vec::new();
         for test in one.tests {
             let signature = format!("fn {test}(");
             let (file, _) = sources
                 .iter()
                 .find(|(_, text)| text.contains(&signature))
-                .ok_or(format!("promise {number}: there is no test {test}"))?;
+                .ok_or(format!("{letter}{number}: there is no test {test}"))?;
             names.push(format!("`{test}` in `{file}`"));
         }
         // Writing to a String cannot fail.
         writeln!(
             text,
-            "| S{number} | {} | {} | {} |",
+            "| {letter}{number} | {} | {} | {} |",
             one.promised,
             one.here,
             names.join("<br>")

@@ -243,3 +243,38 @@ fn lightning(ask: &LightningAsk) -> Value {
         "boundToClient": ask.is_bound_to_client,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn prices(permit: &str) -> Option<Prices> {
+        let text = format!(
+            "[gate]\npublic_url = \"https://api.example\"\nupstream = \"http://127.0.0.1:8000\"\nnetwork = \"sepolia\"\n\
+             pay_to = \"0xa0Ee7A142d267C1f36714E4a8F75612F20a79720\"\n[gate.facilitator]\nrpc_url = \"http://127.0.0.1:8545\"\n\
+             signer_key = \"file:/etc/signer\"\n{permit}[[route]]\nmatch = \"GET /joke\"\nprice = \"$0.5\"\n"
+        );
+        let gate = Config::parse(&text, &Default::default()).unwrap().gate;
+        Prices::new(&gate.unwrap())
+    }
+
+    #[test]
+    fn what_is_paid_with_permits_is_listed_and_quoted() {
+        let table = "[gate.permit]\ntoken_key = \"file:/etc/key\"\npolicy = \"settled\"\ntoken_expires_in = 60\n";
+        let prices_of_gate = prices(table).unwrap();
+        let quote = prices_of_gate.quote("path=/joke").unwrap();
+        let asked = &quote["route"]["prices"];
+        assert_eq!(asked[0]["rail"], "x402");
+        let permit = json!({
+            "rail": "permit", "network": "eip155:11155111", "asset": "0x1c7D4B196Cb0C7B01d743Fbc6116a902379C7238",
+            "symbol": "USDC", "decimals": 6, "amount": "500000", "tokenEndpoint": "/token", "policy": "settled",
+            "validSecs": 60,
+        });
+        assert_eq!(asked[1], permit);
+        let list: Value = serde_json::from_slice(&prices_of_gate.0.list).unwrap();
+        assert_eq!(list["routes"][0]["prices"][1], permit);
+        // Without Lightning and permits the paths are the routes' own.
+        assert!(prices("").is_none());
+    }
+}

@@ -26,7 +26,7 @@ pub(crate) fn run(command: &ConfigCommand, env: &Env, printer: Printer) -> Resul
     if let Some(gate) = &config.gate {
         printer.line(&format!("gate on {} for {}", gate.bind, gate.public_url));
         if let Some(permit) = &gate.permit {
-            let (endpoint, audience) = (&permit.endpoint, &permit.audience);
+            let (endpoint, audience) = (permit.endpoint.as_str(), &permit.audience);
             printer.line(&format!(
                 "  POST {endpoint:<23} access tokens for {audience}"
             ));

@@ -342,3 +342,75 @@ async fn any_bytes_are_inspected_or_refused() {
         assert!([0, 5].contains(&code(&output)), "{bytes:?}");
     }
 }
+
+#[tokio::test]
+async fn a_token_is_revoked_by_itself_or_by_its_payment() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let text = signed(&claims(4_000_000_000));
+    let id = "5a".repeat(32);
+    let store = ["--store", "ledger.db"];
+    for (which, said) in [
+        (&["--token", text.as_str()][..], format!("{id}  revoked")),
+        (&[&format!("0x{id}")], format!("{id}  was revoked before")),
+        (&["--token", "-"], format!("{id}  was revoked before")),
+    ] {
+        let arguments = [&["token", "revoke"], which, &store].concat();
+        let output = run(here, &arguments, text.as_bytes()).await;
+        assert_eq!(
+            (code(&output), stdout(&output).trim()),
+            (0, said.as_str()),
+            "{which:?}"
+        );
+    }
+    // One that names no payment, two ways of saying which, none, and no id.
+    let nameless = signed(&Claims {
+        jti: None,
+        ..claims(4_000_000_000)
+    });
+    for wrong in [
+        &["--token", nameless.as_str()][..],
+        &[id.as_str(), "--token", text.as_str()],
+        &[],
+        &["5a"],
+    ] {
+        let output = run(here, &[&["token", "revoke"], wrong, &store].concat(), b"").await;
+        assert_eq!(code(&output), 2, "{wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn config_check_names_what_is_paid_with_permits() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = r#"[gate]
+public_url = "https://api.example"
+upstream = "http://127.0.0.1:8000"
+network = "sepolia"
+pay_to = "0xa0Ee7A142d267C1f36714E4a8F75612F20a79720"
+[gate.facilitator]
+rpc_url = "http://127.0.0.1:8545"
+signer_key = "file:/etc/faregate/signer"
+[gate.permit]
+token_key = "env:TOKEN_KEY"
+[[route]]
+match = "GET /joke"
+price = "$0.5"
+permit = { policy = "settled" }
+"#;
+    std::fs::write(folder.path().join("faregate.toml"), file).unwrap();
+    let output = run(folder.path(), &["config", "check"], b"").await;
+    assert_eq!(code(&output), 0, "{output:?}");
+    for line in [
+        "  POST /token                  access tokens for https://api.example/",
+        "0.5 USDC on eip155:11155111 or 0.5 USDC on eip155:11155111 with a permit (settled)",
+    ] {
+        assert!(
+            stdout(&output).contains(line),
+            "{line} is not in {}",
+            stdout(&output)
+        );
+    }
+    let json = run(folder.path(), &["--json", "config", "check"], b"").await;
+    let said: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(said["tokenEndpoint"], "/token");
+}
