@@ -61,8 +61,7 @@ fn rails(text: &str) -> Vec<RailName> {
 
 #[test]
 fn a_gate_that_says_only_its_key_takes_permits_beside_x402() {
-    let gate = gate(PERMIT);
-    let config = gate.permit.clone().unwrap();
+    let config = gate(PERMIT).permit.unwrap();
     assert_eq!(config.token_key, SecretSource::Env("TOKEN_KEY".into()));
     assert_eq!(config.endpoint.as_str(), "/token");
     assert_eq!(&*config.audience, "https://api.example/");
