@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use faregate_benches::rows::{self, GROUPS, Options};
+use faregate_benches::serve::desk;
 use faregate_benches::serve::shop::{self, Shop};
 use faregate_benches::serve::toll::{self, Buys};
 use faregate_benches::{Failed, drive, report, serve};
@@ -19,7 +20,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Measures Faregate, and real peers beside it.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Groups: unpaid, paid, l402, verify, settle, permits, client, claim, policies, background"
+    after_help = "Groups: unpaid, paid, l402, tokens, verify, settle, permits, client, claim, policies, background"
 )]
 struct Arguments {
     /// The groups to measure; all without any.
@@ -90,6 +91,13 @@ enum Serve {
         #[arg(long)]
         rpc: Option<String>,
     },
+    /// A shop that sells access tokens for permits.
+    Desk {
+        #[arg(long)]
+        books: String,
+        #[arg(long)]
+        rpc: Option<String>,
+    },
     /// A shop that is paid over Lightning.
     Toll {
         /// Tokens buy any number of requests, not one.
@@ -148,6 +156,9 @@ fn start(arguments: &Arguments) -> Result<(), Failed> {
             Some(Part::Serve(Serve::Shop { books, rpc })) => {
                 let (rpc, books) = (rpc.clone(), books.clone());
                 shop::serve(&Shop { rpc, books }).await
+            }
+            Some(Part::Serve(Serve::Desk { books, rpc })) => {
+                desk::serve_desk(books, rpc.as_deref()).await
             }
             Some(Part::Serve(Serve::Toll { any, books })) => {
                 let buys = if *any { Buys::Any } else { Buys::One };

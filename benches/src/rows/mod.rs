@@ -3,6 +3,7 @@
 //! A group's contestants are all started first, warmed up, and then measured in turn, round after round, so that a machine
 //! that becomes slower is slower for everybody. The median of the rounds counts.
 
+mod desks;
 mod facilitators;
 mod own;
 mod servers;
@@ -23,10 +24,11 @@ use crate::process::Process;
 use crate::report::{Goal, GroupReport, Line};
 
 /// Every group, in the order they are measured.
-pub const GROUPS: [&str; 10] = [
+pub const GROUPS: [&str; 11] = [
     "unpaid",
     "paid",
     "l402",
+    "tokens",
     "verify",
     "settle",
     "permits",
@@ -127,6 +129,7 @@ async fn start(name: &str, world: &mut World) -> Result<Group, Failed> {
         "unpaid" => shops::unpaid(world).await,
         "paid" => shops::paid(world).await,
         "l402" => tolls::l402(world).await,
+        "tokens" => desks::tokens(world).await,
         "policies" => shops::policies(world).await,
         "background" => shops::background(world).await,
         "verify" => facilitators::verify(world).await,
