@@ -150,9 +150,20 @@ impl Books {
         Err(away(last))
     }
 
+    /// What an outcome means for tokens that were given out on trust.
+    pub(crate) fn weigh(&self, id: PaymentId, outcome: &SettleOutcome) {
+        match outcome {
+            SettleOutcome::Unknown(unknown) if unknown.code == Code::SettlementReverted => {
+                self.passes.doubt(id);
+            }
+            SettleOutcome::Unknown(_) => {}
+            SettleOutcome::Settled(_) | SettleOutcome::Failed(_) => self.passes.no_doubt(id),
+        }
+    }
+
     /// Posts, voids or leaves open, as the outcome says. An unknown end changes nothing but the known transaction.
     pub(crate) async fn record(&self, id: PaymentId, outcome: &SettleOutcome) -> Result<(), Away> {
-        match outcome {
+        let recorded = match outcome {
             SettleOutcome::Settled(settlement) => {
                 let transaction = settlement.transaction.clone();
                 self.advance(id, Step::Settle { transaction }).await
@@ -168,7 +179,9 @@ impl Books {
                 Some(transaction) => self.advance(id, Step::Broadcast { transaction }).await,
                 None => Ok(()),
             },
-        }
+        };
+        self.weigh(id, outcome);
+        recorded
     }
 
     /// Records an outcome of money that has already moved or not: a ledger that is away cannot change that, so the

@@ -346,6 +346,7 @@ impl Recovery {
             tracing::warn!(payment = %id, %away, "what became of a payment could not be recorded");
             return Some(Err(away));
         }
+        self.books.weigh(id, &outcome);
         Some(Ok(outcome))
     }
 

@@ -173,6 +173,8 @@ pub(crate) struct Passes(Arc<Mutex<Good>>);
 #[derive(Debug, Default)]
 struct Good {
     payments: BTreeMap<PaymentId, Pass>,
+    /// What the chain reverted, and may still settle.
+    doubtful: BTreeSet<PaymentId>,
     removals: u64,
 }
 
@@ -198,13 +200,36 @@ impl Passes {
     /// The ledger says that it is good. Not remembered when a payment has failed since it was asked: it may be this one.
     pub(crate) fn add(&self, payment: PaymentId, pass: Pass, as_of: AsOf) {
         let mut good = self.all();
-        if good.removals != as_of.0 {
+        if good.removals != as_of.0 || good.doubtful.contains(&payment) {
             return;
         }
         if good.payments.len() >= REMEMBERED_MAX && !good.payments.contains_key(&payment) {
             good.payments.pop_first();
         }
         good.payments.insert(payment, pass);
+    }
+
+    /// Its settlement was reverted, which is not final yet: it opens nothing until more is known.
+    pub(crate) fn doubt(&self, payment: PaymentId) {
+        self.remove(payment);
+        let mut good = self.all();
+        if good.doubtful.len() >= REMEMBERED_MAX {
+            good.doubtful.pop_first();
+        }
+        good.doubtful.insert(payment);
+    }
+
+    /// More is known now.
+    pub(crate) fn no_doubt(&self, payment: PaymentId) {
+        let mut good = self.all();
+        if !good.doubtful.is_empty() {
+            good.doubtful.remove(&payment);
+        }
+    }
+
+    /// True when its settlement was reverted and more is not known.
+    pub(crate) fn is_doubtful(&self, payment: PaymentId) -> bool {
+        self.all().doubtful.contains(&payment)
     }
 
     /// It has failed, or its settlement was undone, and the ledger says so.

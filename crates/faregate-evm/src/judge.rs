@@ -124,6 +124,10 @@ impl<M: Matter> Settling<'_, M> {
                     SettleOutcome::Failed(explained.await)
                 }
                 Ok(Finality::Final) => self.failed(why),
+                // Not proof yet, and reason enough not to give anything on trust.
+                Ok(Finality::Waiting) if why == Why::Reverted => {
+                    unknown(Code::SettlementReverted, Some(hash))
+                }
                 Ok(Finality::Waiting | Finality::Gone | Finality::Unknown) => pending,
                 Err(error) => self.away(&error, Some(hash)),
             },

@@ -248,7 +248,7 @@ async fn a_reverted_transaction_is_resolved_from_the_books() {
     let stranger = world.connect(config, world.gas_payer().await).await;
     if world.is_own() {
         let (code, still) = unknown(&stranger.resolve(&payment.v2(), hash.as_deref()).await);
-        assert_eq!((code, still), (Code::SettlementPending, hash.clone()));
+        assert_eq!((code, still), (Code::SettlementReverted, hash.clone()));
     }
     world.mine(3).await;
     let outcome = stranger.resolve(&payment.v2(), hash.as_deref()).await;

@@ -17,6 +17,7 @@ const PURCHASE_SECONDS: &str = "faregate_gate_purchase_seconds";
 const SERVICE_SECONDS: &str = "faregate_gate_service_seconds";
 const PURCHASES: &str = "faregate_gate_purchases";
 const UNPAID: &str = "faregate_gate_unpaid_total";
+const REVERTED: &str = "faregate_gate_reverted_total";
 const TOKEN_REQUESTS: &str = "faregate_gate_token_requests_total";
 const ANSWER_BYTES: &str = "faregate_gate_answer_bytes_total";
 
@@ -47,6 +48,10 @@ pub fn describe_metrics() {
         "Answers and tokens that were given out before the money moved and will never be paid, by `rail`; found later, recovery counts them"
     );
     describe_counter!(
+        REVERTED,
+        "Answers and tokens that were given out before the money moved and whose settlement the chain reverted, by `rail`; once that is final, recovery counts them as unpaid"
+    );
+    describe_counter!(
         TOKEN_REQUESTS,
         "Requests to the token endpoint of the permit rail by `outcome`, as for priced routes"
     );
@@ -60,6 +65,11 @@ pub fn describe_metrics() {
 /// What was served and will never be paid, by the rail it was to be paid over.
 pub(crate) fn count_unpaid(rail: RailName) {
     counter!(UNPAID, "rail" => rail.as_str()).increment(1);
+}
+
+/// What was served, and whose settlement the chain reverted.
+pub(crate) fn count_reverted(rail: RailName) {
+    counter!(REVERTED, "rail" => rail.as_str()).increment(1);
 }
 
 /// The counters of a token endpoint.

@@ -376,8 +376,12 @@ pub(crate) fn settle_behind(settling: Settling, purchases: &Purchases) {
     let purchase = purchases.enter();
     let task = async move {
         let rail = settling.rail();
-        if let SettleOutcome::Failed(_) = settling.run().await {
-            metrics::count_unpaid(rail);
+        match settling.run().await {
+            SettleOutcome::Failed(_) => metrics::count_unpaid(rail),
+            SettleOutcome::Unknown(unknown) if unknown.code == Code::SettlementReverted => {
+                metrics::count_reverted(rail);
+            }
+            SettleOutcome::Settled(_) | SettleOutcome::Unknown(_) => {}
         }
         drop(purchase);
     };

@@ -263,7 +263,13 @@ impl Run<'_> {
                 Some(self.rail.recorded(payment))
             }
             // The answer that says so is the token.
-            Some(payment) if payment.state.is_open() && payment.answer.is_some() => None,
+            Some(payment)
+                if payment.state.is_open()
+                    && payment.answer.is_some()
+                    && !passes.is_doubtful(id) =>
+            {
+                None
+            }
             Some(_) | None => {
                 let refusal = Refusal::new(Code::AccessTokenRevoked);
                 return self.till.unpaid(self.offer, self.asked, refusal).await;

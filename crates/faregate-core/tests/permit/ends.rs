@@ -37,6 +37,51 @@ async fn a_token_whose_money_did_not_move_is_refused_at_the_next_request() {
     assert_eq!(world.script.settles(), 1);
 }
 
+/// Proof takes blocks; until then nothing more is given on trust.
+#[tokio::test]
+async fn a_token_whose_settlement_was_reverted_rests_until_more_is_known() {
+    let world = World::new();
+    let offer = offer("joke", PRICE, TokenPolicy::Optimistic);
+    for ends_well in [true, false] {
+        let permit = permit(u64::from(ends_well));
+        let (got, settling) = world.buy(&offer, permit).await;
+        let token = got.token();
+        assert_eq!(world.show(&token, &offer).await, OPENED);
+        world.script.then(End::Reverted);
+        settling.unwrap().run().await;
+        for _ in 0..2 {
+            assert_eq!(
+                world.show(&token, &offer).await,
+                Err(Code::AccessTokenRevoked)
+            );
+        }
+        assert_eq!(world.state(&permit), Some(PaymentState::Broadcast));
+        // Whoever restarts hears it again from the chain.
+        let restarted = world.restarted();
+        world
+            .script
+            .resolve
+            .lock()
+            .unwrap()
+            .push_back(End::Reverted);
+        let sweep = restarted.till.recovery().sweep(restarted.now(), 10).await;
+        assert_eq!(sweep.unwrap().still_unknown, 1);
+        assert_eq!(
+            restarted.show(&token, &offer).await,
+            Err(Code::AccessTokenRevoked)
+        );
+        let (end, shown) = if ends_well {
+            (End::Settled, OPENED)
+        } else {
+            let failed = End::Failed(Code::TransactionFailed);
+            (failed, Err(Code::AccessTokenRevoked))
+        };
+        world.script.resolve.lock().unwrap().push_back(end);
+        world.till.recovery().sweep(world.now(), 10).await.unwrap();
+        assert_eq!(world.show(&token, &offer).await, shown);
+    }
+}
+
 /// The ledger said that it is good; before that was heard, the payment failed.
 #[tokio::test]
 async fn a_failure_during_an_admission_is_not_forgotten_by_it() {

@@ -51,6 +51,8 @@ pub enum End {
     Failed(Code),
     /// Sent, and nobody knows.
     Sent,
+    /// Sent, and reverted so far.
+    Reverted,
     /// Not sent, and nobody answers.
     Away,
     Panic,
@@ -135,6 +137,10 @@ impl Script {
             End::Failed(code) => SettleOutcome::Failed(Refusal::new(code)),
             End::Sent => SettleOutcome::Unknown(Unknown {
                 code: Code::SettlementPending,
+                transaction: Some(TRANSACTION.into()),
+            }),
+            End::Reverted => SettleOutcome::Unknown(Unknown {
+                code: Code::SettlementReverted,
                 transaction: Some(TRANSACTION.into()),
             }),
             End::Away => SettleOutcome::Unknown(Unknown {

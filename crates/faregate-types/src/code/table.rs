@@ -69,6 +69,8 @@ codes! {
         "invalid_exact_evm_transaction_failed"
     ] Peer Retry::Never, 402, "the settlement transaction was reverted";
     SettlementPending "settlement_pending" [] Peer Retry::AfterSecs(2), 402, "the settlement was sent and its result is not known yet";
+    SettlementReverted "settlement_reverted" [] Peer Retry::AfterSecs(30), 402,
+        "the chain reverted the settlement, and that is not final yet";
     ExtensionEchoMismatch "extension_echo_mismatch" [] Payer Retry::Never, 402, "an echoed extension differs from what was offered";
     InvalidPayment "invalid_payment" [] Payer Retry::Never, 402, "the payment is not acceptable";
     PaymentExpired "payment_expired" [] Payer Retry::Never, 402, "the payment has expired";
