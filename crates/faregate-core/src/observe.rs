@@ -142,6 +142,25 @@ impl Kind {
         Self::Reopened,
     ];
 
+    /// A bit of its own, for sets in one number.
+    #[must_use]
+    pub const fn bit(self) -> u32 {
+        match self {
+            Self::Challenged => 1,
+            Self::TokenAsked => 1 << 1,
+            Self::Verified => 1 << 2,
+            Self::Refused => 1 << 3,
+            Self::TokenIssued => 1 << 4,
+            Self::Authorised => 1 << 5,
+            Self::Settled => 1 << 6,
+            Self::Failed => 1 << 7,
+            Self::Unknown => 1 << 8,
+            Self::Released => 1 << 9,
+            Self::Finalized => 1 << 10,
+            Self::Reopened => 1 << 11,
+        }
+    }
+
     /// Its name, for logs and pages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -401,7 +401,11 @@ async fn who_watches_and_panics_breaks_nothing() {
 }
 
 #[test]
-fn every_kind_has_a_name_of_its_own() {
+fn every_kind_has_a_name_and_a_bit_of_its_own() {
+    let bits = Kind::ALL
+        .into_iter()
+        .fold(0, |bits, kind| bits | kind.bit());
+    assert_eq!(bits, (1 << Kind::ALL.len()) - 1);
     let mut names = Kind::ALL.map(Kind::as_str);
     names.sort_unstable();
     assert!(names.windows(2).all(|pair| pair.first() != pair.last()));

@@ -5,6 +5,7 @@
 use std::num::NonZeroU32;
 
 use faregate_core::{Ask, LightningAsk, Scope};
+use faregate_ledger::EventKind;
 use faregate_server::config::{Config, Env, RoutePrice};
 use faregate_types::lightning::{BitcoinNetwork, Msat};
 use faregate_types::{RailName, Timestamp};
@@ -49,6 +50,16 @@ const LIGHTNING_MISTAKES: &[Case] = &[
         3,
         "upstream = \"http://127.0.0.1:8000\"\nwebhook = { url = \"https://shop.example/hook\", event = \"x\" }",
         &[("missing_key", 4), ("unknown_key", 4)],
+    ),
+    (
+        3,
+        "upstream = \"http://127.0.0.1:8000\"\nwebhook = { url = \"https://shop.example/hook\", secret = \"env:TOKEN\", events = [\"payment.failed\", \"payment\"] }",
+        &[("invalid_value", 4)],
+    ),
+    (
+        3,
+        "upstream = \"http://127.0.0.1:8000\"\nwebhook = { url = \"https://shop.example/hook\", secret = \"env:TOKEN\", events = [] }",
+        &[("invalid_value", 4)],
     ),
     (
         3,
@@ -395,6 +406,23 @@ fn satoshis_are_asked_for_as_the_file_says() {
     let rails: Vec<_> = offer.asks.iter().map(Ask::rail).collect();
     assert_eq!(rails, [RailName::X402, RailName::L402]);
     assert!(gate(&both).facilitator.is_some());
+}
+
+#[test]
+fn a_webhook_hears_of_payments_and_of_what_else_it_asks_for() {
+    let told = |line: &str| {
+        let table = format!(
+            "[gate.webhook]\nurl = \"https://shop.example/hook\"\nsecret = \"env:TOKEN\"\n{line}\n[gate.lightning]"
+        );
+        let text = LIGHTNING.replace("[gate.lightning]", &table);
+        let config = Config::parse(&text, &env()).unwrap();
+        let events = config.gate.unwrap().webhook.unwrap().events;
+        EventKind::ALL.map(|kind| events.has(kind))
+    };
+    assert_eq!(told(""), [true, false, false]);
+    assert_eq!(told("events = \"token.issued\""), [false, false, true]);
+    let both = "events = [\"payment.failed\", \"payment.received\"]";
+    assert_eq!(told(both), [true, true, false]);
 }
 
 proptest! {

@@ -43,12 +43,17 @@
 
 mod cors;
 pub mod desk;
+pub mod events;
 mod extract;
 mod finish;
 mod keep;
 mod key;
 mod layer;
 pub mod limits;
+#[allow(
+    unreachable_pub,
+    reason = "wrapped below, with what is counted of listeners"
+)]
 mod metrics;
 mod peer;
 mod price;
@@ -57,11 +62,17 @@ pub mod respond;
 mod service;
 pub mod upgrade;
 
-pub use self::metrics::describe_metrics;
 pub use cors::Cors;
 pub use desk::TokenDesk;
+pub use events::{Events, Heard, Subscription};
 pub use extract::{NotPaid, Paid};
 pub use layer::{NoRail, PaywallLayer, Purchases};
 pub use peer::Peer;
 pub use price::{Price, Priced, Pricing};
 pub use service::{Paywall, PaywallFuture};
+
+/// Registers what the metrics of this crate mean.
+pub fn describe_metrics() {
+    metrics::describe_metrics();
+    events::describe_metrics();
+}

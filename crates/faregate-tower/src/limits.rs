@@ -41,3 +41,9 @@ pub const TOKEN_COPIES_SECS: u64 = 10;
 
 /// How long a copy of a request in progress waits for the first one's answer.
 pub const COPY_WAIT: Duration = Duration::from_secs(10);
+
+/// How many events wait for one listener; one that is slower loses the oldest.
+pub const EVENTS_MAX: usize = 1_024;
+
+/// How long a handler of events may take for one.
+pub const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);

@@ -20,6 +20,8 @@ mod late;
 mod shop;
 #[path = "../../faregate-core/tests/support/mod.rs"]
 mod support;
+#[path = "desk/told.rs"]
+mod told;
 #[path = "../../faregate-core/tests/support/wallet.rs"]
 mod wallet;
 #[path = "common/desk_world.rs"]

@@ -14,7 +14,7 @@ use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
 use faregate_ledger::RevokedName;
 use faregate_server::config::{Config, Env, GatewayConfig};
 use faregate_server::facilitator::FacilitatorServer;
-use faregate_server::gateway::{Deps, Gateway};
+use faregate_server::gateway::{Deps, Events, Gateway};
 use faregate_server::http::{self, Running};
 use faregate_store::memory::MemoryLedger;
 use faregate_types::{Asset, AssetRegistry, ChainId, PaymentId, SecretKey};
@@ -72,6 +72,8 @@ pub struct Stack {
     pub asset: Asset,
     /// The gate's ledger.
     pub ledger: Arc<MemoryLedger>,
+    /// What happens at the gate, for whoever listens.
+    pub events: Events,
     rpc_url: Url,
     devchain: Option<Devchain>,
     lightning: DevLightning,
@@ -125,7 +127,8 @@ impl Stack {
             .map_err(start_failed)?;
         let places = (listener.local_addr()?, seller.addr());
         let (settings, env) = gate_config(&config, places, &lightning)?;
-        let (deps, revocations) = deps(&settings, &env, settling, &ledger).await?;
+        let events = Events::default();
+        let (deps, revocations) = deps(&settings, &env, settling, &ledger, &events).await?;
         let permits = deps.permits.as_ref();
         let permit_settler = permits
             .zip(payee())
@@ -138,6 +141,7 @@ impl Stack {
             chain,
             asset,
             ledger,
+            events,
             rpc_url,
             devchain,
             lightning,
@@ -317,6 +321,7 @@ async fn deps(
     env: &Env,
     settling: ExactFacilitator,
     ledger: &Arc<MemoryLedger>,
+    events: &Events,
 ) -> Result<(Deps, Arc<Revocations>), Failed> {
     let revocations = wire::revocations(Arc::clone(ledger) as _).await?;
     let l402 = match &settings.lightning {
@@ -336,6 +341,7 @@ async fn deps(
         permits,
         store: Arc::clone(ledger) as _,
         clock: wire::clock(),
+        events: Some(events.clone()),
     };
     Ok((deps, revocations))
 }

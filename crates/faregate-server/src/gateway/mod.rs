@@ -33,6 +33,7 @@ use faregate_core::rail::permit::{Permits, Quotes};
 use faregate_core::rail::x402::X402;
 use faregate_core::{Ask, Clock, Facilitator, OfferError, Recovery, Till};
 use faregate_ledger::LedgerStore;
+pub use faregate_tower::{Events, Heard, Subscription};
 use faregate_tower::{Purchases, TokenDesk};
 use faregate_types::Code;
 use faregate_types::x402::{Kind, SupportedResponse, Version};
@@ -74,6 +75,8 @@ pub struct Deps {
     pub store: Arc<dyn LedgerStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Who listens to what happens, if anybody does.
+    pub events: Option<Events>,
 }
 
 impl std::fmt::Debug for Deps {
@@ -236,6 +239,7 @@ fn build(config: &GatewayConfig, deps: Deps) -> Result<Built, StartError> {
         permits,
         store,
         clock,
+        events,
     } = deps;
     let x402 = facilitator.map(|facilitator| Arc::new(X402::new(facilitator)) as Arc<dyn Rail>);
     let l402 = l402.map(|rail| rail as Arc<dyn Rail>);
@@ -243,6 +247,10 @@ fn build(config: &GatewayConfig, deps: Deps) -> Result<Built, StartError> {
     let tokens = permits.clone().map(|rail| rail as Arc<dyn Rail>);
     let rails = x402.into_iter().chain(l402).chain(tokens).collect();
     let till = Till::new(store, clock, rails);
+    let till = match events {
+        Some(events) => till.observed_by(Arc::new(events)),
+        None => till,
+    };
     let purchases = Purchases::default();
     let table = Table::new(config, &till, &purchases)?;
     let desk = match permits {

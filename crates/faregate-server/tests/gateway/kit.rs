@@ -60,7 +60,7 @@ impl Upstream {
         self.runs.load(Ordering::SeqCst)
     }
 
-    async fn start(&self) -> SocketAddr {
+    pub(crate) async fn start(&self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let app = Router::new().fallback(answer).with_state(self.clone());
@@ -128,12 +128,16 @@ pub(crate) struct House {
 }
 
 pub(crate) fn config(gate: &str, routes: &str) -> GatewayConfig {
+    config_in(&Env::new(), gate, routes)
+}
+
+pub(crate) fn config_in(env: &Env, gate: &str, routes: &str) -> GatewayConfig {
     let text = format!(
         "[gate]\nbind = \"127.0.0.1:0\"\npublic_url = \"https://api.example\"\nnetwork = \"eip155:84532\"\n\
          pay_to = \"0x2222222222222222222222222222222222222222\"\nfacilitator = {{ url = \"https://facilitator.example\" }}\n\
          {gate}\n{routes}"
     );
-    let config = Config::parse(&text, &Env::new()).unwrap_or_else(|errors| panic!("{errors}"));
+    let config = Config::parse(&text, env).unwrap_or_else(|errors| panic!("{errors}"));
     config.gate.unwrap()
 }
 
@@ -144,6 +148,7 @@ pub(crate) fn deps(world: &World) -> Deps {
         permits: None,
         store: Arc::clone(&world.store) as Arc<dyn LedgerStore>,
         clock: Arc::new(|| NOW),
+        events: None,
     }
 }
 

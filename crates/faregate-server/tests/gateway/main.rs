@@ -4,6 +4,7 @@
 
 #[path = "../../../faregate-tower/tests/common/mod.rs"]
 mod common;
+mod events;
 mod hostile;
 mod kit;
 mod lightning;

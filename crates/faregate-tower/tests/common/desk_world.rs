@@ -16,7 +16,7 @@ use faregate_core::{
     TokenAsk, TokenPolicy,
 };
 use faregate_ledger::{LedgerStore, Revocation, RevocationStore, StoreError};
-use faregate_tower::{Cors, PaywallLayer, Purchases, TokenDesk};
+use faregate_tower::{Cors, Events, PaywallLayer, Purchases, TokenDesk};
 use faregate_types::lightning::{BitcoinNetwork, Msat};
 use faregate_types::permit::{Endpoint, Permit, TokenKey, request};
 use faregate_types::{Amount, RailName, Timestamp, U256};
@@ -51,6 +51,7 @@ pub struct World {
     pub memory: Arc<Memory>,
     pub revocations: Arc<Revocations>,
     pub till: Till,
+    pub events: Events,
     pub desk: TokenDesk,
     pub purchases: Purchases,
     shop: Router,
@@ -175,6 +176,8 @@ impl World {
                 Arc::clone(&rail) as _,
             ],
         );
+        let events = Events::default();
+        let till = till.observed_by(Arc::new(events.clone()));
         let mut offers: Vec<Offer> = PRICES
             .into_iter()
             .map(|(path, price, policy)| offer(path, vec![permits(price, policy)]))
@@ -198,6 +201,7 @@ impl World {
             memory,
             revocations,
             till,
+            events,
             desk,
             purchases,
             shop,

@@ -63,6 +63,7 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         permits,
         store: Arc::clone(&ledger.store),
         clock: wire::clock(),
+        events: None,
     };
     let webhook = match &settings.webhook {
         Some(config) => Some(webhook(config, env, &ledger)?),

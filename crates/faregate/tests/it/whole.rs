@@ -2,7 +2,9 @@
 
 use crate::support::{http, offer, payee_address, payment, received, stack};
 use alloy_primitives::U256;
+use faregate_core::Kind;
 use faregate_ledger::{AccountId, LedgerStore as _};
+use faregate_server::gateway::Heard;
 use faregate_types::x402::header;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -68,6 +70,27 @@ async fn problem_01_a_thousand_copies_are_one_run_one_transaction_one_charge() {
         (U256::from(1000), U256::ZERO)
     );
     assert!(stack.ledger.audit().unwrap().is_clean());
+    stack.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_listens_to_the_stack_hears_what_happens_at_its_gate() {
+    let stack = stack().await;
+    let mut events = stack.events.subscribe(Kind::ALL);
+    let credential = payment(&stack, "/joke").await;
+    let request = http().get(format!("{}/joke", stack.gate_url()));
+    let answer = request.header(header::PAYMENT_SIGNATURE, credential).send();
+    assert_eq!(answer.await.unwrap().status(), 200);
+    let mut told = Vec::new();
+    while told.last() != Some(&Kind::Settled) {
+        let heard = tokio::time::timeout(std::time::Duration::from_secs(30), events.next()).await;
+        match heard.unwrap() {
+            Some(Heard::Event(event)) => told.push(event.what.kind()),
+            other => panic!("{other:?} after {told:?}"),
+        }
+    }
+    let expected = [Kind::Challenged, Kind::Verified, Kind::Authorised];
+    assert!(expected.iter().all(|kind| told.contains(kind)), "{told:?}");
     stack.shutdown().await;
 }
 
