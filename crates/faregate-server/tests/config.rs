@@ -20,6 +20,8 @@ fn env() -> Env {
     [
         ("FAREGATE_FACILITATOR_KEY", KEY),
         ("FACILITATOR_KEY", KEY),
+        ("FAREGATE_SIGNER_KEY", KEY),
+        ("FAREGATE_TOKEN_KEY", "a key for access tokens"),
         ("RPC_URL", "http://user:secret@127.0.0.1:8545/v3/topsecret"),
         ("SHORT_KEY", "0x1234"),
         ("QUOTE", "x\"]\nmainnet = true"),
@@ -53,7 +55,7 @@ fn every_example_loads() {
             count += 1;
         }
     }
-    assert_eq!(count, 4);
+    assert_eq!(count, 5);
 }
 
 #[test]
@@ -634,7 +636,7 @@ proptest! {
 
     #[test]
     fn a_damaged_file_is_refused_or_read_and_never_more(
-        name in prop::sample::select(vec!["gate-remote.toml", "gate-embedded.toml", "facilitator.toml"]),
+        name in prop::sample::select(vec!["gate-remote.toml", "gate-embedded.toml", "gate-permit.toml", "facilitator.toml"]),
         at in any::<prop::sample::Index>(),
         cut in 0_usize..40,
         instead in "[\\[\\]{}\"'=#a0-9$é\n]{0,4}",
