@@ -18,13 +18,13 @@ use crate::deliver::{Delivery, undecided};
 use crate::error::{Doubt, HttpFault, PayError, Refused, TokenRefused, Undecided};
 use crate::hear::{self, Heard, No, NotYet, Sent};
 use crate::invoice::Place;
-use crate::kept;
 use crate::limits::{
     NONCE_REUSES_MAX, OFFER_BODY_BYTES_MAX, RESEND_PAUSE, TOKEN_MARGIN_SECS, TOKEN_SECS,
     TOKEN_SECS_MAX, WAIT_PAUSE,
 };
 use crate::node::Node;
 use crate::payment::{Ends, Paid, Payment, PermitPayment, Rail};
+use crate::prepare::SignedAway;
 use crate::rail::permit::{self, Nonce, Note, Said};
 use crate::receipt::Receipt;
 use crate::resume::Flight;
@@ -63,27 +63,19 @@ impl Inner {
         (kind, price): (PermitKind, &Price),
     ) -> Result<Slip<'_>, PayError> {
         let now = self.now();
-        let Place { origin, resource } = place;
         let (path, terms) = (request.url().path(), price.terms());
-        let expected = self.books.expect(&self.bell, &origin, path, &terms);
+        let expected = self.books.expect(&self.bell, &place.origin, path, &terms);
         let expected = expected.await?;
         let wallet = self.wallet.as_ref().ok_or_else(internal)?;
         let nonce = self.permit_nonce(kind, price).await?;
         let signed = permit::sign(endpoint, kind, price, wallet.signer(), nonce, now)?;
-        let spend = Spend {
+        let signed_away = SignedAway {
             id: signed.id,
-            origin,
-            resource,
-            path: path.into(),
-            payee: terms.payee.clone(),
-            payer: wallet.address().to_string().into(),
-            amount: price.amount,
-            worth: price.worth,
-            at: now,
             valid_until: signed.valid_until,
             credential: signed.note.to_bytes(),
-            request: kept::to_bytes(request),
+            at: now,
         };
+        let spend = signed_away.spend(request, place, price, wallet.address());
         crash::point(Point::Signed);
         let caps = self.books.caps;
         let reserve = self

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use faregate_core::crash::{self, Point};
 use faregate_ledger::{CapRefusal, Spend, StoreError, Unit};
-use faregate_types::{AssetId, Code, Refusal};
+use faregate_types::{Address, AssetId, Code, PaymentId, Refusal, Timestamp};
 use reqwest::{Request, Response};
 
 use crate::ask::Demands;
@@ -30,6 +30,40 @@ pub(crate) enum Prepared<'a> {
     Permit(Box<Slip<'a>>),
     /// A token was found that the server takes: nothing has to be paid.
     Answered(Response),
+}
+
+/// What was signed over tokens, on whichever rail.
+pub(crate) struct SignedAway {
+    pub(crate) id: PaymentId,
+    pub(crate) valid_until: Timestamp,
+    pub(crate) credential: Vec<u8>,
+    pub(crate) at: Timestamp,
+}
+
+impl SignedAway {
+    /// The same as the books have it.
+    pub(crate) fn spend(
+        self,
+        request: &Request,
+        place: Place,
+        price: &Price,
+        payer: Address,
+    ) -> Spend {
+        Spend {
+            id: self.id,
+            origin: place.origin,
+            resource: place.resource,
+            path: request.url().path().into(),
+            payee: price.terms().payee,
+            payer: payer.to_string().into(),
+            amount: price.amount,
+            worth: price.worth,
+            at: self.at,
+            valid_until: self.valid_until,
+            credential: self.credential,
+            request: kept::to_bytes(request),
+        }
+    }
 }
 
 impl Inner {
@@ -147,29 +181,21 @@ impl Inner {
         price: &Price,
     ) -> Result<Ready<'_>, PayError> {
         let now = self.now();
-        let Place { origin, resource } = place;
         let (path, terms) = (request.url().path(), price.terms());
-        let expected = self.books.expect(&self.bell, &origin, path, &terms);
+        let expected = self.books.expect(&self.bell, &place.origin, path, &terms);
         let expected = expected.await?;
         let entry = offers.entries.get(index).ok_or_else(internal)?;
         let wallet = self.wallet.as_ref().ok_or_else(internal)?;
         // Here and not on a thread for long work: a signature takes less time than handing it over and back.
         let signer = wallet.signer();
         let signed = x402::sign(offers, entry, price, signer, self.nonce()?, now)?;
-        let spend = Spend {
+        let signed_away = SignedAway {
             id: signed.id,
-            origin,
-            resource,
-            path: path.into(),
-            payee: terms.payee.clone(),
-            payer: wallet.address().to_string().into(),
-            amount: price.amount,
-            worth: price.worth,
-            at: now,
             valid_until: signed.valid_until,
             credential: signed.credential.to_bytes(),
-            request: kept::to_bytes(request),
+            at: now,
         };
+        let spend = signed_away.spend(request, place, price, wallet.address());
         crash::point(Point::Signed);
         let reserve = self.books.reserve(
             &self.bell,

@@ -11,10 +11,11 @@ use faregate_ledger::{Terms, Worth};
 use faregate_types::limits::V1_VALUE_DIGITS_MAX;
 use faregate_types::x402::{SCHEME_EXACT, Version};
 use faregate_types::{
-    Amount, Asset, AssetRegistry, ChainId, Code, Erc20, Refusal, TokenDomain, TransferMethod,
-    hex_text, network, parse_atomic,
+    Amount, Asset, AssetRegistry, ChainId, Code, Erc20, Refusal, Timestamp, TokenDomain,
+    TransferMethod, hex_text, network, parse_atomic,
 };
 
+use crate::error::PayError;
 use crate::offer::{Asked, Entry, Offers};
 use crate::text::clean;
 
@@ -75,6 +76,13 @@ pub struct Price {
 }
 
 impl Price {
+    /// When a signature that is made now ends.
+    pub(crate) fn valid_until(&self, now: Timestamp) -> Result<Timestamp, PayError> {
+        now.checked_add_secs(self.validity_secs)
+            .ok_or_else(|| Refusal::new(Code::ValidityTooLong))
+            .map_err(PayError::Offer)
+    }
+
     /// What is remembered about the place where it was asked for.
     pub(crate) fn terms(&self) -> Terms {
         Terms {

@@ -15,13 +15,13 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::IntoResponse;
 use common::{
-    HASH, NOW, PAYEE, PAYER, Seller, ask_v2, builder, cents, memory, offer_v2, seller, served,
+    HASH, NOW, PAYEE, PAYER, Seller, ask_v2, builder, cents, memory, nobody, offer_v2, seller,
+    served,
 };
-use faregate_client::wallet::Wallet;
 use faregate_client::{
-    Caps, Client, Ends, Kind, Pending, Proof, SpendState, Standing, WalletStore, Worth, limits,
+    Client, Ends, Kind, Pending, Proof, SpendState, Standing, WalletStore, limits,
 };
-use faregate_evm::{AuthorizationReader, OsEntropy};
+use faregate_evm::AuthorizationReader;
 use faregate_types::{Code, Timestamp};
 use serde_json::{Value, json};
 
@@ -40,19 +40,6 @@ async fn failing(count: usize) -> Seller {
 
 fn client(store: &Arc<dyn WalletStore>) -> Client {
     common::client(store)
-}
-
-/// A client over the same books that can sign for nobody.
-fn nobody(store: &Arc<dyn WalletStore>) -> Client {
-    let caps = Caps {
-        per_payment: Worth::ZERO,
-        total: None,
-        per_host: None,
-        per_period: None,
-    };
-    let (wallet, _key) = Wallet::generate(&mut OsEntropy).unwrap();
-    let builder = builder().wallet(wallet).caps(caps);
-    builder.store(Arc::clone(store)).build().unwrap()
 }
 
 async fn only(client: &Client) -> Pending {

@@ -16,12 +16,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use common::lightning::l402_seller;
 use common::permit::{ENDPOINT, Release, Shop, TOKEN_SECS, cut_off, posts};
-use common::{NOW, Seen, Seller, builder, memory, seller};
-use faregate_client::wallet::Wallet;
+use common::{NOW, Seen, Seller, builder, memory, nobody, seller};
 use faregate_client::{
-    Caps, Client, Doubt, Ends, Kind, PayError, Proof, SpendState, Standing, WalletStore, Worth,
+    Client, Doubt, Ends, Kind, PayError, Proof, SpendState, Standing, WalletStore,
 };
-use faregate_evm::OsEntropy;
 use faregate_store::sqlite::SqliteWallet;
 use faregate_types::{Code, Timestamp};
 use futures_util::FutureExt as _;
@@ -60,19 +58,6 @@ fn broken() -> Response {
 fn hasty(store: &Arc<dyn WalletStore>) -> Client {
     let client = builder().resends(1).wait(Duration::from_millis(500));
     client.store(store.clone()).build().unwrap()
-}
-
-/// A client over the same books that can sign for nobody.
-fn nobody(store: &Arc<dyn WalletStore>) -> Client {
-    let caps = Caps {
-        per_payment: Worth::ZERO,
-        total: None,
-        per_host: None,
-        per_period: None,
-    };
-    let (wallet, _key) = Wallet::generate(&mut OsEntropy).unwrap();
-    let builder = builder().wallet(wallet).caps(caps);
-    builder.store(Arc::clone(store)).build().unwrap()
 }
 
 async fn states(store: &Arc<dyn WalletStore>) -> Vec<SpendState> {

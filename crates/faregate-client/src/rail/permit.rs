@@ -177,10 +177,7 @@ pub(crate) fn sign(
     nonce: Nonce,
     now: Timestamp,
 ) -> Result<Signed, PayError> {
-    let valid_until = now
-        .checked_add_secs(price.validity_secs)
-        .ok_or_else(|| Refusal::new(Code::ValidityTooLong))
-        .map_err(PayError::Offer)?;
+    let valid_until = price.valid_until(now)?;
     let asset = &price.asset;
     let (chain, token) = (asset.id.chain(), asset.id.token());
     let terms = terms(kind, price, signer.address(), nonce, valid_until);

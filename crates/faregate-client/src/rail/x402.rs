@@ -40,10 +40,7 @@ pub(crate) fn sign(
     nonce: B256,
     now: Timestamp,
 ) -> Result<Signed, PayError> {
-    let valid_until = now
-        .checked_add_secs(price.validity_secs)
-        .ok_or_else(|| Refusal::new(Code::ValidityTooLong))
-        .map_err(PayError::Offer)?;
+    let valid_until = price.valid_until(now)?;
     let authorization = authorization(
         offers.version,
         price,

@@ -24,6 +24,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use faregate_client::{Caps, Client, ClientBuilder, Wallet, WalletStore, Worth, limits};
+use faregate_evm::OsEntropy;
 use faregate_store::memory::MemoryWallet;
 use faregate_types::{Timestamp, U256};
 use serde_json::{Value, json};
@@ -263,4 +264,17 @@ pub fn builder() -> ClientBuilder {
 
 pub fn client(store: &Arc<dyn WalletStore>) -> Client {
     builder().store(store.clone()).build().unwrap()
+}
+
+/// A client over the same books that can sign for nobody.
+pub fn nobody(store: &Arc<dyn WalletStore>) -> Client {
+    let caps = Caps {
+        per_payment: Worth::ZERO,
+        total: None,
+        per_host: None,
+        per_period: None,
+    };
+    let (wallet, _key) = Wallet::generate(&mut OsEntropy).unwrap();
+    let builder = builder().wallet(wallet).caps(caps);
+    builder.store(Arc::clone(store)).build().unwrap()
 }

@@ -236,7 +236,7 @@ impl Permits {
             route,
             token_secs: ask.token_secs,
         };
-        let evidence = Evidence(kept.encode());
+        let evidence = Evidence(kept.encode().ok_or(Refusal::new(Code::Internal))?);
         let care = match ask.policy {
             TokenPolicy::Optimistic | TokenPolicy::Settled => Care::Read,
             TokenPolicy::Simulated => Care::Simulate,
