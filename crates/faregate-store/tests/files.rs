@@ -132,17 +132,17 @@ fn a_newer_file_is_refused_and_not_touched() {
     let file = folder.path().join("ledger.db");
     drop(SqliteLedger::open(&file).unwrap());
     let conn = Connection::open(&file).unwrap();
-    conn.execute_batch("PRAGMA user_version = 7; PRAGMA journal_mode = DELETE;")
+    conn.execute_batch("PRAGMA user_version = 700; PRAGMA journal_mode = DELETE;")
         .unwrap();
     drop(conn);
     let before = fs::read(&file).unwrap();
     let error = SqliteLedger::open(&file).unwrap_err();
     assert!(
-        matches!(error, OpenError::Newer { found: 7, known: 4 }),
+        matches!(error, OpenError::Newer { found: 700, known } if known < 700),
         "{error:?}"
     );
     assert_eq!(error.code(), Code::StoreUnavailable);
-    assert!(error.to_string().contains("version 7"));
+    assert!(error.to_string().contains("version 700"));
     assert_eq!(fs::read(&file).unwrap(), before);
 }
 

@@ -1,6 +1,7 @@
 //! What the core needs from outside, as traits: a clock, a facilitator, a collector of
-//! permits, a trail, Lightning wallets.
+//! permits, a trail, Lightning wallets, a memory of who may call.
 
+pub mod access;
 mod clock;
 mod facilitator;
 pub mod lightning;

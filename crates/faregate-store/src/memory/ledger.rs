@@ -11,6 +11,7 @@ use faregate_ledger::{
 use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
+use super::access::Access;
 use super::audit;
 use super::limits::{DROPPED_AT_ONCE, LedgerLimits, PAGE_ROWS};
 use super::payments::Payments;
@@ -44,6 +45,7 @@ use crate::audit::Audit;
 pub struct MemoryLedger {
     payments: Mutex<Payments>,
     revocations: Mutex<List>,
+    access: Mutex<Access>,
 }
 
 impl fmt::Debug for MemoryLedger {
@@ -72,6 +74,7 @@ impl MemoryLedger {
         Self {
             payments: Mutex::new(Payments::new(limits)),
             revocations: Mutex::default(),
+            access: Mutex::default(),
         }
     }
 
@@ -92,6 +95,11 @@ impl MemoryLedger {
     /// What is revoked.
     pub(super) fn revocation_list(&self) -> Result<MutexGuard<'_, List>, StoreError> {
         self.revocations.lock().map_err(|_| StoreError::Damaged)
+    }
+
+    /// Who may call.
+    pub(super) fn access(&self) -> Result<MutexGuard<'_, Access>, StoreError> {
+        self.access.lock().map_err(|_| StoreError::Damaged)
     }
 
     fn list(

@@ -8,6 +8,7 @@
 //! | payments, their lists and keys · how one is held | `payments`, `row` |
 //! | accounts and their sums | `accounts` |
 //! | spends, sums over time, what is known of a place | `spends` |
+//! | who may call the credit service | `access` |
 //! | rows with numbers | `slab` |
 //! | do the books add up? | `audit` |
 //!
@@ -20,6 +21,7 @@
 //! 1.7 kB. Claim, settlement and answer together take between 3 and 4 µs, where SQLite without a file takes 80 to 130 (the
 //! bench `claim, settle and keep`, on a busy machine).
 
+mod access;
 mod accounts;
 mod audit;
 mod events;

@@ -25,7 +25,7 @@ pub(super) const WAL_SWITCH_TRIES: u32 = 100;
 pub(super) const WAL_SWITCH_PAUSE_MILLIS: u64 = 20;
 
 /// Compiled statements kept per connection; more than this engine has.
-pub(super) const STATEMENT_CACHE_STATEMENTS: usize = 64;
+pub(super) const STATEMENT_CACHE_STATEMENTS: usize = 128;
 
 /// The write-ahead log is cut back to this after a checkpoint.
 pub(super) const WAL_KEPT_BYTES: i64 = 64 * 1024 * 1024;

@@ -14,12 +14,14 @@
 //! | both, and what becomes of SQLite's errors | `engine`, `fault` |
 //! | payments · transfers and balances · kept answers | `payments`, `books`, `answers` |
 //! | spends | `spends` |
+//! | who may call the credit service | `access` |
 //! | what was signed at a place before | `terms` |
 //! | rows to domain types and back | `codec` |
 //! | do the books add up? | `audit` |
 //!
 //! No SQLite call runs on the caller's thread, except while opening.
 
+mod access;
 mod answers;
 mod audit;
 mod books;
