@@ -8,6 +8,7 @@
 //! | what becomes of payments whose end is unknown | [`recovery`] |
 //! | what others are told while it happens | [`observe`] |
 //! | what is received for others, and paid out to them | [`custody`] |
+//! | who may owe how much to whom, and what becomes of it | [`credit`] |
 //! | who does it | [`driver`], over the traits in [`port`] |
 //!
 //! *Architecture invariant:* nothing here opens a socket, reads a clock or draws randomness; the outside comes in through
@@ -22,6 +23,7 @@
 
 mod books;
 pub mod crash;
+pub mod credit;
 pub mod custody;
 pub mod driver;
 mod live;

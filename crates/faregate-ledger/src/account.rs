@@ -33,6 +33,24 @@ impl AccountId {
         Self(format!("payee/{address}").into())
     }
 
+    /// The account of a payer's collateral with the credit contract.
+    #[must_use]
+    pub fn collateral(payer: Address) -> Self {
+        Self(format!("collateral/{payer}").into())
+    }
+
+    /// The account of what a recipient is guaranteed out of collateral (pending), and was remunerated (posted).
+    #[must_use]
+    pub fn guaranteed(recipient: Address) -> Self {
+        Self(format!("guaranteed/{recipient}").into())
+    }
+
+    /// Where collateral comes from and is withdrawn to.
+    #[must_use]
+    pub fn outside_credit() -> Self {
+        Self("outside/credit".into())
+    }
+
     /// Reads a stored name.
     ///
     /// # Errors

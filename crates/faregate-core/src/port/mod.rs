@@ -3,6 +3,7 @@
 
 pub mod access;
 mod clock;
+pub mod credit;
 mod facilitator;
 pub mod lightning;
 mod permit;
