@@ -25,6 +25,8 @@ pub mod amount;
 pub mod asset;
 pub mod chain_id;
 pub mod code;
+pub mod credit;
+pub mod eip191;
 pub mod eip2612;
 pub mod eip3009;
 pub mod eip712;

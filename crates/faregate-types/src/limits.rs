@@ -67,3 +67,18 @@ pub const COMPONENTS_MAX: usize = 64;
 
 /// Longest path (bytes) that an access token is asked for at.
 pub const ENDPOINT_BYTES_MAX: usize = 2_048;
+
+/// Largest request to the credit service (bytes). Those of the SDKs have 1 500 at most.
+pub const CREDIT_REQUEST_BYTES_MAX: usize = 16 * 1024;
+
+/// Largest answer of a credit service (bytes): lists of tabs and guarantees have no end of their own.
+pub const CREDIT_ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Largest content of a certificate (bytes): 416 of version 1, 768 and the tag of version 2.
+pub const CERTIFICATE_BYTES_MAX: usize = 2_048;
+
+/// Longest tag (bytes) that a validation has to have.
+pub const VALIDATION_TAG_BYTES_MAX: usize = 1_024;
+
+/// Longest message (bytes) of who signs in with a wallet.
+pub const SIGN_IN_BYTES_MAX: usize = 4 * 1024;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may")]
 
 mod codes;
+mod credit;
 mod eip712;
 mod facilitator;
 mod headers;
