@@ -33,6 +33,7 @@
 //! | `rpc`, `node`, `transport` | asking a node, in bounded time |
 //! | `signer`, `recover`, `typed`, `transaction`, `fees` | keys, signatures, transactions |
 //! | [`permit_settler`] | calls of the contract that collects what payers of the permit rail sign for |
+//! | [`credit`] | calls, logs and errors of the contract that holds the collateral of the credit network |
 //! | `standing` | whether an authorization was used, for payers |
 //! | `bindings`, `limits` | contracts, and every bound by name |
 //!
@@ -54,6 +55,7 @@ mod batch;
 mod bindings;
 mod collect;
 mod config;
+pub mod credit;
 mod deploy;
 mod diagnose;
 mod errand;

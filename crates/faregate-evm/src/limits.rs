@@ -127,3 +127,15 @@ pub(crate) const BACKFILL_PAGES_MAX: u32 = 48;
 
 /// A chain on which nobody asked about a payment for so long is not followed until somebody does.
 pub(crate) const FOLLOW_IDLE: Duration = Duration::from_secs(300);
+
+/// Bytes of an answer of the credit contract: its list of assets has at most 33 entries of four words.
+pub(crate) const CREDIT_ANSWER_BYTES_MAX: usize = 16 << 10;
+
+/// Bytes of a log of the credit contract; its longest has eight words.
+pub(crate) const CREDIT_LOG_BYTES_MAX: usize = 1 << 10;
+
+/// Bytes of a certificate's claims that are put into a transaction.
+pub(crate) const CREDIT_CLAIMS_BYTES_MAX: usize = 8 << 10;
+
+/// Payment records in one transaction: what fits below [`BATCH_GAS_MAX`] when each writes two new slots.
+pub(crate) const CREDIT_RECORDS_MAX: usize = 200;

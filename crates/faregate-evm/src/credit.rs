@@ -1,0 +1,34 @@
+//! The credit network's contract, `CreditCore` (`contracts/src/CreditCore.sol`): payers leave collateral with it, operators
+//! record what was paid, and certificates signed by the operator's BLS key take what was not.
+//!
+//! Nothing is asked or sent here: calldata and gas limits go out, answers, logs and reverts are read. Facts of the wire are
+//! in the interface `contracts/src/interfaces/ICreditCore.sol`, design and reasons in `contracts/README.md`.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`abi`] | the interface as Solidity text |
+//! | `call` | [`CreditCore`]: transactions and questions, and the answers to those |
+//! | `event` | [`Event`]: what the contract logs, typed |
+//! | `revert` | [`Revert`]: why a call was refused |
+//!
+//! The zero address stands for ETH wherever an asset is named ([`ETH`]). Amounts are in atomic units of their asset.
+
+pub mod abi;
+mod call;
+mod event;
+mod revert;
+
+use alloy_primitives::Address;
+
+pub use call::{
+    AssetBalance, Call, CreditCore, Payment, Question, SignatureWords, TabStatus, Timing,
+    VerificationKey, VersionConfig, eth_tab_calldata,
+};
+pub use event::Event;
+pub use revert::Revert;
+
+/// The asset that is the chain's own coin.
+pub const ETH: Address = Address::ZERO;
+
+#[cfg(test)]
+mod tests;
