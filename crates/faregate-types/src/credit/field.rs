@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny};
 use serde::ser::{Serialize, SerializeSeq as _, Serializer};
 use serde_json::value::RawValue;
 
 use crate::amount::parse_atomic;
-use crate::hex_text::{parse_address, parse_b256};
+use crate::hex_text::{parse_address, parse_b256, parse_bytes};
 use crate::limits::{CREDIT_ANSWER_BYTES_MAX, CREDIT_REQUEST_BYTES_MAX};
 use crate::timestamp::Timestamp;
 
@@ -199,14 +199,29 @@ impl Field for B256 {
     }
 }
 
+/// Read from a text too, as the SDKs do.
 impl Field for u64 {
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(*self)
     }
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::deserialize(deserializer)
-            .map_err(|_| D::Error::custom("expected a whole number below 2^64"))
+        U256::read(deserializer)
+            .ok()
+            .and_then(|number| Self::try_from(number).ok())
+            .ok_or_else(|| D::Error::custom("expected a whole number below 2^64"))
+    }
+}
+
+impl Field for Bytes {
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const EXPECTED: &str = "expected \"0x\" and hexadecimal digits";
+        let text = text(deserializer, EXPECTED)?;
+        parse_bytes(&text).map_err(|_| D::Error::custom(EXPECTED))
     }
 }
 

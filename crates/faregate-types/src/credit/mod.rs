@@ -9,19 +9,26 @@
 //! [`Guarantee`].
 
 mod abi;
+mod admin_key;
+pub mod api;
 pub mod binding;
 pub mod bls;
 pub mod certificate;
 pub mod claims;
+mod date;
 pub mod digest;
 mod field;
+pub mod signin;
 pub mod words;
 
+pub use admin_key::{AdminKey, parse_uuid, to_uuid};
 pub use binding::BindingError;
 pub use bls::{BlsError, BlsPublicKey, BlsSecretKey, BlsSignature};
 pub use certificate::{Certificate, CertificateError, Guarantee, Layout};
 pub use claims::{
     Claims, GuaranteeRequest, GuaranteeVersion, SigningScheme, ValidationPolicy, parse_signature,
 };
+pub use date::DateText;
 pub use digest::Encoding;
 pub use field::{Malformed, Message, parse_quantity, read, read_answer, to_quantity, write};
+pub use signin::{SignIn, SignInError, SignInTemplate};

@@ -22,7 +22,7 @@ pub fn naive(at: Timestamp) -> String {
 }
 
 /// Year, month and day of so many days after 1970-01-01. Walks the years and months; dates are printed rarely.
-fn civil(days: u64) -> (u64, u64, u64) {
+pub(crate) fn civil(days: u64) -> (u64, u64, u64) {
     let (mut year, mut rest) = (1970_u64, days);
     while let Some(after) = rest.checked_sub(if is_leap(year) { 366 } else { 365 }) {
         (year, rest) = (year.saturating_add(1), after);
@@ -39,7 +39,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (year, month, rest.saturating_add(1))
 }
 
-const fn is_leap(year: u64) -> bool {
+pub(crate) const fn is_leap(year: u64) -> bool {
     year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
 }
 

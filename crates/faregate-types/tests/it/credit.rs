@@ -99,6 +99,7 @@ fn numbers_and_versions_are_read_in_every_form() {
     ] {
         same("\"0x2a\"", tab);
     }
+    same("1716500000", "\"1716500000\"");
     for version in ["1", "\"1\""] {
         same("\"v1\"", version);
     }
@@ -168,11 +169,6 @@ fn what_is_no_request_is_refused_by_the_member_that_is_wrong() {
             "0x1111111111111111111111111111111111111111",
             "secret",
             "claims: user_address: expected an address of \"0x\" and 40 hexadecimal digits",
-        ),
-        (
-            "1716500000",
-            "\"1716500000\"",
-            "claims: timestamp: expected a whole number below 2^64",
         ),
         (
             "1716500000",

@@ -4,6 +4,7 @@
 
 mod codes;
 mod credit;
+mod credit_api;
 mod eip712;
 mod facilitator;
 mod headers;
