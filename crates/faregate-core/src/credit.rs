@@ -32,6 +32,8 @@ mod guarantee;
 mod open;
 mod payment;
 mod refusal;
+#[cfg(feature = "suite")]
+pub mod suite;
 mod tab;
 mod terms;
 

@@ -27,7 +27,7 @@ mod kit;
 pub mod ledger;
 pub mod wallet;
 
-pub use kit::{Bench, Spawn};
+pub use kit::{Bench, Chance, Spawn};
 
 /// Generates one `#[tokio::test]` per case of [`suite::ledger`](crate::suite::ledger) for the engine that the expression
 /// makes; see [`suite`](crate::suite).

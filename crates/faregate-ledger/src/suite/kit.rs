@@ -15,7 +15,8 @@ pub type Spawn = fn(BoxFuture<'static, ()>) -> BoxFuture<'static, ()>;
 
 /// An engine to be tested.
 pub struct Bench<S> {
-    pub(super) store: Arc<S>,
+    /// The engine.
+    pub store: Arc<S>,
     spawn: Spawn,
 }
 
@@ -36,7 +37,7 @@ impl<S: Send + Sync + 'static> Bench<S> {
     }
 
     /// Runs `work` once per item, all at the same time; the results in any order.
-    pub(super) async fn crowd<I, T, W>(&self, items: impl IntoIterator<Item = I>, work: W) -> Vec<T>
+    pub async fn crowd<I, T, W>(&self, items: impl IntoIterator<Item = I>, work: W) -> Vec<T>
     where
         I: Send + 'static,
         T: Send + 'static,
@@ -59,10 +60,13 @@ impl<S: Send + Sync + 'static> Bench<S> {
 }
 
 /// Repeatable chance (SplitMix64): the same seed gives the same case on every machine.
-pub(super) struct Chance(u64);
+#[derive(Debug)]
+pub struct Chance(u64);
 
 impl Chance {
-    pub(super) const fn new(seed: u64) -> Self {
+    /// The chance of this seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -75,7 +79,7 @@ impl Chance {
     }
 
     /// A number in `0..below`.
-    pub(super) fn below(&mut self, below: u64) -> u64 {
+    pub fn below(&mut self, below: u64) -> u64 {
         self.next() % below
     }
 }

@@ -13,6 +13,9 @@ pub(super) const EVENTS_MAX: usize = 100_000;
 /// Routes that are held once however many payments name them; further ones are held with each payment.
 pub(super) const SHARED_ROUTES: usize = 1024;
 
+/// Tabs and journal entries of credit books together: some gigabytes.
+pub(super) const CREDIT_ROWS_MAX: usize = 4_000_000;
+
 /// What a [`MemoryLedger`](super::MemoryLedger) holds at most.
 ///
 /// No claim is ever forgotten, because a forgotten one could be paid twice. So a ledger that is full refuses new claims with

@@ -9,6 +9,7 @@
 //! | accounts and their sums | `accounts` |
 //! | spends, sums over time, what is known of a place | `spends` |
 //! | who may call the credit service | `access` |
+//! | tabs, guarantees, collateral | `credit` |
 //! | rows with numbers | `slab` |
 //! | do the books add up? | `audit` |
 //!
@@ -24,6 +25,7 @@
 mod access;
 mod accounts;
 mod audit;
+mod credit;
 mod events;
 mod ledger;
 mod limits;
@@ -35,6 +37,7 @@ mod spends;
 mod tokens;
 mod wallet;
 
+pub use credit::MemoryCredit;
 pub use ledger::MemoryLedger;
 pub use limits::{LedgerLimits, WalletLimits};
 pub use wallet::MemoryWallet;
