@@ -40,11 +40,17 @@ mod terms;
 pub use apply::{Applied, apply, release};
 pub use change::{Changes, State};
 pub use collateral::{Account, Collateral, Withdrawal};
-pub use entry::{Entry, EntryId, EntryKind};
+pub use entry::{Entry, EntryId};
 pub use event::{Cursor, Happening, Odd, Place, TabEvent};
-pub use guarantee::{Certificate, Guarantee, Issue, issue};
+pub use guarantee::{Guarantee, Issue, issue};
 pub use open::{OpenTab, Opened, open_tab};
 pub use payment::{PaymentStage, TabPayment};
 pub use refusal::CreditRefusal;
-pub use tab::{Identity, Settlement, Tab, TabId, TabStatus};
+pub use tab::{Identity, Tab, TabId};
 pub use terms::{ReqIds, Terms};
+
+/// The words of the wire are those of the rules.
+pub use faregate_types::credit::Certificate;
+pub use faregate_types::credit::api::{
+    CollateralEventKind as EntryKind, SettlementStatus as Settlement, TabStatus,
+};

@@ -3,9 +3,10 @@
 use alloy_primitives::{Address, U256};
 use faregate_types::Timestamp;
 
+use super::EntryKind;
 use super::change::{Changes, State};
 use super::collateral::{Account, Collateral, Withdrawal};
-use super::entry::{Entry, EntryKind};
+use super::entry::Entry;
 use super::event::{Happening, Odd, TabEvent};
 use super::payment::{PaymentStage, TabPayment};
 use super::tab::{Tab, TabId};

@@ -2,6 +2,7 @@
 
 use alloy_primitives::{Address, B256, U256, keccak256};
 use faregate_ledger::{AccountId, Movement, Transfer};
+use faregate_types::credit::api::CollateralEventKind as EntryKind;
 use faregate_types::{Amount, AssetId, ChainId, Timestamp};
 
 use super::event::Place;
@@ -31,58 +32,9 @@ pub struct Entry {
     pub at: Timestamp,
 }
 
-/// What happened to collateral.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums, reason = "the values of the wire")]
-pub enum EntryKind {
-    /// It was deposited.
-    Deposit,
-    /// It was withdrawn.
-    Withdraw,
-    /// It was locked for a guarantee.
-    Reserve,
-    /// It was unlocked because the certificates expired.
-    CancelReserve,
-    /// It was unlocked because the payer paid.
-    Unlock,
-    /// It was paid to the recipient.
-    Remunerate,
-}
-
 /// Names an entry: the same happening gives the same name, so nothing is entered twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub [u8; 16]);
-
-impl EntryKind {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Deposit,
-        Self::Withdraw,
-        Self::Reserve,
-        Self::CancelReserve,
-        Self::Unlock,
-        Self::Remunerate,
-    ];
-
-    /// The text of the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Deposit => "DEPOSIT",
-            Self::Withdraw => "WITHDRAW",
-            Self::Reserve => "RESERVE",
-            Self::CancelReserve => "CANCEL_RESERVE",
-            Self::Unlock => "UNLOCK",
-            Self::Remunerate => "REMUNERATE",
-        }
-    }
-
-    /// The kind of this name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
-}
 
 impl Entry {
     /// What happens in the ledger, in this order. Transfers of nothing are left out.

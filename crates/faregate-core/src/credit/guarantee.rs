@@ -4,10 +4,12 @@ use std::fmt;
 
 use alloy_primitives::U256;
 use faregate_types::Timestamp;
+use faregate_types::credit::Certificate;
 
+use super::EntryKind;
 use super::change::{Changes, State};
 use super::collateral::Collateral;
-use super::entry::{Entry, EntryKind};
+use super::entry::Entry;
 use super::refusal::CreditRefusal;
 use super::tab::{Identity, Tab, TabId};
 use super::terms::{ReqIds, Terms};
@@ -80,16 +82,6 @@ impl fmt::Debug for Guarantee {
             .field("certified", &self.certificate.is_some())
             .finish_non_exhaustive()
     }
-}
-
-/// What the recipient redeems (specs/4mica.md §3).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "written out by every engine")]
-pub struct Certificate {
-    /// The envelope: what is signed.
-    pub claims: Box<[u8]>,
-    /// The BLS signature, 96 bytes.
-    pub signature: Box<[u8]>,
 }
 
 /// Decides whether a guarantee is issued, in the order of the wire's checks.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use alloy_primitives::{Address, U256};
 use faregate_types::Timestamp;
+use faregate_types::credit::api::{SettlementStatus as Settlement, TabStatus};
 
 /// A tab's id: any 256 bits, on the wire as minimal hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,73 +62,6 @@ pub struct Tab {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
-}
-
-/// Whether a tab takes guarantees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums, reason = "the values of the wire")]
-pub enum TabStatus {
-    /// There is no guarantee yet.
-    Pending,
-    /// There are some, and there may be more.
-    Open,
-    /// There will be no more.
-    Closed,
-}
-
-/// What became of the debt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(clippy::exhaustive_enums, reason = "the values of the wire")]
-pub enum Settlement {
-    /// Something is owed, or may be.
-    Pending,
-    /// The payer paid all of it.
-    Settled,
-    /// Its certificates expired before all of it was paid.
-    Failed,
-    /// The contract paid what the payer did not.
-    Remunerated,
-}
-
-impl TabStatus {
-    /// The text of the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "PENDING",
-            Self::Open => "OPEN",
-            Self::Closed => "CLOSED",
-        }
-    }
-}
-
-impl Settlement {
-    /// All of them.
-    pub const ALL: [Self; 4] = [
-        Self::Pending,
-        Self::Settled,
-        Self::Failed,
-        Self::Remunerated,
-    ];
-
-    /// The text of the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "PENDING",
-            Self::Settled => "SETTLED",
-            Self::Failed => "FAILED",
-            Self::Remunerated => "REMUNERATED",
-        }
-    }
-
-    /// Reads the text, in any case.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|settlement| settlement.as_str().eq_ignore_ascii_case(text))
-    }
 }
 
 impl Tab {

@@ -2,6 +2,7 @@
 
 use alloy_primitives::U256;
 use faregate_ledger::suite::Bench;
+use faregate_types::credit::BlsSignature;
 
 use super::kit::{
     ALL, address, asset, at, identity, issued, issuing, money, opened, opening, payer, recipient,
@@ -246,7 +247,7 @@ pub async fn the_first_certificate_stays<S: CreditStore>(bench: &Bench<S>) {
     assert_eq!(store.uncertified(1).await.unwrap(), left[..1]);
     let certificate = |byte: u8| Certificate {
         claims: vec![byte; 416].into(),
-        signature: vec![byte; 96].into(),
+        signature: BlsSignature::from_bytes(&[byte; 96]).unwrap(),
     };
     for byte in [1, 2] {
         store
