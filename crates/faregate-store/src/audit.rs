@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use alloy_primitives::U256;
 use faregate_ledger::AccountId;
 use faregate_types::{AssetId, PaymentId};
 
@@ -64,6 +65,26 @@ pub enum AuditFault {
     Key {
         /// The payment.
         payment: PaymentId,
+    },
+    /// What is locked of a payer's collateral is not the sum of what its tabs lock.
+    #[error("what is locked of {account} in {asset} is not what its tabs lock")]
+    Locked {
+        /// The payer's collateral.
+        account: AccountId,
+        /// The asset.
+        asset: AssetId,
+    },
+    /// A tab contradicts its guarantees, or itself.
+    #[error("tab {tab:#x} and its guarantees contradict each other")]
+    Tab {
+        /// Its id.
+        tab: U256,
+    },
+    /// A reservation has no guarantee, or a guarantee neither has a certificate nor waits for one, or both.
+    #[error("a guarantee of tab {tab:#x} is neither certified nor to be certified")]
+    Certificate {
+        /// The tab's id.
+        tab: U256,
     },
     /// The sum kept for an origin is not the sum of its spends.
     #[error("the sum signed for {origin} is not the sum of its spends")]

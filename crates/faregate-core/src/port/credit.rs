@@ -79,6 +79,24 @@ pub struct PutAside {
     pub at: Timestamp,
 }
 
+/// Longest words about something that was put aside, in bytes.
+const WORDS_BYTES: usize = 500;
+
+impl PutAside {
+    /// What is kept of something odd.
+    #[must_use]
+    pub fn of(happening: &Happening, odd: Odd) -> Self {
+        let mut what = format!("{:?}", happening.event);
+        what.truncate(what.floor_char_boundary(WORDS_BYTES));
+        Self {
+            place: happening.place,
+            what: what.into(),
+            why: odd.name().into(),
+            at: happening.at,
+        }
+    }
+}
+
 /// The books of a credit core: tabs, guarantees, collateral, what the chain said.
 pub trait CreditStore: Send + Sync + 'static {
     /// [`open_tab`](crate::credit::open_tab). Of many who ask for one identity at once, all hear the same tab.

@@ -7,18 +7,19 @@ use faregate_ledger::{AccountId, Balance, Unit, window};
 use faregate_types::AssetId;
 use rusqlite::Connection;
 
-use super::codec;
 use super::fault::Fault;
 use super::spends::plus;
+use super::{codec, credit};
 use crate::audit::{Audit, AuditFault, compare};
 
-type Balances = BTreeMap<(AccountId, AssetId), Balance>;
+pub(super) type Balances = BTreeMap<(AccountId, AssetId), Balance>;
 
 /// Audits a ledger.
 pub(super) fn ledger(conn: &Connection) -> Result<Audit, Fault> {
     let mut audit = Audit::default();
     check_file(conn, &mut audit)?;
-    let computed = from_transfers(conn, &mut audit)?;
+    let mut computed = from_transfers(conn, &mut audit)?;
+    credit::audit::credit(conn, &mut computed, &mut audit)?;
     let stored = stored_balances(conn)?;
     compare(&computed, &stored, |(account, asset)| {
         audit.add(AuditFault::Balance {
@@ -117,7 +118,7 @@ fn check_file(conn: &Connection, audit: &mut Audit) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Every balance, from transfers alone.
+/// Every balance as far as payments moved it, from transfers alone.
 fn from_transfers(conn: &Connection, audit: &mut Audit) -> Result<Balances, Fault> {
     let mut balances = Balances::new();
     let sql = "SELECT t.debit, t.credit, t.asset, t.amount, iif(r.transfer IS NULL, e.phase, 'reversed') \
@@ -241,7 +242,7 @@ fn check_keys(conn: &Connection, audit: &mut Audit) -> Result<(), Fault> {
     })
 }
 
-fn each(
+pub(super) fn each(
     conn: &Connection,
     sql: &str,
     mut read: impl FnMut(&rusqlite::Row<'_>) -> Result<(), Fault>,

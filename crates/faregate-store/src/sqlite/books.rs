@@ -124,7 +124,11 @@ pub(super) fn expose(conn: &Connection, transfer: &Transfer, exposed: bool) -> R
 
 /// Applies the same movement to the giving side of one account and the receiving side of the other, so that the sum over
 /// all accounts cannot leave zero.
-fn move_money(conn: &Connection, transfer: &Transfer, movement: Movement) -> Result<(), Fault> {
+pub(super) fn move_money(
+    conn: &Connection,
+    transfer: &Transfer,
+    movement: Movement,
+) -> Result<(), Fault> {
     let amount = transfer.amount;
     for (side, account) in [
         (Side::Debit, &transfer.debit),

@@ -1,6 +1,7 @@
 //! The ledger of a seller or an operator.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 
 use alloy_primitives::U256;
@@ -40,7 +41,7 @@ use crate::audit::Audit;
 /// ```
 #[derive(Debug)]
 pub struct SqliteLedger {
-    pub(super) engine: Engine,
+    pub(super) engine: Arc<Engine>,
     /// Whether what happens is put into the outbox.
     pub(super) events: AtomicU8,
 }
@@ -65,12 +66,12 @@ impl SqliteLedger {
 
     fn over(engine: Engine) -> Self {
         Self {
-            engine,
+            engine: Arc::new(engine),
             events: AtomicU8::new(0),
         }
     }
 
-    /// Recomputes every balance from the transfers and compares. Reads the whole file.
+    /// Recomputes every balance from the transfers and the journal of collateral, and compares. Reads the whole file.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when rows cannot even be read, [`StoreError::Unavailable`] as always.

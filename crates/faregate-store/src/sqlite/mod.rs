@@ -15,6 +15,7 @@
 //! | payments · transfers and balances · kept answers | `payments`, `books`, `answers` |
 //! | spends | `spends` |
 //! | who may call the credit service | `access` |
+//! | tabs, guarantees, collateral | `credit` |
 //! | what was signed at a place before | `terms` |
 //! | rows to domain types and back | `codec` |
 //! | do the books add up? | `audit` |
@@ -27,6 +28,7 @@ mod audit;
 mod books;
 mod codec;
 mod connection;
+mod credit;
 mod engine;
 mod events;
 mod fault;
@@ -46,5 +48,6 @@ mod wallet;
 mod writer;
 
 pub use connection::{OpenError, SqliteError};
+pub use credit::SqliteCredit;
 pub use ledger::SqliteLedger;
 pub use wallet::SqliteWallet;
