@@ -14,9 +14,6 @@ use faregate_types::{AssetId, ChainId, Timestamp};
 
 use super::super::limits::CREDIT_ROWS_MAX;
 
-/// Longest words about something that was put aside, in bytes.
-const WORDS_BYTES: usize = 500;
-
 /// What the ledger does not know of a payer's collateral.
 #[derive(Clone, Copy, Default)]
 struct Beside {
@@ -315,15 +312,8 @@ impl Books {
         }
         self.write(changes)?;
         if let Some(odd) = odd {
-            let mut what = format!("{:?}", happening.event);
-            what.truncate(what.floor_char_boundary(WORDS_BYTES));
             entered.odd.push((place, odd));
-            self.aside.push(PutAside {
-                place,
-                what: what.into(),
-                why: odd.name().into(),
-                at: happening.at,
-            });
+            self.aside.push(PutAside::of(happening, odd));
         }
         Ok(())
     }

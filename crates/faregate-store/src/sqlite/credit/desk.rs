@@ -8,12 +8,12 @@ use faregate_core::credit::{
     TabPayment, Withdrawal,
 };
 use faregate_ledger::AccountId;
-use faregate_types::{AssetId, ChainId, Timestamp};
+use faregate_types::{AssetId, ChainId};
 use rusqlite::{Connection, params};
 
 use super::super::fault::Fault;
 use super::super::{books, codec};
-use super::rows::{self, PAYMENT_COLUMNS, TAB_COLUMNS, all, integer, one};
+use super::rows::{self, PAYMENT_COLUMNS, TAB_COLUMNS, integer, one};
 
 /// For one decision, from what it reads until what it says is written.
 pub(super) struct Desk<'c> {
