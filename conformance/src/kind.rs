@@ -1,6 +1,7 @@
 //! The kinds of cases that can be run.
 
 use crate::case::Case;
+use crate::credit;
 use crate::judge::Heard;
 use crate::l402::{invoice, kit, macaroon, text};
 use crate::permit;
@@ -117,6 +118,28 @@ pub const KINDS: &[Kind] = &[
     permits("token-endpoint-http", permit::wire::endpoint),
     permits("exchange", permit::wire::exchange),
     permits("anvil", permit::chain::precompile),
+    credit("eip712_v1", credit::signing::typed),
+    credit("eip712_v1_negative", credit::signing::forged),
+    credit("eip712_v2", credit::signing::typed),
+    credit("eip191_v1", credit::signing::message),
+    credit("eip191_v2", credit::signing::message),
+    credit("validation_subject_hash", credit::signing::subject),
+    credit("validation_request_hash", credit::signing::request),
+    credit("guarantee_domain", credit::certificate::domain),
+    credit("claims_decode", credit::certificate::decode),
+    credit("claims_decode_negative", credit::certificate::decode),
+    credit("cert_verify", credit::certificate::verify),
+    credit("bls_constant", credit::bls::constant),
+    credit("bls_sign", credit::bls::sign),
+    credit("bls_negative", credit::bls::verify),
+    credit("calldata", credit::chain::calldata),
+    credit("selectors", credit::chain::selectors),
+    credit("record_payment_digest", credit::chain::record),
+    credit("http_body", credit::wire::body),
+    credit("siwe", credit::access::sign_in),
+    credit("admin_api_key", credit::access::admin_key),
+    credit("sdk_parse", credit::wire::answer),
+    credit("sdk_error", credit::wire::refusal),
 ];
 
 /// The kind of a case; the longest prefix decides. `None`: nobody knows how to run it.
@@ -159,10 +182,18 @@ const fn permits(prefix: &'static str, runner: fn(&Case) -> Result<Heard, String
     }
 }
 
+const fn credit(prefix: &'static str, runner: fn(&Case) -> Result<Heard, String>) -> Kind {
+    Kind {
+        rail: "4mica",
+        prefix,
+        runner: Runner::Pure(runner),
+    }
+}
+
 /// What stands behind the kind in the name of a case.
 const fn end(rail: &str) -> char {
     match rail.as_bytes() {
-        b"permit" => '/',
+        b"permit" | b"4mica" => '/',
         _ => '.',
     }
 }

@@ -10,12 +10,13 @@
 //! | what we do not support yet, and why | `excused.toml`, [`excuse`] |
 //! | what we answer where peers differ, or differently from all of them, and why | `decisions.toml`, [`decision`] |
 //! | how an answer is judged | [`judge`] |
-//! | the runners | [`x402`], [`l402`], [`permit`] |
+//! | the runners | [`x402`], [`l402`], [`permit`], [`credit`] |
 //!
 //! A case nobody knows how to run fails; so does an excused case that would pass, an excuse or a decision that fits no
 //! case, and a decision about something the peers did not say.
 
 pub mod case;
+pub mod credit;
 pub mod decision;
 pub mod excuse;
 pub mod folder;

@@ -109,6 +109,28 @@ kinds! {
     vectors_permit_token_endpoint_http runs "permit:token-endpoint-http";
     vectors_permit_exchange runs "permit:exchange";
     vectors_permit_anvil runs "permit:anvil";
+    vectors_4mica_eip712_v1 runs "4mica:eip712_v1";
+    vectors_4mica_eip712_v1_negative runs "4mica:eip712_v1_negative";
+    vectors_4mica_eip712_v2 runs "4mica:eip712_v2";
+    vectors_4mica_eip191_v1 runs "4mica:eip191_v1";
+    vectors_4mica_eip191_v2 runs "4mica:eip191_v2";
+    vectors_4mica_validation_subject_hash runs "4mica:validation_subject_hash";
+    vectors_4mica_validation_request_hash runs "4mica:validation_request_hash";
+    vectors_4mica_guarantee_domain runs "4mica:guarantee_domain";
+    vectors_4mica_claims_decode runs "4mica:claims_decode";
+    vectors_4mica_claims_decode_negative runs "4mica:claims_decode_negative";
+    vectors_4mica_cert_verify runs "4mica:cert_verify";
+    vectors_4mica_bls_constant runs "4mica:bls_constant";
+    vectors_4mica_bls_sign runs "4mica:bls_sign";
+    vectors_4mica_bls_negative runs "4mica:bls_negative";
+    vectors_4mica_calldata runs "4mica:calldata";
+    vectors_4mica_selectors runs "4mica:selectors";
+    vectors_4mica_record_payment_digest runs "4mica:record_payment_digest";
+    vectors_4mica_http_body runs "4mica:http_body";
+    vectors_4mica_siwe runs "4mica:siwe";
+    vectors_4mica_admin_api_key runs "4mica:admin_api_key";
+    vectors_4mica_sdk_parse runs "4mica:sdk_parse";
+    vectors_4mica_sdk_error runs "4mica:sdk_error";
 }
 
 #[test]

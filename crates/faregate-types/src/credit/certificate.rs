@@ -92,6 +92,9 @@ pub enum CertificateError {
     /// Not the words of this version, one by one.
     #[error("expected the canonical encoding of the claims")]
     Claims,
+    /// For another contract, or another chain.
+    #[error("guarantee domain mismatch")]
+    Domain,
     /// What it says cannot be said in a certificate.
     #[error(transparent)]
     Binding(#[from] BindingError),
@@ -348,11 +351,29 @@ impl Certificate {
     /// What it says, if this key signed it.
     ///
     /// # Errors
-    /// [`CertificateError`]. For which contract it is has to be compared by the caller, see [`Guarantee::domain`].
+    /// [`CertificateError`]. For which contract it is has to be compared too, see [`verify_for`](Self::verify_for).
     pub fn verify(&self, key: &BlsPublicKey) -> Result<Guarantee, CertificateError> {
         key.verify(&self.claims, &self.signature)?;
         let (guarantee, _) = Guarantee::decode(&self.claims)?;
         Ok(guarantee)
+    }
+
+    /// What it says, if this key signed it for this contract. `domain` tells the separator of each version that the contract
+    /// takes, and `None` for the others.
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn verify_for(
+        &self,
+        key: &BlsPublicKey,
+        domain: impl Fn(GuaranteeVersion) -> Option<B256>,
+    ) -> Result<Guarantee, CertificateError> {
+        let guarantee = self.verify(key)?;
+        match domain(guarantee.version()) {
+            None => Err(CertificateError::Version),
+            Some(domain) if domain == guarantee.domain => Ok(guarantee),
+            Some(_) => Err(CertificateError::Domain),
+        }
     }
 }
 

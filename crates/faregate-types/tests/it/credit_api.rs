@@ -441,6 +441,7 @@ fn asked() -> Asked<'static> {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one line per difference")]
 fn messages_are_compared_in_the_order_of_the_network() {
     let message = signed_in();
     assert_eq!(message.check(&asked()), Ok(()));
