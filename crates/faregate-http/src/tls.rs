@@ -20,6 +20,9 @@ pub enum Trust {
     /// Whoever holds the key of exactly this certificate, in PEM, whatever names and dates are in it. For services that make
     /// their own certificate, like the nodes of the Lightning network.
     Pinned(Vec<u8>),
+    /// Whom these authorities, in PEM, say that they are, and nobody else. For services inside a network with an authority
+    /// of its own.
+    Authorities(Vec<u8>),
 }
 
 /// Why there is no TLS.
@@ -29,6 +32,9 @@ pub enum TlsError {
     /// The pinned certificate cannot be read, or there are none or several.
     #[error("expected one certificate in PEM")]
     Certificate,
+    /// The authorities cannot be read, or there are none.
+    #[error("expected certificates of authorities in PEM")]
+    Authorities,
     /// The TLS library or the HTTP client could not be set up.
     #[error("the HTTP client could not be set up")]
     Client,
@@ -42,6 +48,7 @@ pub fn config(trust: &Trust) -> Result<ClientConfig, TlsError> {
     match trust {
         Trust::Platform => platform(),
         Trust::Pinned(pem) => pinned(pem),
+        Trust::Authorities(pem) => authorities(pem),
     }
 }
 
@@ -60,6 +67,22 @@ fn platform() -> Result<ClientConfig, TlsError> {
                 .with_no_client_auth()
         }
     })
+}
+
+fn authorities(pem: &[u8]) -> Result<ClientConfig, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for found in CertificateDer::pem_slice_iter(pem) {
+        let found = found.map_err(|_| TlsError::Authorities)?;
+        roots.add(found).map_err(|_| TlsError::Authorities)?;
+    }
+    if roots.is_empty() {
+        return Err(TlsError::Authorities);
+    }
+    Ok(ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|_| TlsError::Client)?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
 }
 
 fn pinned(pem: &[u8]) -> Result<ClientConfig, TlsError> {

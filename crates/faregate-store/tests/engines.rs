@@ -1,8 +1,12 @@
-//! Two engines, one answer: whatever is done to a ledger or a wallet, in any order, SQLite and memory say the same about it.
+//! Several engines, one answer: whatever is done to a ledger or a wallet, in any order, SQLite, memory and PostgreSQL (where
+//! there is one) say the same about it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 #![allow(clippy::arithmetic_side_effects, reason = "small numbers in tests")]
 
 mod common;
+#[cfg(feature = "postgres")]
+#[path = "postgres/kit.rs"]
+mod kit;
 #[path = "engines/ledgers.rs"]
 mod ledgers;
 #[path = "engines/wallets.rs"]
@@ -36,6 +40,7 @@ fn limit() -> impl Strategy<Value = u32> {
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
+        .enable_all()
         .build()
         .unwrap()
 }

@@ -1,5 +1,9 @@
-//! The outbox of both engines: an event for each payment whose money arrived, with it or not at all, until it was told.
+//! The outbox of all engines: an event for each payment whose money arrived, with it or not at all, until it was told.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
+
+#[cfg(feature = "postgres")]
+#[path = "postgres/kit.rs"]
+mod kit;
 
 use std::sync::Arc;
 
@@ -209,4 +213,19 @@ async fn what_was_not_told_outlives_the_process() {
     let due = again.due_events(at(200), 9).await.unwrap();
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].payment.claim.id, id(2));
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_keeps_what_was_not_told() {
+    let Some(place) = kit::Place::new().await else {
+        return;
+    };
+    has_an_outbox(Arc::new(place.open().await)).await;
+    let again = place.open().await;
+    let due = again.due_events(at(200), 9).await.unwrap();
+    assert_eq!(due.len(), 1);
+    assert_eq!(due[0].payment.claim.id, id(2));
+    again.drop_event(due[0].seq).await.unwrap();
+    tells_each_kind(Arc::new(again)).await;
 }

@@ -1,5 +1,9 @@
-//! What is revoked, in both engines: once, in order, for good.
+//! What is revoked, in all engines: once, in order, for good.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
+
+#[cfg(feature = "postgres")]
+#[path = "postgres/kit.rs"]
+mod kit;
 
 use std::sync::Arc;
 
@@ -56,4 +60,15 @@ async fn the_list_outlives_the_process_and_cannot_be_changed() {
         file.execute("UPDATE revocation SET revoked_at = 0", [])
             .is_err()
     );
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_in_postgres_outlives_the_process() {
+    let Some(place) = kit::Place::new().await else {
+        return;
+    };
+    is_a_list(Arc::new(place.open().await)).await;
+    let again = place.open().await;
+    assert_eq!(again.revocations().await.unwrap().len(), 3);
 }

@@ -13,6 +13,35 @@ use crate::{AccountId, Caps, Claim, Idempotency, Spend, Transfer, Worth};
 /// Starts a future on the caller's runtime, so that many run at the same time; the result is done when it is.
 pub type Spawn = fn(BoxFuture<'static, ()>) -> BoxFuture<'static, ()>;
 
+/// What an expression that makes an engine may give: an engine and what must live as long as it, or perhaps one.
+pub trait Made {
+    /// The engine.
+    type Store;
+    /// What must live as long.
+    type Guard;
+
+    /// Both, unless there is none on this machine.
+    fn made(self) -> Option<(Self::Store, Self::Guard)>;
+}
+
+impl<S, G> Made for (S, G) {
+    type Store = S;
+    type Guard = G;
+
+    fn made(self) -> Option<(S, G)> {
+        Some(self)
+    }
+}
+
+impl<S, G> Made for Option<(S, G)> {
+    type Store = S;
+    type Guard = G;
+
+    fn made(self) -> Self {
+        self
+    }
+}
+
 /// An engine to be tested.
 pub struct Bench<S> {
     /// The engine.

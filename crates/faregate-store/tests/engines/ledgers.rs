@@ -225,3 +225,27 @@ proptest! {
         })?;
     }
 }
+
+#[cfg(feature = "postgres")]
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn postgres_says_the_same(asked in prop::collection::vec(asks(), 1..80)) {
+        let runtime = runtime();
+        let Some(place) = runtime.block_on(super::kit::Place::new()) else { return Ok(()) };
+        let sqlite = SqliteLedger::in_memory().unwrap();
+        runtime.block_on(async {
+            let postgres = place.open().await;
+            for one in asked.into_iter().chain(questions()) {
+                let said = ask(&postgres, one.clone()).await;
+                let expected = ask(&sqlite, one.clone()).await;
+                prop_assert_eq!(said, expected, "asked {:?}", one);
+            }
+            let (postgres, sqlite) = (postgres.audit().await, sqlite.audit().await);
+            prop_assert_eq!(postgres.is_ok(), sqlite.is_ok());
+            prop_assert_eq!(postgres.map(|audit| audit.faults), sqlite.map(|audit| audit.faults));
+            Ok(())
+        })?;
+    }
+}
