@@ -23,7 +23,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, U256};
 use faregate_core::port::{
     Away, Care, Collector, Finality, PermitOrder, PermitVerdict, SettleOutcome, Trail, Unknown,
 };
@@ -144,6 +144,7 @@ async fn prepare(
     let call = Simulation {
         from: network.sender,
         to: deployment.to,
+        value: U256::ZERO,
         data: deployment.data,
         gas_max: deployment.gas,
     };

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, U256};
 use faregate_core::port::SettleOutcome;
 use faregate_types::x402::exact::ExactPayment;
 use faregate_types::{ChainId, Code};
@@ -115,6 +115,7 @@ impl Settling<'_, ExactPayment> {
         let call = Simulation {
             from: network.sender,
             to: deployment.factory,
+            value: U256::ZERO,
             data: deployment.data.clone(),
             gas_max,
         };

@@ -219,6 +219,7 @@ impl Worker {
             let call = Simulation {
                 from: self.gear.signer.address(),
                 to,
+                value: U256::ZERO,
                 data,
                 gas_max,
             };
@@ -275,13 +276,14 @@ impl Worker {
             FeeError::AboveCap => NotSent::FeesAboveCap,
         })?;
         loop {
-            let (to, data, gas_limit) = self.cargo(jobs).ok_or(NotSent::Unshared)?;
+            let (to, value, data, gas_limit) = self.cargo(jobs).ok_or(NotSent::Unshared)?;
             let draft = Draft {
                 chain: self.gear.chain,
                 nonce,
                 quote,
                 gas_limit,
                 to,
+                value,
                 data,
             };
             let cost = draft.cost_max();
@@ -302,16 +304,17 @@ impl Worker {
         }
     }
 
-    /// The call that settles these jobs: its contract, its data, its gas limit.
-    fn cargo(&self, jobs: &[Job]) -> Option<(Address, Bytes, u64)> {
+    /// The call that settles these jobs: its contract, the wei sent along, its data, its gas limit.
+    fn cargo(&self, jobs: &[Job]) -> Option<(Address, U256, Bytes, u64)> {
         if let [job] = jobs
             && let Work::Alone {
                 call, gas_limit, ..
             } = &job.work
         {
-            return Some((call.to, call.data.clone(), *gas_limit));
+            return Some((call.to, call.value, call.data.clone(), *gas_limit));
         }
-        self.batch(jobs)
+        let (to, data, gas_limit) = self.batch(jobs)?;
+        Some((to, U256::ZERO, data, gas_limit))
     }
 
     fn batch(&self, jobs: &[Job]) -> Option<(Address, Bytes, u64)> {

@@ -26,6 +26,7 @@
 //! | `collect` | the port `faregate_core::port::Collector`: permits, verified and brought to their chain |
 //! | `matter` | what both have in common: one payment that a chain lets happen once |
 //! | `settle`, `ride`, `judge`, `pending` | one payment, settled exactly once |
+//! | `account` | transactions of one account: for payers and payees that act on a chain themselves |
 //! | `lane`, `line`, `job`, `batch`, `purse`, `answer` | one signer: nonces, many payments in one transaction, gas money |
 //! | `flight`, `meter` | a transaction until it is mined: sent again, replaced, counted |
 //! | `receipt`, `trace`, `finality` | what happened, by events, and whether it stays |
@@ -50,6 +51,7 @@
     )
 )]
 
+mod account;
 mod answer;
 mod batch;
 mod bindings;
@@ -95,6 +97,7 @@ mod typed;
 mod verify;
 mod wallet;
 
+pub use account::{Account, AskError, InFlight, Mined, SendError, Unsent};
 pub use collect::{CollectorBuilder, PermitCollector};
 pub use config::{ConnectError, FeeStyle, NetworkConfig};
 pub use facilitator::{Builder, ExactFacilitator};

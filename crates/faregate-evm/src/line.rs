@@ -114,6 +114,7 @@ mod tests {
         let call = Simulation {
             from: Address::ZERO,
             to: Address::repeat_byte(number),
+            value: U256::ZERO,
             data: Bytes::new(),
             gas_max: 0,
         };

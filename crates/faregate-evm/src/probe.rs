@@ -189,6 +189,7 @@ mod tests {
         let mut transfer = Simulation {
             from: Address::ZERO,
             to: Address::ZERO,
+            value: U256::ZERO,
             data: Bytes::from([1; 400]),
             gas_max: 500_000,
         };

@@ -109,13 +109,19 @@ pub(crate) struct FeeHistory {
 pub(crate) struct Simulation {
     pub(crate) from: Address,
     pub(crate) to: Address,
+    /// Wei sent along.
+    pub(crate) value: U256,
     pub(crate) data: Bytes,
     pub(crate) gas_max: u64,
 }
 
 impl Simulation {
     fn to_json(&self) -> Value {
-        json!({ "from": self.from, "to": self.to, "data": self.data, "gas": U64::from(self.gas_max) })
+        let mut call = json!({ "from": self.from, "to": self.to, "data": self.data, "gas": U64::from(self.gas_max) });
+        if let (false, Some(members)) = (self.value.is_zero(), call.as_object_mut()) {
+            members.insert("value".to_owned(), json!(self.value));
+        }
+        call
     }
 }
 
@@ -273,6 +279,27 @@ impl Rpc {
         called(answer.map(|gas| gas.to()))
     }
 
+    /// [`run`](Self::run), with the bytes that a contract refused with.
+    pub(crate) async fn try_out(
+        &self,
+        call: &Simulation,
+    ) -> Result<Result<Bytes, Bytes>, NodeError> {
+        tried(
+            self.0
+                .call("eth_call", json!([call.to_json(), "latest"]))
+                .await,
+        )
+    }
+
+    /// [`estimate_gas`](Self::estimate_gas), with the bytes that a contract refused with.
+    pub(crate) async fn try_gas(&self, call: &Simulation) -> Result<Result<u64, Bytes>, NodeError> {
+        let answer = self
+            .0
+            .call::<U64>("eth_estimateGas", json!([call.to_json()]))
+            .await;
+        tried(answer.map(|gas| gas.to()))
+    }
+
     pub(crate) async fn fee_history(&self) -> Result<FeeHistory, NodeError> {
         self.0
             .call("eth_feeHistory", json!([U64::from(5), "latest", [50]]))
@@ -388,6 +415,17 @@ fn called<T>(answer: Result<T, NodeError>) -> Result<Called<T>, NodeError> {
         Ok(value) => Ok(Called::Returned(value)),
         Err(NodeError::Refused(answer)) if is_revert(&answer) => {
             Ok(Called::Reverted(reason(&answer)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The same, with what the contract said in place of its words; empty when it said nothing.
+fn tried<T>(answer: Result<T, NodeError>) -> Result<Result<T, Bytes>, NodeError> {
+    match answer {
+        Ok(value) => Ok(Ok(value)),
+        Err(NodeError::Refused(answer)) if is_revert(&answer) => {
+            Ok(Err(answer.data.unwrap_or_default()))
         }
         Err(error) => Err(error),
     }

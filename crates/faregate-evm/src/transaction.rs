@@ -16,6 +16,8 @@ pub(crate) struct Draft {
     pub(crate) quote: Quote,
     pub(crate) gas_limit: u64,
     pub(crate) to: Address,
+    /// Wei sent along.
+    pub(crate) value: U256,
     pub(crate) data: Bytes,
 }
 
@@ -36,12 +38,13 @@ impl Draft {
             Quote::Legacy { price } => price,
         };
         // 64 bits times 128 bits fits 256.
-        U256::from(self.gas_limit).saturating_mul(U256::from(price))
+        let gas = U256::from(self.gas_limit).saturating_mul(U256::from(price));
+        gas.saturating_add(self.value)
     }
 
     pub(crate) async fn sign(self, signer: &dyn Signer) -> Result<Signed, SignError> {
-        let (nonce, gas_limit, to, input) =
-            (self.nonce, self.gas_limit, TxKind::Call(self.to), self.data);
+        let (nonce, gas_limit, value) = (self.nonce, self.gas_limit, self.value);
+        let (to, input) = (TxKind::Call(self.to), self.data);
         match self.quote {
             Quote::Eip1559 { fee_max, tip } => {
                 let tx = TxEip1559 {
@@ -51,7 +54,7 @@ impl Draft {
                     max_fee_per_gas: fee_max,
                     max_priority_fee_per_gas: tip,
                     to,
-                    value: U256::ZERO,
+                    value,
                     access_list: Default::default(),
                     input,
                 };
@@ -65,7 +68,7 @@ impl Draft {
                     gas_price: price,
                     gas_limit,
                     to,
-                    value: U256::ZERO,
+                    value,
                     input,
                 };
                 signed(tx, signer).await
@@ -137,9 +140,10 @@ mod tests {
                 quote,
                 gas_limit: 90_000,
                 to: Address::repeat_byte(1),
+                value: U256::from(5),
                 data: Bytes::from_static(&[1, 2, 3]),
             };
-            assert_eq!(draft.cost_max(), U256::from(18_000_000));
+            assert_eq!(draft.cost_max(), U256::from(18_000_005));
             let signed = draft.sign(&signer).await.unwrap();
             let envelope = TxEnvelope::decode_2718(&mut signed.raw.as_ref()).unwrap();
             assert_eq!(*envelope.tx_hash(), signed.hash);
@@ -147,6 +151,7 @@ mod tests {
                 (envelope.nonce(), envelope.gas_limit(), envelope.chain_id()),
                 (7, 90_000, Some(84532))
             );
+            assert_eq!(envelope.value(), U256::from(5));
             assert_eq!(envelope.max_fee_per_gas(), 200);
             assert_eq!(envelope.input().as_ref(), [1, 2, 3]);
             let signature = envelope.signature();

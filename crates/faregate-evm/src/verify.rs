@@ -475,6 +475,7 @@ fn token_call(network: &Network, payment: &ExactPayment, data: Vec<u8>) -> Simul
     Simulation {
         from: network.sender,
         to: payment.terms.asset.token(),
+        value: U256::ZERO,
         data: data.into(),
         gas_max: network.config.gas_limit_max,
     }

@@ -3,7 +3,7 @@
 //! Whether an account signs with its key or with its code is decided by the chain, at the moment of the question, and
 //! exactly as the token decides it: code means that the code is asked, whatever an ECDSA recovery would say.
 
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::{SolCall, SolValue};
 use faregate_types::x402::exact::ExactPayment;
 
@@ -77,6 +77,7 @@ pub(crate) async fn agrees(
         // A wallet may answer differently depending on who asks.
         from: payment.terms.asset.token(),
         to: payment.payer(),
+        value: U256::ZERO,
         data: question.abi_encode().into(),
         gas_max: network.config.gas_limit_max,
     };

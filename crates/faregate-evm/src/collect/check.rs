@@ -1,5 +1,6 @@
 //! Whether a permit would be collected, and if not, why, in the product's words.
 
+use alloy_primitives::U256;
 use std::time::Duration;
 
 use faregate_core::port::{Care, PermitVerdict};
@@ -119,6 +120,7 @@ impl Claim<'_> {
         Some(Simulation {
             from: network.sender,
             to: call.to,
+            value: U256::ZERO,
             data: call.data,
             gas_max: network.config.gas_limit_max,
         })

@@ -1,5 +1,6 @@
 //! Settling a permit: through a lane, together with whatever else waits for the same contract.
 
+use alloy_primitives::U256;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -130,6 +131,7 @@ pub(super) fn forward(facilitator: &ExactFacilitator, chain: ChainId, claim: &Cl
         let call = Simulation {
             from: network.sender,
             to: call.to,
+            value: U256::ZERO,
             data: call.data,
             gas_max: call.gas,
         };

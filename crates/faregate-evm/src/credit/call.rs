@@ -270,8 +270,19 @@ impl CreditCore {
         self.call(U256::ZERO, data, MOVE_GAS)
     }
 
-    /// Pays a tab in a token that the contract may take; the money goes to the recipient. ETH is paid with a plain transfer
-    /// to the recipient that carries [`eth_tab_calldata`].
+    /// Pays a tab in ETH: a plain transfer to the recipient that carries [`eth_tab_calldata`]. The contract is not in it.
+    #[must_use]
+    pub fn pay_tab_in_eth(&self, tab: U256, req: U256, amount: U256, recipient: Address) -> Call {
+        Call {
+            to: recipient,
+            value: amount,
+            data: eth_tab_calldata(tab, req),
+            gas: MOVE_GAS,
+        }
+    }
+
+    /// Pays a tab in a token that the contract may take; the money goes to the recipient. ETH is paid with
+    /// [`pay_tab_in_eth`](Self::pay_tab_in_eth).
     #[must_use]
     pub fn pay_tab(&self, tab: U256, token: Address, amount: U256, recipient: Address) -> Call {
         let call = Core::payTabInERC20TokenCall {

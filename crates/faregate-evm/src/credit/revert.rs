@@ -1,5 +1,7 @@
 //! Why a call of the contract was refused.
 
+use std::fmt;
+
 use alloy_primitives::{Bytes, hex};
 use alloy_sol_types::SolInterface;
 
@@ -87,5 +89,15 @@ const fn name(error: &CoreErrors) -> &'static str {
         CoreErrors::TransferFailed(_) => "TransferFailed",
         CoreErrors::UnsupportedAsset(_) => "UnsupportedAsset",
         CoreErrors::UnsupportedGuaranteeVersion(_) => "UnsupportedGuaranteeVersion",
+    }
+}
+
+impl fmt::Display for Revert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => f.write_str(name),
+            Self::Silent => f.write_str("without a word"),
+            Self::Other(said) => write!(f, "\"{said}\""),
+        }
     }
 }
