@@ -15,10 +15,23 @@ const here = dirname(fileURLToPath(import.meta.url));
 const solc = createRequire(import.meta.url)('solc');
 
 const PINNED = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8')).devDependencies;
-const CONTRACTS = ['TestUsdc', 'Multicall3', 'BatchSettler', 'PermitSettler', 'TestWalletFactory', 'WalletProbe'];
+const CONTRACTS = [
+  'TestUsdc',
+  'Multicall3',
+  'BatchSettler',
+  'PermitSettler',
+  'TestWalletFactory',
+  'WalletProbe',
+  'CreditCore',
+  'CreditManager',
+  'ValidationGuaranteeDecoder',
+  'TestValidationRegistry',
+];
 // Not compiled: see their `source` fields. The first is compared with anvil's by test/anvil.test.mjs; the second's address
 // proves its bytes (test/PermitSettler.t.sol).
 const FOREIGN = ['Create2Deployer', 'Permit2'];
+// A warning about transient storage, which OpenZeppelin's reentrancy guard uses, and clears, as the warning asks for.
+const TRANSIENT_STORAGE = '2394';
 const SETTINGS = {
   optimizer: { enabled: true, runs: 200 },
   evmVersion: 'cancun',
@@ -69,8 +82,9 @@ function compile() {
   };
   const input = { language: 'Solidity', sources, settings: { ...SETTINGS, outputSelection } };
   const out = JSON.parse(solc.compile(JSON.stringify(input), { import: readImport }));
-  for (const e of out.errors ?? []) console.error(e.formattedMessage);
-  if (out.errors?.length > 0) fail('the compiler complained');
+  const errors = (out.errors ?? []).filter((e) => e.errorCode !== TRANSIENT_STORAGE);
+  for (const e of errors) console.error(e.formattedMessage);
+  if (errors.length > 0) fail('the compiler complained');
   return out;
 }
 

@@ -68,6 +68,9 @@ interface Vm {
     /// @notice Reads a hex string out of a JSON text.
     function parseJsonBytes(string calldata json, string calldata key) external pure returns (bytes memory);
 
+    /// @notice Reads a list of words out of a JSON text.
+    function parseJsonBytes32Array(string calldata json, string calldata key) external pure returns (bytes32[] memory);
+
     /// @notice Reads a number out of a JSON text.
     function parseJsonUint(string calldata json, string calldata key) external pure returns (uint256);
 
@@ -76,6 +79,19 @@ interface Vm {
 
     /// @notice Keeps the gas of the last call under snapshots/.
     function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256 gas);
+
+    /// @notice All calls until {stopPrank} come from `caller`.
+    function startPrank(address caller) external;
+
+    /// @notice Ends {startPrank}.
+    function stopPrank() external;
+
+    /// @notice The next call must revert, with whatever data.
+    function expectRevert() external;
+
+    function assertLe(uint256 left, uint256 right) external pure;
+
+    function assertGe(uint256 left, uint256 right) external pure;
 
     function assertTrue(bool condition) external pure;
 

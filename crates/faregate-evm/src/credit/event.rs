@@ -92,7 +92,7 @@ pub enum Event {
         /// How much arrived.
         amount: U256,
     },
-    /// A payment counts for a tab from now on, with or without an id.
+    /// A payment without an id counts for a tab from now on.
     #[non_exhaustive]
     PaymentRecorded {
         /// Which tab.
@@ -102,7 +102,7 @@ pub enum Event {
         /// How much.
         amount: U256,
     },
-    /// The same payment's id; comes with [`Event::PaymentRecorded`].
+    /// A payment with an id counts for a tab from now on; there is no [`Event::PaymentRecorded`] beside it.
     #[non_exhaustive]
     PaymentRecordedById {
         /// Its id.

@@ -1,6 +1,6 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use alloy_primitives::{Address, B256, Bytes, LogData, U256, b256, hex};
+use alloy_primitives::{Address, B256, Bytes, LogData, U256, b256, hex, keccak256};
 use alloy_sol_types::{SolCall, SolError, SolEvent, SolValue};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -96,6 +96,59 @@ fn functions_events_and_errors_are_those_of_the_vectors() {
         }
     }
     assert_eq!(seen, 102, "all that the vectors list");
+}
+
+/// What a compiled contract's interface has of one kind, by the first bytes of its hash.
+fn artifact(contract: &str, kind: &str) -> BTreeSet<Vec<u8>> {
+    let path = format!(
+        "{}/../../contracts/artifacts/{contract}.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let json: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let length = if kind == "event" { 32 } else { 4 };
+    let entries = json["abi"].as_array().unwrap().iter();
+    let of_kind = entries.filter(|entry| entry["type"] == kind);
+    of_kind
+        .map(|entry| {
+            let inputs = entry["inputs"].as_array().unwrap();
+            let types: Vec<_> = inputs.iter().map(spell).collect();
+            let text = format!("{}({})", entry["name"].as_str().unwrap(), types.join(","));
+            keccak256(text)[..length].to_vec()
+        })
+        .collect()
+}
+
+fn spell(input: &Value) -> String {
+    let kind = input["type"].as_str().unwrap();
+    let Some(array) = kind.strip_prefix("tuple") else {
+        return kind.to_owned();
+    };
+    let members = input["components"].as_array().unwrap();
+    let types: Vec<_> = members.iter().map(spell).collect();
+    format!("({}){array}", types.join(","))
+}
+
+fn all<const N: usize>(selectors: &[[u8; N]]) -> BTreeSet<Vec<u8>> {
+    selectors.iter().map(|one| one.to_vec()).collect()
+}
+
+/// Neither side has a function, event or error that the other has not.
+#[test]
+fn the_interface_is_the_artifact() {
+    let core = |kind| artifact("CreditCore", kind);
+    assert_eq!(core("function"), all(Core::CoreCalls::SELECTORS));
+    assert_eq!(core("event"), all(Core::CoreEvents::SELECTORS));
+    assert_eq!(core("error"), all(Core::CoreErrors::SELECTORS));
+    let calls = ValidationDecoder::ValidationDecoderCalls::SELECTORS;
+    assert_eq!(
+        artifact("ValidationGuaranteeDecoder", "function"),
+        all(calls)
+    );
+    let registry = |kind| artifact("TestValidationRegistry", kind);
+    let calls = ValidationRegistry::ValidationRegistryCalls::SELECTORS;
+    assert_eq!(registry("function"), all(calls));
+    let events = ValidationRegistry::ValidationRegistryEvents::SELECTORS;
+    assert_eq!(registry("event"), all(events));
 }
 
 #[test]
