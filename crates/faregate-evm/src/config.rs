@@ -239,4 +239,26 @@ pub enum ConnectError {
         /// The asset.
         asset: Erc20,
     },
+    /// There is no credit contract at the address, or it does not answer as one.
+    #[error("expected the credit contract on {chain} at {address}")]
+    NoCreditCore {
+        /// The chain.
+        chain: ChainId,
+        /// Where it should be.
+        address: Address,
+    },
+    /// Nobody knows since when the credit contract is there: the node does not know the past.
+    #[error("expected the block in which the credit contract on {chain} at {address} was deployed")]
+    CreditDeployment {
+        /// The chain.
+        chain: ChainId,
+        /// Where it is.
+        address: Address,
+    },
+    /// The books of the credit core do not say where they stand.
+    #[error("the credit books of {chain} cannot be read")]
+    CreditBooks {
+        /// The chain.
+        chain: ChainId,
+    },
 }

@@ -1,8 +1,9 @@
 //! The credit network's contract, `CreditCore` (`contracts/src/CreditCore.sol`): payers leave collateral with it, operators
 //! record what was paid, and certificates signed by the operator's BLS key take what was not.
 //!
-//! Nothing is asked or sent here: calldata and gas limits go out, answers, logs and reverts are read. Facts of the wire are
-//! in the interface `contracts/src/interfaces/ICreditCore.sol`, design and reasons in `contracts/README.md`.
+//! Calldata and gas limits go out of [`CreditCore`], answers, logs and reverts are read; who follows the contract and who
+//! records payments with it asks and sends. Facts of the wire are in the interface
+//! `contracts/src/interfaces/ICreditCore.sol`, design and reasons in `contracts/README.md`.
 //!
 //! | module | idea |
 //! |---|---|
@@ -10,12 +11,14 @@
 //! | `call` | [`CreditCore`]: transactions and questions, and the answers to those |
 //! | `event` | [`Event`]: what the contract logs, typed |
 //! | `revert` | [`Revert`]: why a call was refused |
+//! | `follow` | [`CreditFollower`]: what happens on the chain, in the books |
 //!
 //! The zero address stands for ETH wherever an asset is named ([`ETH`]). Amounts are in atomic units of their asset.
 
 pub mod abi;
 mod call;
 mod event;
+mod follow;
 mod revert;
 
 use alloy_primitives::Address;
@@ -25,6 +28,11 @@ pub use call::{
     VerificationKey, VersionConfig, eth_tab_calldata,
 };
 pub use event::Event;
+pub(crate) use follow::describe_metrics;
+pub use follow::{
+    Confirmation, ContractFacts, CreditAsset, CreditFollowConfig, CreditFollower, Difference,
+    FollowState, Fork, Reconciliation, TermsPolicy,
+};
 pub use revert::Revert;
 
 /// The asset that is the chain's own coin.

@@ -110,6 +110,7 @@ pub use typed::{Entropy, EntropyError, OsEntropy, random_nonce, sign_authorizati
 
 /// Registers what the metrics of this crate mean.
 pub fn describe_metrics() {
+    credit::describe_metrics();
     follow::describe_metrics();
     meter::describe_metrics();
 }

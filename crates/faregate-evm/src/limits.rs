@@ -139,3 +139,36 @@ pub(crate) const CREDIT_CLAIMS_BYTES_MAX: usize = 8 << 10;
 
 /// Payment records in one transaction: what fits below [`BATCH_GAS_MAX`] when each writes two new slots.
 pub(crate) const CREDIT_RECORDS_MAX: usize = 200;
+
+/// Questions about the credit contract's chain that are asked of a node at once.
+pub(crate) const CREDIT_CALLS_AT_ONCE: usize = 8;
+
+/// What is entered in the credit books in one transaction, unless one block has more.
+pub(crate) const CREDIT_EVENTS_MAX: usize = 2_000;
+
+/// Calls of one transaction that are looked through for ETH sent by a smart wallet.
+pub(crate) const CREDIT_FRAMES_MAX: usize = 20_000;
+
+/// Such payments of one transaction.
+pub(crate) const CREDIT_INTERNAL_MAX: usize = 256;
+
+/// Bytes of the symbol a token has for itself.
+pub(crate) const CREDIT_SYMBOL_BYTES_MAX: usize = 32;
+
+/// How long the credit books may take for one transaction before they are asked where they stand.
+pub(crate) const CREDIT_BOOKS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longest pause after looks at the chain that failed.
+pub(crate) const CREDIT_PAUSE_MAX: Duration = Duration::from_secs(15);
+
+/// Balances that are compared with the contract at once.
+pub(crate) const CREDIT_RECONCILE_PAGE: u32 = 200;
+
+/// How often a page of them is tried.
+pub(crate) const CREDIT_RECONCILE_TRIES: u32 = 5;
+
+/// Differences a report names.
+pub(crate) const CREDIT_DIFFERENCES_MAX: usize = 1_000;
+
+/// Comparisons that may be asked for at once.
+pub(crate) const CREDIT_REPORTS_WAITING_MAX: usize = 16;

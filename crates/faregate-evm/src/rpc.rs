@@ -130,6 +130,11 @@ impl Rpc {
         Self(node)
     }
 
+    /// For questions that only one module asks.
+    pub(crate) const fn node(&self) -> &Node {
+        &self.0
+    }
+
     pub(crate) async fn chain_id(&self) -> Result<u64, NodeError> {
         self.0
             .call::<U64>("eth_chainId", json!([]))
