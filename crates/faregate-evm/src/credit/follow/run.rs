@@ -86,7 +86,7 @@ impl Runner {
     }
 
     /// Brings the books to the newest block that stays.
-    async fn look(&mut self) -> Result<(), Setback> {
+    pub(super) async fn look(&mut self) -> Result<(), Setback> {
         let mut from = match self.cursor {
             Some(cursor) => cursor,
             None => self.stand().await?,
@@ -206,7 +206,7 @@ impl Runner {
     }
 
     /// Says how a look went.
-    fn note(&mut self, began: Instant, looked: Result<(), Setback>) {
+    pub(super) fn note(&mut self, began: Instant, looked: Result<(), Setback>) {
         let fork = match looked {
             Ok(()) => {
                 self.failures = 0;

@@ -116,13 +116,13 @@ fn meaning(log: &PlacedLog) -> Meaning {
         | Event::Paused { .. }
         | Event::Unpaused { .. }
         | Event::AuthorityUpdated { .. } => Meaning::Rules,
-        event => told(event).map_or(Meaning::Nothing, Meaning::Tell),
+        event => told(&event).map_or(Meaning::Nothing, Meaning::Tell),
     }
 }
 
 /// What the books have to know of it.
-fn told(event: Event) -> Option<TabEvent> {
-    Some(match event {
+fn told(event: &Event) -> Option<TabEvent> {
+    Some(match *event {
         Event::Deposited {
             user,
             asset,

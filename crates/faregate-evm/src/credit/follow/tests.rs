@@ -1,1 +1,738 @@
+//! The books are what the chain says at their block, over chains that turn off above the depth while they are read, and nodes
+//! that leave things out, refuse and fall silent.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use alloy_primitives::{Address, B256, Bloom, BloomInput, Bytes, U64, U256, keccak256};
+use alloy_sol_types::{SolCall, SolEvent, SolValue};
+use faregate_core::credit::{Cursor, Identity, OpenTab, Place, TabId};
+use faregate_core::port::credit::{CreditStore, Page};
+use faregate_ledger::StoreError;
+use faregate_store::memory::MemoryCredit;
+use faregate_types::{ChainId, Timestamp};
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::facts::ContractFacts;
+use super::run::Runner;
+use super::scan::{Scanner, Setback};
+use super::*;
+use crate::credit::abi::Core;
+use crate::credit::{ETH, eth_tab_calldata};
+use crate::limits::CREDIT_EVENTS_MAX;
+use crate::transport::{RpcRefusal, Transport, TransportError};
+
+const CHAIN: ChainId = ChainId::BASE_SEPOLIA;
+const CORE: Address = Address::repeat_byte(0xc0);
+const RECIPIENT: Address = Address::repeat_byte(0xbb);
+const PAYERS: u64 = 4;
+const DEPTH: u64 = 6;
+const DEPLOYED: u64 = 10;
+const TAB: TabId = TabId(U256::from_limbs([0xabc, 0, 0, 0]));
+
+/// Numbers that a seed decides.
+struct Dice(u64);
+
+impl Dice {
+    /// Below `sides`.
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (word ^ (word >> 31)) % sides
+    }
+}
+
+/// A transaction of the model: ETH with these words, or one with logs.
+#[derive(Clone)]
+struct ModelTx {
+    hash: B256,
+    from: Address,
+    value: U256,
+    input: Bytes,
+    fails: bool,
+    logs: Vec<(Vec<B256>, Bytes)>,
+}
+
+/// A block with the state after it.
+#[derive(Clone)]
+struct ModelBlock {
+    number: u64,
+    hash: B256,
+    parent: B256,
+    timestamp: u64,
+    txs: Vec<ModelTx>,
+    collateral: BTreeMap<Address, U256>,
+    /// Transactions that paid for the tab, with how much.
+    paid: BTreeMap<B256, U256>,
+}
+
+struct ModelChain {
+    blocks: BTreeMap<B256, ModelBlock>,
+    /// The hashes of the chain, from block 0 on.
+    path: Vec<B256>,
+    dice: Dice,
+    /// In so many of a hundred calls the chain changes before the answer, and in so many the node misbehaves.
+    restless: u64,
+    odd: u64,
+    expiration: u64,
+}
+
+fn payer(index: u64) -> Address {
+    Address::from_word(B256::from(U256::from(index + 1)))
+}
+
+impl ModelChain {
+    fn new(seed: u64) -> Self {
+        let first = ModelBlock {
+            number: 0,
+            hash: keccak256(seed.to_be_bytes()),
+            parent: B256::ZERO,
+            timestamp: 1_000,
+            txs: Vec::new(),
+            collateral: BTreeMap::new(),
+            paid: BTreeMap::new(),
+        };
+        let mut chain = Self {
+            path: vec![first.hash],
+            blocks: BTreeMap::from([(first.hash, first)]),
+            dice: Dice(seed),
+            restless: 0,
+            odd: 0,
+            expiration: 1_000_000,
+        };
+        chain.grow(DEPLOYED);
+        // Somebody everybody knows.
+        let deposit = chain.deposit(0, 1_000);
+        chain.add(vec![deposit]);
+        chain.grow(DEPTH);
+        chain
+    }
+
+    fn head(&self) -> &ModelBlock {
+        &self.blocks[self.path.last().unwrap()]
+    }
+
+    fn tx(&mut self) -> ModelTx {
+        ModelTx {
+            hash: keccak256(self.dice.roll(u64::MAX).to_be_bytes()),
+            from: payer(0),
+            value: U256::ZERO,
+            input: Bytes::new(),
+            fails: false,
+            logs: Vec::new(),
+        }
+    }
+
+    fn deposit(&mut self, index: u64, amount: u64) -> ModelTx {
+        let event = Core::CollateralDeposited {
+            user: payer(index),
+            asset: ETH,
+            amount: U256::from(amount),
+        };
+        let log = event.encode_log_data();
+        ModelTx {
+            logs: vec![(log.topics().to_vec(), log.data)],
+            ..self.tx()
+        }
+    }
+
+    /// A block with these transactions.
+    fn add(&mut self, txs: Vec<ModelTx>) {
+        let mut block = self.head().clone();
+        block.parent = block.hash;
+        block.number += 1;
+        block.timestamp += 1 + self.dice.roll(5);
+        for tx in &txs {
+            if tx.fails {
+                continue;
+            }
+            for (topics, data) in &tx.logs {
+                if topics[0] == Core::CollateralDeposited::SIGNATURE_HASH {
+                    let sum = block
+                        .collateral
+                        .entry(Address::from_word(topics[1]))
+                        .or_default();
+                    *sum += U256::abi_decode(data).unwrap();
+                }
+            }
+            if tx.input == eth_tab_calldata(TAB.0, U256::ONE) && tx.from == payer(0) {
+                block.paid.insert(tx.hash, tx.value);
+            }
+        }
+        block.txs = txs;
+        let salt = self.dice.roll(u64::MAX);
+        block.hash = keccak256([block.parent.0, B256::from(U256::from(salt)).0].concat());
+        self.path.push(block.hash);
+        self.blocks.insert(block.hash, block);
+    }
+
+    fn grow(&mut self, blocks: u64) {
+        for _ in 0..blocks {
+            let mut txs = Vec::new();
+            // Nothing happens before the contract is there.
+            let count = if self.head().number < DEPLOYED {
+                0
+            } else {
+                self.dice.roll(4)
+            };
+            for _ in 0..count {
+                txs.push(self.happen());
+            }
+            self.add(txs);
+        }
+    }
+
+    fn happen(&mut self) -> ModelTx {
+        let amount = 1 + self.dice.roll(100);
+        match self.dice.roll(8) {
+            0..3 => {
+                let index = self.dice.roll(PAYERS);
+                let mut tx = self.deposit(index, amount);
+                if self.dice.roll(3) == 0 {
+                    let again = tx.logs[0].clone();
+                    tx.logs.push(again);
+                }
+                tx
+            }
+            kind @ 3..6 => ModelTx {
+                value: U256::from(amount),
+                input: eth_tab_calldata(TAB.0, U256::ONE),
+                fails: kind == 5,
+                ..self.tx()
+            },
+            6 => ModelTx {
+                value: U256::from(amount),
+                input: Bytes::from_static(b"tab_id:0xnobody"),
+                ..self.tx()
+            },
+            _ => ModelTx {
+                logs: vec![(vec![B256::repeat_byte(0xee)], Bytes::from_static(b"new"))],
+                ..self.tx()
+            },
+        }
+    }
+
+    /// The chain grows, or turns off less deep than blocks have to be.
+    fn change(&mut self) {
+        let depth = match self.dice.roll(6) {
+            0..3 => return self.grow(1),
+            3 => return self.grow(12),
+            _ => 1 + self.dice.roll(DEPTH - 1),
+        };
+        self.turn_off(depth);
+        let more = self.dice.roll(3);
+        self.grow(depth + more);
+    }
+
+    fn turn_off(&mut self, depth: u64) {
+        let length = self.path.len().saturating_sub(depth as usize);
+        self.path.truncate(length);
+    }
+
+    fn block(&self, block: &ModelBlock, whole: bool) -> Value {
+        let mut bloom = Bloom::ZERO;
+        if block.txs.iter().any(|tx| !tx.logs.is_empty()) {
+            bloom.accrue(BloomInput::Raw(CORE.as_slice()));
+        }
+        let txs: Vec<Value> = block
+            .txs
+            .iter()
+            .map(|tx| match whole {
+                true => json!({ "hash": tx.hash, "from": tx.from, "to": RECIPIENT, "value": tx.value, "input": tx.input }),
+                false => json!(tx.hash),
+            })
+            .collect();
+        json!({
+            "number": U64::from(block.number),
+            "hash": block.hash,
+            "parentHash": block.parent,
+            "timestamp": U64::from(block.timestamp),
+            "logsBloom": bloom,
+            "transactions": txs,
+        })
+    }
+
+    fn at(&self, number: u64) -> Option<&ModelBlock> {
+        self.path
+            .get(number as usize)
+            .map(|hash| &self.blocks[hash])
+    }
+
+    fn answer(&mut self, method: &str, params: &Value) -> Result<Value, TransportError> {
+        if self.dice.roll(100) < self.restless {
+            self.change();
+        }
+        let odd = self.dice.roll(100) < self.odd;
+        if odd && self.dice.roll(2) == 0 {
+            return Err(TransportError::NoAnswer);
+        }
+        let number = |value: &Value| -> Option<u64> {
+            let number: U64 = serde_json::from_value(value.clone()).ok()?;
+            Some(number.to())
+        };
+        let hash = |value: &Value| -> B256 { serde_json::from_value(value.clone()).unwrap() };
+        let block = match method {
+            "eth_getBlockByNumber" => match number(&params[0]) {
+                Some(number) => self.at(number),
+                None => Some(self.head()),
+            },
+            "eth_getBlockByHash" => self.blocks.get(&hash(&params[0])),
+            "eth_getLogs" => return self.logs(&params[0], number, odd),
+            "eth_getTransactionReceipt" => return Ok(self.receipt(hash(&params[0]), odd)),
+            "eth_call" => return self.call(&params[0], number(&params[1])),
+            _ => panic!("{method} is not asked here"),
+        };
+        let whole = params[1].as_bool().unwrap();
+        Ok(block.map_or(Value::Null, |block| self.block(block, whole)))
+    }
+
+    fn logs(
+        &self,
+        filter: &Value,
+        number: impl Fn(&Value) -> Option<u64>,
+        odd: bool,
+    ) -> Result<Value, TransportError> {
+        assert_eq!(filter["address"], json!(CORE));
+        let blocks: Vec<&ModelBlock> = if filter["blockHash"].is_null() {
+            let (first, last) = (number(&filter["fromBlock"]), number(&filter["toBlock"]));
+            let (first, last) = (first.unwrap(), last.unwrap());
+            if last - first >= 16 {
+                return refuse(-32000, "too many blocks");
+            }
+            // A node that has the blocks and not yet their logs.
+            let last = if odd { first } else { last };
+            (first..=last)
+                .filter_map(|number| self.at(number))
+                .collect()
+        } else {
+            let hash: B256 = serde_json::from_value(filter["blockHash"].clone()).unwrap();
+            vec![&self.blocks[&hash]]
+        };
+        let logs: Vec<Value> = blocks.into_iter().flat_map(logs_of).collect();
+        Ok(json!(logs))
+    }
+
+    fn receipt(&self, hash: B256, odd: bool) -> Value {
+        if odd {
+            return Value::Null;
+        }
+        let blocks = self.path.iter().rev().map(|hash| &self.blocks[hash]);
+        for block in blocks {
+            if let Some(tx) = block.txs.iter().find(|tx| tx.hash == hash) {
+                return json!({ "blockHash": block.hash, "status": if tx.fails { "0x0" } else { "0x1" }, "logs": [] });
+            }
+        }
+        Value::Null
+    }
+
+    fn call(&self, call: &Value, block: Option<u64>) -> Result<Value, TransportError> {
+        let data: Bytes = serde_json::from_value(call["data"].clone()).unwrap();
+        if call["to"] != json!(CORE) {
+            // No Multicall3 here.
+            return refuse(3, "execution reverted");
+        }
+        let word = |number: u64| Bytes::from(U256::from(number).abi_encode());
+        let selector: [u8; 4] = data[..4].try_into().unwrap();
+        let answer = match selector {
+            Core::tabExpirationTimeCall::SELECTOR => word(self.expiration),
+            Core::remunerationGracePeriodCall::SELECTOR
+            | Core::synchronizationDelayCall::SELECTOR
+            | Core::withdrawalGracePeriodCall::SELECTOR => word(10),
+            Core::pausedCall::SELECTOR => word(0),
+            Core::getERC20TokensCall::SELECTOR => Vec::<Address>::new().abi_encode().into(),
+            Core::getGuaranteeVersionConfigCall::SELECTOR => {
+                let asked = Core::getGuaranteeVersionConfigCall::abi_decode(&data).unwrap();
+                let mut words = vec![B256::ZERO; 7];
+                words[6] = B256::with_last_byte(u8::from(asked.version == 1));
+                words.concat().into()
+            }
+            Core::collateral_1Call::SELECTOR => {
+                let asked = Core::collateral_1Call::abi_decode(&data).unwrap();
+                let state = &self.at(block.unwrap()).unwrap().collateral;
+                state
+                    .get(&asked.user)
+                    .copied()
+                    .unwrap_or_default()
+                    .abi_encode()
+                    .into()
+            }
+            _ => panic!("{selector:?} is not asked here"),
+        };
+        Ok(json!(answer))
+    }
+}
+
+fn logs_of(block: &ModelBlock) -> Vec<Value> {
+    let mut logs = Vec::new();
+    for (index, tx) in block.txs.iter().enumerate() {
+        for (topics, data) in &tx.logs {
+            logs.push(json!({
+                "address": CORE, "topics": topics, "data": data,
+                "blockNumber": U64::from(block.number), "blockHash": block.hash,
+                "transactionHash": tx.hash, "transactionIndex": U64::from(index), "logIndex": U64::from(logs.len()),
+            }));
+        }
+    }
+    logs
+}
+
+fn refuse<T>(code: i64, message: &str) -> Result<T, TransportError> {
+    Err(TransportError::Refused(RpcRefusal {
+        code,
+        message: message.to_owned(),
+        data: None,
+    }))
+}
+
+struct Model(Mutex<ModelChain>);
+
+impl Transport for Model {
+    fn call(
+        &self,
+        method: &'static str,
+        params: Value,
+    ) -> BoxFuture<'_, Result<Value, TransportError>> {
+        Box::pin(async move { self.0.lock().unwrap().answer(method, &params) })
+    }
+}
+
+/// A model chain, books, and who follows.
+struct World {
+    model: Arc<Model>,
+    store: Arc<MemoryCredit>,
+    rpc: Arc<Rpc>,
+    state: watch::Receiver<FollowState>,
+    facts: watch::Receiver<Arc<ContractFacts>>,
+}
+
+impl World {
+    async fn new(seed: u64) -> (Self, Runner) {
+        let model = Arc::new(Model(Mutex::new(ModelChain::new(seed))));
+        let endpoint = Endpoint::InProcess(Arc::clone(&model) as _);
+        let node = Node::new(&endpoint, Duration::from_secs(10)).unwrap();
+        let rpc = Arc::new(Rpc::new(node));
+        let versions = TermsPolicy::default().versions;
+        let facts = ContractFacts::read(&rpc, &CreditCore::at(CORE), &versions).await;
+        let (_, state) = watch::channel(FollowState::default());
+        let (_, known) = watch::channel(Arc::new(facts.unwrap()));
+        let store = Arc::new(MemoryCredit::new(CHAIN));
+        let mut world = Self {
+            model,
+            store,
+            rpc,
+            state,
+            facts: known,
+        };
+        let mut runner = world.runner();
+        runner.look().await.unwrap();
+        world.open_tab().await;
+        (world, runner)
+    }
+
+    /// A follower from the beginning, as after a restart: it knows nothing but the books.
+    fn runner(&mut self) -> Runner {
+        let endpoint = Endpoint::InProcess(Arc::clone(&self.model) as _);
+        let mut config = CreditFollowConfig::new(CHAIN, endpoint, CORE);
+        config.confirmation = Confirmation::Depth(DEPTH);
+        let scanner = Scanner::new(Arc::clone(&self.rpc), CORE, DEPLOYED, 64);
+        let (teller, state) = watch::channel(FollowState::default());
+        let (facts, known) = watch::channel(Arc::clone(&self.facts.borrow()));
+        (self.state, self.facts) = (state, known);
+        let (_, asks) = mpsc::channel(1);
+        let store = Arc::clone(&self.store) as Arc<dyn CreditStore>;
+        Runner::new(
+            config,
+            scanner,
+            store,
+            (facts, teller),
+            Arc::new(Notify::new()),
+            asks,
+        )
+    }
+
+    fn chain(&self) -> std::sync::MutexGuard<'_, ModelChain> {
+        self.model.0.lock().unwrap()
+    }
+
+    async fn open_tab(&self) {
+        let command = OpenTab {
+            id: TAB,
+            identity: Identity {
+                payer: payer(0),
+                recipient: RECIPIENT,
+                asset: ETH,
+                version: 1,
+            },
+            ttl_secs: None,
+            at: Timestamp::from_secs(1_100),
+        };
+        let terms = self.facts.borrow().terms(&TermsPolicy::default());
+        self.store.open_tab(command, terms).await.unwrap();
+    }
+
+    /// Everything in the books is what the model says at their block.
+    async fn compare(&self) -> Cursor {
+        let cursor = self.store.cursor().await.unwrap().unwrap();
+        let truth = {
+            let chain = self.chain();
+            assert!(chain.path.contains(&cursor.hash), "not on the chain");
+            chain.blocks[&cursor.hash].clone()
+        };
+        assert_eq!(
+            (truth.number, truth.timestamp),
+            (cursor.number, cursor.time.as_secs())
+        );
+        for index in 0..PAYERS {
+            let known = self.store.collateral(payer(index), ETH).await.unwrap();
+            let sum = truth.collateral.get(&payer(index)).copied();
+            assert_eq!(known.map(|known| known.total), sum, "payer {index}");
+        }
+        let page = Page {
+            skip: 0,
+            limit: 100_000,
+        };
+        let paid = self.store.payments_to(RECIPIENT, page).await.unwrap();
+        let paid: BTreeMap<B256, U256> = paid
+            .into_iter()
+            .map(|payment| (payment.place.transaction, payment.amount))
+            .collect();
+        assert_eq!(paid, truth.paid);
+        cursor
+    }
+}
+
+#[tokio::test]
+async fn the_books_are_what_the_chain_says_whatever_chain_and_node_do() {
+    let (mut entered, mut failed, mut payments) = (0, 0, 0);
+    for seed in 0..40 {
+        let (mut world, mut runner) = World::new(seed).await;
+        let mut dice = Dice(!seed);
+        for _ in 0..25 {
+            {
+                let mut chain = world.chain();
+                chain.restless = [0, 0, 5, 20][dice.roll(4) as usize];
+                chain.odd = [0, 0, 4, 15][dice.roll(4) as usize];
+                chain.change();
+            }
+            let before = world.store.cursor().await.unwrap().unwrap();
+            match runner.look().await {
+                Ok(()) => {}
+                Err(setback) => {
+                    assert!(!matches!(setback, Setback::Forked(..)), "{setback:?}");
+                    failed += 1;
+                }
+            }
+            let after = world.compare().await;
+            assert!(after.number >= before.number);
+            entered += after.number - before.number;
+            if dice.roll(5) == 0 {
+                runner = world.runner();
+            }
+        }
+        {
+            let mut chain = world.chain();
+            (chain.restless, chain.odd) = (0, 0);
+            chain.grow(1);
+        }
+        // In the end everything that stays is entered.
+        runner.look().await.unwrap();
+        let top = world.chain().head().number;
+        assert_eq!(world.compare().await.number, top - DEPTH);
+        let aside = Page {
+            skip: 0,
+            limit: 1_000,
+        };
+        assert!(!world.store.put_aside(aside).await.unwrap().is_empty());
+        payments += world.store.untold_payments(10_000).await.unwrap().len();
+        for totals in world.store.totals().unwrap() {
+            assert_eq!(totals.debits_posted, totals.credits_posted);
+        }
+    }
+    assert!(
+        entered > 2_000 && failed > 100 && payments > 1_000,
+        "{entered} {failed} {payments}"
+    );
+}
+
+#[tokio::test]
+async fn a_chain_that_leaves_the_books_behind_is_an_alarm_and_nothing_is_entered() {
+    let (world, mut runner) = World::new(7).await;
+    world.chain().grow(20);
+    runner.look().await.unwrap();
+    let cursor = world.compare().await;
+    let old = world.chain().path.clone();
+    {
+        let mut chain = world.chain();
+        chain.turn_off(DEPTH + 5);
+        chain.grow(DEPTH + 30);
+    }
+    for _ in 0..3 {
+        let looked = runner.look().await;
+        assert!(matches!(looked, Err(Setback::Forked(number, _)) if number == cursor.number));
+        runner.note(Instant::now(), looked);
+        let fork = world.state.borrow().fork.unwrap();
+        assert_eq!((fork.number, fork.entered), (cursor.number, cursor.hash));
+        assert_eq!(fork.found, world.chain().path[cursor.number as usize]);
+    }
+    assert_eq!(world.store.cursor().await.unwrap(), Some(cursor));
+    // The chain comes back, and longer.
+    world.chain().path = old;
+    world.chain().grow(40);
+    let looked = runner.look().await;
+    assert!(looked.is_ok(), "{looked:?}");
+    runner.note(Instant::now(), looked);
+    assert!(world.state.borrow().fork.is_none() && world.state.borrow().lag().is_some());
+    assert_eq!(
+        world.compare().await.number,
+        world.chain().head().number - DEPTH
+    );
+}
+
+#[tokio::test]
+async fn parts_are_bounded_unless_one_block_is_more() {
+    let (world, _) = World::new(8).await;
+    let from = {
+        let mut chain = world.chain();
+        let from = chain.head().number;
+        for count in [900, 900, 900, CREDIT_EVENTS_MAX + 500, 1] {
+            let txs = (0..count).map(|_| chain.deposit(1, 1)).collect();
+            chain.add(txs);
+        }
+        chain.grow(DEPTH);
+        from
+    };
+    let scanner = Scanner::new(Arc::clone(&world.rpc), CORE, from + 1, 64);
+    let head = scanner.confirmed(Confirmation::Depth(DEPTH)).await.unwrap();
+    let (mut cursor, mut sizes) = (None, Vec::new());
+    while let Some(part) = scanner.scan(cursor, &head.unwrap()).await.unwrap() {
+        sizes.push((part.to.number - from, part.happenings.len()));
+        cursor = Some(part.to);
+    }
+    let most = CREDIT_EVENTS_MAX + 500;
+    assert_eq!(sizes, [(2, 1_800), (3, 900), (4, most), (5, 1)]);
+}
+
+#[tokio::test]
+async fn what_administrators_change_is_known_before_anything_expires_by_it() {
+    let (world, mut runner) = World::new(9).await;
+    assert_eq!(world.facts.borrow().timing.tab_expiration, 1_000_000);
+    {
+        let mut chain = world.chain();
+        chain.expiration = 5_000_000;
+        let event = Core::TabExpirationTimeUpdated {
+            newExpirationTime: U256::from(5_000_000),
+        };
+        let log = event.encode_log_data();
+        let tx = ModelTx {
+            logs: vec![(log.topics().to_vec(), log.data)],
+            ..chain.tx()
+        };
+        chain.add(vec![tx]);
+        chain.grow(DEPTH);
+    }
+    runner.look().await.unwrap();
+    assert_eq!(world.facts.borrow().timing.tab_expiration, 5_000_000);
+    assert_eq!(
+        world
+            .facts
+            .borrow()
+            .enabled()
+            .into_iter()
+            .collect::<Vec<_>>(),
+        [1]
+    );
+}
+
+#[tokio::test]
+async fn who_is_not_the_only_one_to_enter_goes_on_from_where_the_books_are() {
+    let (mut world, mut first) = World::new(10).await;
+    world.chain().grow(30);
+    let mut second = world.runner();
+    second.look().await.unwrap();
+    world.chain().grow(30);
+    first.look().await.unwrap();
+    second.look().await.unwrap();
+    assert_eq!(
+        world.compare().await.number,
+        world.chain().head().number - DEPTH
+    );
+}
+
+#[tokio::test]
+async fn comparisons_find_what_is_different_and_nothing_else() {
+    let (world, mut runner) = World::new(11).await;
+    world.chain().grow(60);
+    runner.look().await.unwrap();
+    let core = CreditCore::at(CORE);
+    let mut pass = reconcile::Pass::default();
+    let report = pass
+        .step(&world.rpc, &core, world.store.as_ref())
+        .await
+        .unwrap();
+    assert_eq!(
+        (report.compared, report.different, report.unknown),
+        (PAYERS, 0, 0)
+    );
+    let cursor = world.compare().await;
+    {
+        let mut chain = world.chain();
+        let block = chain.blocks.get_mut(&cursor.hash).unwrap();
+        *block.collateral.get_mut(&payer(2)).unwrap() += U256::ONE;
+    }
+    let mut pass = reconcile::Pass::default();
+    let report = pass
+        .step(&world.rpc, &core, world.store.as_ref())
+        .await
+        .unwrap();
+    assert_eq!((report.compared, report.different), (PAYERS, 1));
+    let [difference] = report.differences[..] else {
+        panic!("{report:?}");
+    };
+    assert_eq!(
+        (difference.payer, difference.block),
+        (payer(2), cursor.number)
+    );
+    assert_eq!(difference.contract, difference.books + U256::ONE);
+}
+
+#[tokio::test]
+async fn a_batch_that_is_entered_again_changes_nothing() {
+    let (world, _) = World::new(12).await;
+    world.chain().grow(40);
+    let scanner = Scanner::new(Arc::clone(&world.rpc), CORE, DEPLOYED, 8);
+    let head = scanner.confirmed(Confirmation::Depth(DEPTH)).await.unwrap();
+    let from = world.store.cursor().await.unwrap();
+    let part = scanner.scan(from, &head.unwrap()).await.unwrap().unwrap();
+    let batch = faregate_core::port::credit::Batch {
+        from,
+        to: part.to,
+        happenings: part.happenings,
+    };
+    let terms = world.facts.borrow().terms(&TermsPolicy::default());
+    world
+        .store
+        .enter(batch.clone(), terms.clone(), 10)
+        .await
+        .unwrap();
+    world.compare().await;
+    let again = world.store.enter(batch, terms, 10).await;
+    assert_eq!(again, Err(StoreError::Conflict));
+    world.compare().await;
+}
+
+#[test]
+fn places_of_logs_and_transactions_have_ids_of_their_own() {
+    let place = |log| Place {
+        block: 1,
+        transaction: B256::repeat_byte(1),
+        log,
+    };
+    let ids = [None, Some(0), Some(1), Some(1 << 48)].map(|log| place(log).record());
+    let different: std::collections::BTreeSet<_> = ids.iter().collect();
+    assert_eq!(different.len(), ids.len());
+}
