@@ -31,7 +31,11 @@ pub(super) fn certify(
         "INSERT INTO credit_certificate (guarantee, claims, signature) VALUES (?1, ?2, ?3) \
          ON CONFLICT (guarantee) DO NOTHING",
     )?
-    .execute(params![seq, &*certificate.claims, &*certificate.signature])?;
+    .execute(params![
+        seq,
+        &certificate.claims[..],
+        &certificate.signature.as_bytes()[..]
+    ])?;
     conn.prepare_cached("DELETE FROM credit_unsigned WHERE guarantee = ?1")?
         .execute([seq])?;
     Ok(())

@@ -5,6 +5,7 @@ use faregate_core::credit::{
     Account, Certificate, Entry, EntryKind, Guarantee, Identity, PaymentStage, Place, Settlement,
     Tab, TabId, TabPayment,
 };
+use faregate_types::credit::BlsSignature;
 use faregate_types::{Timestamp, parse_atomic};
 use rusqlite::{Connection, Params, Row};
 
@@ -117,12 +118,14 @@ pub(super) const GUARANTEE_TABLES: &str = "credit_guarantee g JOIN credit_entry 
 pub(super) fn guarantee(row: &Row<'_>) -> Result<Guarantee, Fault> {
     let claims: Option<Vec<u8>> = row.get(12)?;
     let signature: Option<Vec<u8>> = row.get(13)?;
-    let certificate = claims
-        .zip(signature)
-        .map(|(claims, signature)| Certificate {
+    let certificate = match claims.zip(signature) {
+        Some((claims, signature)) => Some(Certificate {
             claims: claims.into(),
-            signature: signature.into(),
-        });
+            signature: BlsSignature::from_bytes(&signature)
+                .map_err(|_| Fault::Damaged("the signature of a certificate"))?,
+        }),
+        None => None,
+    };
     Ok(Guarantee {
         tab: tab_id(row, 0)?,
         req: sum(row, 5)?,
@@ -160,11 +163,11 @@ pub(super) const ENTRY_TABLES: &str = "credit_entry e LEFT JOIN credit_tab t ON 
 /// An entry, from a row of [`ENTRY_COLUMNS`].
 pub(super) fn entry(row: &Row<'_>) -> Result<Entry, Fault> {
     let stored: u8 = row.get(0)?;
-    let found = EntryKind::ALL.into_iter().find(|is| kind(*is) == stored);
+    let found = EntryKind::ALL.iter().find(|is| kind(**is) == stored);
     let has_tab = row.get::<_, Option<[u8; 32]>>(5)?.is_some();
     let has_place = row.get::<_, Option<i64>>(8)?.is_some();
     Ok(Entry {
-        kind: found.ok_or(Fault::Damaged("the kind of an entry"))?,
+        kind: *found.ok_or(Fault::Damaged("the kind of an entry"))?,
         payer: address(row, 1)?,
         asset: address(row, 2)?,
         amount: sum(row, 3)?,
