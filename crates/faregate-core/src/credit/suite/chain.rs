@@ -335,6 +335,15 @@ pub async fn what_is_odd_is_put_aside_and_the_rest_goes_on<S: CreditStore>(bench
             },
             Odd::Overflow,
         ),
+        (
+            // Alone it would fit: with what others deposit it would not.
+            TabEvent::Deposited {
+                payer: payer(3),
+                asset: asset(1),
+                amount: U256::ONE << 192,
+            },
+            Odd::Overflow,
+        ),
         (paid(&unknown(&tab), None, 10), Odd::UnknownTab),
         (recorded(&unknown(&tab), None, 10), Odd::UnknownTab),
         (remunerated(&unknown(&tab), 10), Odd::UnknownTab),

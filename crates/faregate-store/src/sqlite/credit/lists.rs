@@ -33,8 +33,8 @@ pub(super) fn certify(
     )?
     .execute(params![
         seq,
-        &certificate.claims[..],
-        &certificate.signature.as_bytes()[..]
+        certificate.claims.as_ref(),
+        certificate.signature.as_bytes()
     ])?;
     conn.prepare_cached("DELETE FROM credit_unsigned WHERE guarantee = ?1")?
         .execute([seq])?;

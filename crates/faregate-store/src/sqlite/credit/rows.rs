@@ -116,16 +116,7 @@ pub(super) const GUARANTEE_TABLES: &str = "credit_guarantee g JOIN credit_entry 
 
 /// A guarantee, from a row of [`GUARANTEE_COLUMNS`].
 pub(super) fn guarantee(row: &Row<'_>) -> Result<Guarantee, Fault> {
-    let claims: Option<Vec<u8>> = row.get(12)?;
-    let signature: Option<Vec<u8>> = row.get(13)?;
-    let certificate = match claims.zip(signature) {
-        Some((claims, signature)) => Some(Certificate {
-            claims: claims.into(),
-            signature: BlsSignature::from_bytes(&signature)
-                .map_err(|_| Fault::Damaged("the signature of a certificate"))?,
-        }),
-        None => None,
-    };
+    let certificate = certificate(row, 12)?;
     Ok(Guarantee {
         tab: tab_id(row, 0)?,
         req: sum(row, 5)?,
@@ -138,6 +129,20 @@ pub(super) fn guarantee(row: &Row<'_>) -> Result<Guarantee, Fault> {
         created_at: time(row, 11)?,
         certificate,
     })
+}
+
+/// Claims and signature, if there are any, from this column on.
+fn certificate(row: &Row<'_>, column: usize) -> Result<Option<Certificate>, Fault> {
+    let claims: Option<Vec<u8>> = row.get(column)?;
+    let signature: Option<Vec<u8>> = row.get(column.saturating_add(1))?;
+    let Some((claims, signature)) = claims.zip(signature) else {
+        return Ok(None);
+    };
+    let signature = BlsSignature::from_bytes(&signature);
+    Ok(Some(Certificate {
+        claims: claims.into(),
+        signature: signature.map_err(|_| Fault::Damaged("the signature of a certificate"))?,
+    }))
 }
 
 /// How the kind of an entry is stored.
