@@ -4,12 +4,18 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::integer_division,
     reason = "these are tests"
 )]
 
+#[path = "postgres/away.rs"]
+mod away;
 mod common;
 #[path = "postgres/kit.rs"]
 mod kit;
+#[path = "postgres/shared.rs"]
+mod shared;
 
 use faregate_store::postgres::PostgresLedger;
 use kit::Place;

@@ -51,6 +51,7 @@ impl Fault {
     /// What helps.
     pub(in crate::postgres) fn remedy(&self) -> Remedy {
         match self {
+            Self::Refused(StoreError::Unavailable) => Remedy::Wait,
             Self::Refused(_) | Self::Damaged(_) => Remedy::Nothing,
             Self::Away(_) => Remedy::Reconnect,
             Self::Postgres(error) => match error.code() {

@@ -12,6 +12,7 @@ use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use super::address::PostgresUrl;
+use super::hold::Hold;
 use super::lane::Lane;
 use super::pool::Pool;
 use super::reads;
@@ -44,6 +45,7 @@ pub struct PostgresLedger {
     pub(super) seqs: Seqs,
     /// Whether what happens is put into the outbox.
     pub(super) events: AtomicU8,
+    hold: Option<Arc<Hold>>,
 }
 
 impl PostgresLedger {
@@ -52,15 +54,51 @@ impl PostgresLedger {
     /// # Errors
     /// [`PostgresError`]; a database of a newer version is not touched.
     pub async fn open(address: &PostgresUrl) -> Result<Self, PostgresError> {
-        let pool = |most| Pool::new(address, most).map_err(|_| PostgresError::Certificates);
-        let (writes, reads) = (Arc::new(pool(1)?), pool(limits::READ_CONNECTIONS)?);
+        Self::open_as(address, false).await
+    }
+
+    /// Opens the ledger for this process alone, for a gate or another service that knows alone what it is working on. Waits
+    /// some seconds for a holder that has died. Once another process has taken the ledger nothing is written any more.
+    ///
+    /// # Errors
+    /// [`PostgresError::Held`] when another process holds it, and as [`open`](Self::open).
+    pub async fn open_alone(address: &PostgresUrl) -> Result<Self, PostgresError> {
+        Self::open_as(address, true).await
+    }
+
+    async fn open_as(address: &PostgresUrl, alone: bool) -> Result<Self, PostgresError> {
+        let pool = |most| {
+            let pool = Pool::new(address, most).map_err(|_| PostgresError::Certificates);
+            pool.map(Arc::new)
+        };
+        let (writes, reads) = (pool(1)?, pool(limits::READ_CONNECTIONS)?);
         LEDGER.migrate(&reads).await?;
+        let hold = if alone {
+            // With a connection of its own, so that nobody keeps it from being seen.
+            Some(Hold::take(pool(1)?).await?)
+        } else {
+            None
+        };
         Ok(Self {
-            lane: Lane::start(LedgerWork::new(), writes),
-            reads: Arc::new(reads),
+            lane: Lane::start(LedgerWork::new(hold.clone()), writes),
+            reads,
             seqs: Seqs::new(),
             events: AtomicU8::new(0),
+            hold,
         })
+    }
+
+    /// What the one gate over this ledger is called among others, from now on for ever; `None` when it was not opened alone.
+    #[must_use]
+    pub fn gate(&self) -> Option<[u8; 16]> {
+        self.hold.as_ref().map(|hold| hold.gate())
+    }
+
+    /// Lets another process hold the ledger at once. Call it last: nothing is written afterwards.
+    pub async fn leave(&self) {
+        if let Some(hold) = &self.hold {
+            hold.leave().await;
+        }
     }
 
     /// Recomputes every balance from the transfers and compares. Reads everything.

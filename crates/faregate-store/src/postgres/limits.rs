@@ -54,6 +54,16 @@ pub(super) const MIGRATE_PAUSE_MILLIS: u64 = 50;
 /// Bringing the schema up to date, all versions together.
 pub(super) const MIGRATE_MILLIS: u64 = 60_000;
 
+/// Who was not seen for so long does not hold its ledger any more. Well above [`ATTEMPT_MILLIS`] and
+/// [`IDLE_IN_TRANSACTION_MILLIS`].
+pub(super) const HOLD_MILLIS: u64 = 20_000;
+
+/// How often a holder is seen.
+pub(super) const HOLD_BEAT_MILLIS: u64 = 2_000;
+
+/// How often somebody who wants to hold looks whether the holder was seen; above [`HOLD_BEAT_MILLIS`].
+pub(super) const HOLD_LOOK_MILLIS: u64 = 3_000;
+
 /// Rows in one answer, whatever limit the caller names.
 pub(super) const PAGE_ROWS: u32 = 10_000;
 

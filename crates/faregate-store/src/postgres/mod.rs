@@ -15,6 +15,7 @@
 //! | what is written of that | `write` |
 //! | reads, and what is one statement | `reads`, `events` |
 //! | what is in the database, and which version | `schema`, `migrations/` |
+//! | one process per ledger, where it has to be | `hold` |
 //! | what becomes of the database's errors | `fault` |
 //! | rows to domain types and back | `codec` |
 //! | do the books add up? | `audit` |
@@ -28,6 +29,7 @@ mod audit;
 mod codec;
 mod events;
 mod fault;
+mod hold;
 mod lane;
 mod ledger;
 mod limits;

@@ -25,7 +25,10 @@ pub(in crate::postgres) struct Schema {
 /// The books of a seller or an operator.
 pub(in crate::postgres) const LEDGER: Schema = Schema {
     name: "ledger",
-    migrations: &[include_str!("migrations/ledger/0001_ledger.sql")],
+    migrations: &[
+        include_str!("migrations/ledger/0001_ledger.sql"),
+        include_str!("migrations/ledger/0002_holder.sql"),
+    ],
 };
 
 const MAKE: &str = "CREATE TABLE IF NOT EXISTS faregate_schema (name TEXT NOT NULL PRIMARY KEY, version BIGINT NOT NULL)";
@@ -50,6 +53,9 @@ pub enum PostgresError {
         /// The newest version this program knows.
         known: i64,
     },
+    /// Another process works on this ledger, and only one may.
+    #[error("another process uses this ledger")]
+    Held,
     /// The certificates of authorities cannot be read, or the TLS library could not be set up.
     #[error("the certificates that sslrootcert names cannot be read")]
     Certificates,

@@ -1,13 +1,17 @@
 //! The lane of a ledger: claims and steps, loaded with locks, decided in memory, written with one statement per table.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use faregate_ledger::{AccountId, Claim, Claimed, Effect, EventKinds, Payment, PaymentState, Step};
+use faregate_ledger::{
+    AccountId, Claim, Claimed, Effect, EventKinds, Payment, PaymentState, Step, StoreError,
+};
 use faregate_types::{AssetId, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use super::codec::{self, payments};
 use super::fault::Fault;
+use super::hold::Hold;
 use super::lane::{Results, Work};
 use super::pool::Link;
 use super::seqs::Seqs;
@@ -49,14 +53,22 @@ pub(super) enum Done {
 #[derive(Debug)]
 pub(super) struct LedgerWork {
     seqs: Seqs,
+    /// Where only one process may write: that it is this one.
+    hold: Option<Arc<Hold>>,
 }
 
 impl LedgerWork {
-    pub(super) fn new() -> Self {
-        Self { seqs: Seqs::new() }
+    pub(super) fn new(hold: Option<Arc<Hold>>) -> Self {
+        Self {
+            seqs: Seqs::new(),
+            hold,
+        }
     }
 
     async fn run_all(&self, link: &Link, jobs: &[Job]) -> Result<Results<Done>, Fault> {
+        if self.hold.as_ref().is_some_and(|hold| !hold.is_ours()) {
+            return Err(StoreError::Unavailable.into());
+        }
         let mut sheet = load(link, jobs).await?;
         let results = jobs.iter().map(|job| self.decide(&mut sheet, job));
         let results = results.map(|result| result.map_err(|fault| fault.told()));

@@ -47,9 +47,15 @@ impl Place {
     pub(crate) fn text(&self) -> String {
         let first = if self.address.contains('?') { '&' } else { '?' };
         format!(
-            "{}{first}options=-c%20search_path%3D{}",
-            self.address, self.schema
+            "{}{first}options=-c%20search_path%3D{schema}&application_name={schema}",
+            self.address,
+            schema = self.schema
         )
+    }
+
+    /// The name of its schema, which is also what its connections are called.
+    pub(crate) fn schema(&self) -> &str {
+        &self.schema
     }
 
     pub(crate) fn url(&self) -> PostgresUrl {
