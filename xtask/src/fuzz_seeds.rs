@@ -18,8 +18,15 @@ const PAGES: [&str; 4] = [
 ];
 
 /// Targets that want texts, and targets that want JSON objects.
-const TEXT_TARGETS: [&str; 5] = ["words", "payment_headers", "offers", "l402", "permit"];
-const OBJECT_TARGETS: [&str; 8] = [
+const TEXT_TARGETS: [&str; 6] = [
+    "words",
+    "payment_headers",
+    "offers",
+    "l402",
+    "permit",
+    "credit",
+];
+const OBJECT_TARGETS: [&str; 9] = [
     "facilitator_request",
     "offers",
     "dev_chain",
@@ -28,6 +35,7 @@ const OBJECT_TARGETS: [&str; 8] = [
     "payment_headers",
     "l402",
     "permit",
+    "credit",
 ];
 
 /// Longest input that is worth seeding, in bytes.
@@ -98,6 +106,8 @@ impl Seeds {
         if let Some(bytes) = text.strip_prefix("0x").and_then(unhex) {
             self.add("wallet_signatures", &bytes);
             self.add("dev_chain", &bytes);
+            // Certificates, keys, signatures.
+            self.add("credit", &bytes);
         }
     }
 

@@ -97,7 +97,7 @@ impl BlsSecretKey {
         BlsPublicKey(self.0.sk_to_pk())
     }
 
-    /// Signs. Takes about as long as four recoveries of an ECDSA signer: not for where others wait.
+    /// Signs. Takes about ten times as long as recovering who made an ECDSA signature: not for where others wait.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> BlsSignature {
         BlsSignature(self.0.sign(message, DST, &[]).to_bytes())

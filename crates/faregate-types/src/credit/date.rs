@@ -32,10 +32,11 @@ pub struct DateText {
 }
 
 impl DateText {
-    /// Reads a time from 1970 on. Fractions of a second are dropped, leap seconds refused.
+    /// Reads a time from 1970 to 9999. Fractions of a second are dropped, leap seconds refused.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let at = seconds(text).map(Timestamp::from_secs)?;
+        let at = seconds(text).filter(|secs| *secs <= LAST);
+        let at = at.map(Timestamp::from_secs)?;
         let text = text.into();
         Some(Self { at, text })
     }
@@ -228,6 +229,7 @@ mod tests {
             "+026-11-21T00:00:00Z",
             "1969-12-31T23:59:59Z",
             "1970-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
             "0000-01-01T00:00:00Z",
             "2026-11-21T00:00:00Z ",
             "2026-11-21T00:00:00é",

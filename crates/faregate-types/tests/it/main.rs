@@ -5,6 +5,7 @@
 mod codes;
 mod credit;
 mod credit_api;
+mod credit_mutations;
 mod eip712;
 mod facilitator;
 mod headers;

@@ -11,14 +11,14 @@ use crate::permit::{NOW, permits, price, rich};
 
 /// What is done to the bytes of a text.
 #[derive(Clone, Debug)]
-enum Change {
+pub(crate) enum Change {
     Set(prop::sample::Index, u8),
     Insert(prop::sample::Index, u8),
     Remove(prop::sample::Index, prop::sample::Index),
     Append(Vec<u8>),
 }
 
-fn changes() -> impl Strategy<Value = Vec<Change>> {
+pub(crate) fn changes() -> impl Strategy<Value = Vec<Change>> {
     let index = any::<prop::sample::Index>;
     // Characters that mean something in JSON, numbers and base64 more often than others.
     let byte = || {
@@ -36,7 +36,7 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
     prop::collection::vec(change, 1..4)
 }
 
-fn changed(text: &str, changes: &[Change]) -> Vec<u8> {
+pub(crate) fn changed(text: &str, changes: &[Change]) -> Vec<u8> {
     let mut bytes = text.as_bytes().to_vec();
     for change in changes {
         let length = bytes.len();
