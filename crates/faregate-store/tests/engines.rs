@@ -1,9 +1,11 @@
-//! Several engines, one answer: whatever is done to a ledger or a wallet, in any order, SQLite, memory and PostgreSQL (where
-//! there is one) say the same about it.
+//! Several engines, one answer: whatever is done to a ledger, a wallet or credit books, in any order, SQLite, memory and
+//! PostgreSQL (where there is one) say the same about it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 #![allow(clippy::arithmetic_side_effects, reason = "small numbers in tests")]
 
 mod common;
+#[path = "engines/credits.rs"]
+mod credits;
 #[cfg(feature = "postgres")]
 #[path = "postgres/kit.rs"]
 mod kit;
