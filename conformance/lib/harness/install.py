@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 from .outcome import Fail, Skip, shown
@@ -91,13 +92,35 @@ def python(name: str = "python") -> Path:
 @functools.cache
 def release(version: str) -> Path:
     """A folder with one release of x402-mock, to be put before what `python()` has; all it needs is there."""
-    wanted, interpreter = PEERS / "python-permit" / f"{version}.txt", python()
-    name = f"x402-mock-{version}"
+    return over_python(f"x402-mock-{version}", PEERS / "python-permit" / f"{version}.txt")
+
+
+@functools.cache
+def over_python(name: str, wanted: Path) -> Path:
+    """A folder with what a lock file names, hashes included, to be put before what `python()` has."""
+    interpreter = python()
     with Lock():
         folder = _fresh_folder(name, [wanted], sys.version)
         if not (folder / _STAMP).exists():
             pip = [str(interpreter), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
             _install(name, folder, [*pip, "--require-hashes", "--target", str(folder), "-r", str(wanted)])
+            (folder / _STAMP).touch()
+    return folder
+
+
+@functools.cache
+def sources(name: str, wanted: Path, tools: Path) -> Path:
+    """A folder with the source distribution that a lock file names; `tools` has setuptools, which pip asks what it is."""
+    interpreter = python()
+    with Lock():
+        folder = _fresh_folder(name, [wanted], sys.version)
+        if not (folder / _STAMP).exists():
+            pip = ["env", f"PYTHONPATH={tools}", str(interpreter), "-m", "pip", "--disable-pip-version-check", "download"]
+            pip += ["--quiet", "--no-deps", "--no-binary", ":all:", "--no-build-isolation", "--require-hashes"]
+            _install(name, folder, [*pip, "--dest", str(folder), "-r", str(wanted)])
+            for archive in folder.glob("*.tar.gz"):
+                with tarfile.open(archive) as packed:
+                    packed.extractall(folder, filter="data")
             (folder / _STAMP).touch()
     return folder
 

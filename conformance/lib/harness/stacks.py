@@ -69,7 +69,7 @@ def _start_dev(name: str, *flags: str, chain_id: int = CHAIN_ID, usdc: str = USD
     command += ["--gate-port", "0", "--facilitator-port", "0", "--lnd-port", "0", *flags]
     service = Service(f"faregate-{name}", command, {})
     service.until(lambda: file.exists() and _complete(file.read_text()), "complete env file", 60)
-    values = _parse(file.read_text())
+    values = parse(file.read_text())
     chain = Chain(values["FAREGATE_RPC_URL"], usdc)
     equal(values["FAREGATE_CHAIN_ID"], str(chain_id), "FAREGATE_CHAIN_ID in the env file")
     equal(values["FAREGATE_USDC"].lower(), usdc.lower(), "FAREGATE_USDC in the env file")
@@ -87,7 +87,8 @@ def _start_dev(name: str, *flags: str, chain_id: int = CHAIN_ID, usdc: str = USD
     )
 
 
-def _parse(text: str) -> dict[str, str]:
+def parse(text: str) -> dict[str, str]:
+    """The names and values of an env file."""
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     for line in lines:
         require("=" in line and not line.startswith("export "), "every line of the env file is NAME=value", line)

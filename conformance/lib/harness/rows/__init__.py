@@ -6,7 +6,8 @@ import importlib
 _GROUPS = (
     "self_check", "permits", "chains", "clients", "lightning", "managed", "tolls", "lnbits", "fleets", "real_lightning",
     "real_lnd",
-    "gates", "permit_gates", "servers", "facilitators", "hostile", "hostile_permits", "sellers", "anvil",
+    "gates", "permit_gates", "credit", "credit_aged", "credit_access",
+    "servers", "facilitators", "hostile", "hostile_permits", "sellers", "anvil",
 )
 
 
