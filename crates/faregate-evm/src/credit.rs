@@ -12,6 +12,7 @@
 //! | `event` | [`Event`]: what the contract logs, typed |
 //! | `revert` | [`Revert`]: why a call was refused |
 //! | `follow` | [`CreditFollower`]: what happens on the chain, in the books |
+//! | `record` | [`CreditOperator`]: what was paid, told to the contract |
 //!
 //! The zero address stands for ETH wherever an asset is named ([`ETH`]). Amounts are in atomic units of their asset.
 
@@ -19,6 +20,7 @@ pub mod abi;
 mod call;
 mod event;
 mod follow;
+mod record;
 mod revert;
 
 use alloy_primitives::Address;
@@ -28,12 +30,18 @@ pub use call::{
     VerificationKey, VersionConfig, eth_tab_calldata,
 };
 pub use event::Event;
-pub(crate) use follow::describe_metrics;
 pub use follow::{
     Confirmation, ContractFacts, CreditAsset, CreditFollowConfig, CreditFollower, Difference,
     FollowState, Fork, Reconciliation, TermsPolicy,
 };
+pub use record::{CreditOperator, CreditOperatorConfig};
 pub use revert::Revert;
+
+/// Registers what the metrics mean.
+pub(crate) fn describe_metrics() {
+    follow::describe_metrics();
+    record::describe_metrics();
+}
 
 /// The asset that is the chain's own coin.
 pub const ETH: Address = Address::ZERO;

@@ -172,3 +172,15 @@ pub(crate) const CREDIT_DIFFERENCES_MAX: usize = 1_000;
 
 /// Comparisons that may be asked for at once.
 pub(crate) const CREDIT_REPORTS_WAITING_MAX: usize = 16;
+
+/// Payments the sender of the operator asks the books for: those it has told and that are not final yet are among them.
+pub(crate) const CREDIT_UNTOLD_MAX: u32 = 20_000;
+
+/// Transactions that record payments and are not mined yet; what comes meanwhile goes along with the next one.
+pub(crate) const CREDIT_TELLING_MAX: usize = 4;
+
+/// Payment records that are looked up at once.
+pub(crate) const CREDIT_LOOKUPS_MAX: usize = 200;
+
+/// Longer than any transaction is watched ([`FLIGHT_MAX`]).
+pub(crate) const CREDIT_LATER: Duration = Duration::from_secs(2 * 3_600);

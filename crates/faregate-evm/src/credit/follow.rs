@@ -55,8 +55,9 @@ use crate::node::{Node, NodeError};
 use crate::rpc::Rpc;
 use crate::transport::Endpoint;
 
+pub(super) use self::ask::answers;
 pub use self::facts::{ContractFacts, CreditAsset, TermsPolicy};
-pub(crate) use self::meter::describe_metrics;
+pub(super) use self::meter::describe_metrics;
 pub use self::reconcile::{Difference, Reconciliation};
 
 /// Which blocks stay.
