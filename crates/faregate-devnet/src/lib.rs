@@ -23,5 +23,5 @@
 pub mod chain;
 pub mod lightning;
 
-pub use chain::{ChainConfig, DevAccount, Devchain, DevchainError};
+pub use chain::{ChainConfig, CreditConfig, CreditTiming, DevAccount, Devchain, DevchainError};
 pub use lightning::{DevLightning, LightningConfig, LightningError, WalletName};

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`abi`] | the interface as Solidity text |
 //! | `call` | [`CreditCore`]: transactions and questions, and the answers to those |
+//! | `deploy` | [`Deployment`]: putting the contracts onto a chain |
 //! | `event` | [`Event`]: what the contract logs, typed |
 //! | `revert` | [`Revert`]: why a call was refused |
 //! | `follow` | [`CreditFollower`]: what happens on the chain, in the books |
@@ -18,6 +19,7 @@
 
 pub mod abi;
 mod call;
+mod deploy;
 mod event;
 mod follow;
 mod record;
@@ -29,6 +31,7 @@ pub use call::{
     AssetBalance, Call, CreditCore, Payment, Question, SignatureWords, TabStatus, Timing,
     VerificationKey, VersionConfig, eth_tab_calldata,
 };
+pub use deploy::Deployment;
 pub use event::Event;
 pub use follow::{
     Confirmation, ContractFacts, CreditAsset, CreditFollowConfig, CreditFollower, Difference,

@@ -8,7 +8,10 @@ use std::{
 
 use faregate_types::Asset;
 
-use super::clock::{Clock, SystemClock};
+use super::{
+    clock::{Clock, SystemClock},
+    credit::CreditConfig,
+};
 
 /// Configuration of a dev chain. The default is Base Sepolia's chain id on a free port of the loopback interface, with
 /// every transaction mined at once.
@@ -27,6 +30,8 @@ pub struct ChainConfig {
     /// The token that prices on this chain are meant in, if it is not the one of the built-in table: for chain ids
     /// without a known USDC. Test code is put at its address.
     pub asset: Option<Asset>,
+    /// The contracts of the credit network, if the chain is to have them.
+    pub credit: Option<CreditConfig>,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -39,6 +44,7 @@ impl Default for ChainConfig {
             finality_depth: 0,
             block_time: None,
             asset: None,
+            credit: None,
             clock: Arc::new(SystemClock),
         }
     }

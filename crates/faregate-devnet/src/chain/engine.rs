@@ -19,6 +19,7 @@ use super::{
     build::{Draft, build},
     clock::Clock,
     config::ChainConfig,
+    credit::CreditConfig,
     error::{CallError, DevchainError, TxRejection},
     evm::BlockContext,
     filters::Filters,
@@ -147,11 +148,15 @@ impl Chain {
             finality_depth: config.finality_depth,
             clock: Arc::clone(&config.clock),
         };
-        chain.start(&assets)?;
+        chain.start(&assets, config.credit.as_ref())?;
         Ok(chain)
     }
 
-    fn start(&mut self, assets: &[Asset]) -> Result<(), DevchainError> {
+    fn start(
+        &mut self,
+        assets: &[Asset],
+        credit: Option<&CreditConfig>,
+    ) -> Result<(), DevchainError> {
         let context = BlockContext {
             number: 0,
             timestamp: self.clock.now_secs(),
@@ -159,7 +164,7 @@ impl Chain {
             ..self.context_after(None)
         };
         let mut view = View::new(&self.state, &self.blocks);
-        genesis::fill(&mut view, &context, assets)?;
+        genesis::fill(&mut view, &context, assets, credit)?;
         let changes = view.into_changes();
         self.state.apply(changes);
         let draft = build(

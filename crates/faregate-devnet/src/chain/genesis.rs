@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{
     accounts::ACCOUNTS,
+    credit::{self, CreditConfig},
     error::DevchainError,
     evm::{BlockContext, Runner},
     limits,
@@ -40,6 +41,7 @@ pub(crate) fn fill(
     view: &mut View<'_>,
     block: &BlockContext,
     assets: &[Asset],
+    credit: Option<&CreditConfig>,
 ) -> Result<(), DevchainError> {
     for account in &ACCOUNTS {
         view.edit(account.address, |info| info.balance = DEV_BALANCE_WEI);
@@ -57,7 +59,10 @@ pub(crate) fn fill(
         place_token(view, block, asset)?;
         fund(view, block, asset)?;
     }
-    Ok(())
+    match credit {
+        Some(config) => credit::fill(view, block, assets, config),
+        None => Ok(()),
+    }
 }
 
 /// Gives every dev account its test tokens.
@@ -107,7 +112,7 @@ fn place_token(
 
 /// Runs a constructor at the contract's own address: the creation code stands there as if it were the contract, and what
 /// a call to it returns is the runtime code with its immutable values filled in.
-fn construct(
+pub(super) fn construct(
     view: &mut View<'_>,
     block: &BlockContext,
     name: &'static str,
@@ -135,7 +140,19 @@ fn place(view: &mut View<'_>, at: Address, code: Bytes) {
 
 /// Calls a contract from the zero address and keeps the changes; `None` if it failed.
 fn call(view: &mut View<'_>, block: &BlockContext, to: Address, input: Bytes) -> Option<Bytes> {
+    call_from(view, block, Address::ZERO, to, input)
+}
+
+/// The same from any address.
+pub(super) fn call_from(
+    view: &mut View<'_>,
+    block: &BlockContext,
+    from: Address,
+    to: Address,
+    input: Bytes,
+) -> Option<Bytes> {
     let tx = TxEnv {
+        caller: from,
         gas_limit: limits::BLOCK_GAS_MAX,
         gas_price: 0,
         kind: TxKind::Call(to),
@@ -144,8 +161,8 @@ fn call(view: &mut View<'_>, block: &BlockContext, to: Address, input: Bytes) ->
         ..TxEnv::default()
     };
     let result = Runner::calling(view, block).commit(tx).ok()?;
-    // The zero address must not look as if it had sent something.
-    view.edit(Address::ZERO, |info| info.nonce = 0);
+    // Nobody must look as if they had sent something.
+    view.edit(from, |info| info.nonce = 0);
     match result {
         ExecutionResult::Success { output, .. } => Some(output.into_data()),
         ExecutionResult::Revert { .. } | ExecutionResult::Halt { .. } => None,
@@ -155,13 +172,13 @@ fn call(view: &mut View<'_>, block: &BlockContext, to: Address, input: Bytes) ->
 /// A committed contract, as far as it is needed here.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Artifact {
-    bytecode: Option<Bytes>,
+pub(super) struct Artifact {
+    pub(super) bytecode: Option<Bytes>,
     #[serde(default)]
     deployed_bytecode: Bytes,
 }
 
-fn read(name: &'static str, json: &str) -> Result<Artifact, DevchainError> {
+pub(super) fn read(name: &'static str, json: &str) -> Result<Artifact, DevchainError> {
     serde_json::from_str(json).map_err(|_| DevchainError::Contract {
         name,
         reason: "the artifact is not readable",

@@ -4,6 +4,8 @@
 //! `filters` and `fees` beside it, each one idea), `rpc` speaks JSON-RPC, `server` HTTP, and `devchain` ties them together.
 //! Bounds are in [`limits`].
 //!
+//! With [`ChainConfig::credit`], the contracts of the credit network are there from the first block on.
+//!
 //! # Over JSON-RPC
 //!
 //! Everything that alloy, viem, ethers and web3.py need to read, send and wait, under the names and with the error texts
@@ -41,6 +43,7 @@ mod call;
 mod clock;
 mod config;
 mod control;
+mod credit;
 mod devchain;
 mod engine;
 mod error;
@@ -65,6 +68,10 @@ pub use self::{
     accounts::{DevAccount, MNEMONIC},
     clock::{Clock, FixedClock, SystemClock},
     config::ChainConfig,
+    credit::{
+        CREDIT_CORE, CREDIT_MANAGER, CreditConfig, CreditTiming, VALIDATION_DECODER,
+        VALIDATION_REGISTRY,
+    },
     devchain::Devchain,
     error::{CallError, ControlError, DevchainError, LogError, TxRejection},
     genesis::{BATCH_SETTLER, CREATE2_DEPLOYER, DEV_BALANCE_WEI, DEV_USDC, MULTICALL3, PERMIT2},

@@ -1,5 +1,6 @@
 //! The pure chain, without HTTP.
 
+mod credit;
 mod genesis;
 mod history;
 mod model;

@@ -132,6 +132,27 @@ fn all<const N: usize>(selectors: &[[u8; N]]) -> BTreeSet<Vec<u8>> {
     selectors.iter().map(|one| one.to_vec()).collect()
 }
 
+#[test]
+fn the_codes_are_the_artifacts() {
+    let codes = [
+        ("CreditManager", include_str!("creation/manager.hex")),
+        ("CreditCore", include_str!("creation/core.hex")),
+        (
+            "ValidationGuaranteeDecoder",
+            include_str!("creation/decoder.hex"),
+        ),
+    ];
+    for (contract, digits) in codes {
+        let path = format!(
+            "{}/../../contracts/artifacts/{contract}.json",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let json: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let bytecode = json["bytecode"].as_str().unwrap();
+        assert_eq!(bytecode, format!("0x{}", digits.trim_end()), "{contract}");
+    }
+}
+
 /// Neither side has a function, event or error that the other has not.
 #[test]
 fn the_interface_is_the_artifact() {
