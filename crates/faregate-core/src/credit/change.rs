@@ -61,7 +61,7 @@ pub struct Changes {
     pub tabs: Vec<Tab>,
     /// A new guarantee.
     pub guarantee: Option<Guarantee>,
-    /// A request to withdraw, in the place of what there was of this payer and asset.
+    /// A request to withdraw, in the place of what there was of this payer and asset. Counts as a change of the collateral.
     pub withdrawal: Option<Withdrawal>,
     /// A payment for a tab, new or changed.
     pub payment: Option<TabPayment>,

@@ -109,14 +109,15 @@ pub trait CreditStore: Send + Sync + 'static {
     /// [`issue`](crate::credit::issue): locks the amount and records the guarantee, without its certificate.
     fn issue(&self, command: Issue, terms: Terms) -> BoxFuture<'_, Result<Guarantee, CreditError>>;
 
-    /// Keeps the certificate of a guarantee. The first one stays.
+    /// Keeps the certificate of a guarantee. The first one stays. [`StoreError::NotFound`] when there is no such guarantee.
     fn certify(&self, tab: TabId, req: U256, certificate: Certificate) -> Answer<'_, ()>;
 
     /// Guarantees without a certificate, oldest first: what is left to be signed after a crash.
     fn uncertified(&self, limit: u32) -> Answer<'_, Vec<Guarantee>>;
 
     /// Enters what happened, once for each place, together with the cursor; then releases tabs whose certificates expired by
-    /// the time of `batch.to`, at most `release_max`, longest expired first. [`StoreError::Conflict`] when the books do not stand at `batch.from`.
+    /// the time of `batch.to`, at most `release_max`, longest expired first. [`StoreError::Conflict`] when the books do not stand at
+    /// `batch.from`. All of a batch is one transaction, which nobody else writes beside: who builds it keeps it small.
     fn enter(
         &self,
         batch: Batch,
@@ -134,9 +135,10 @@ pub trait CreditStore: Send + Sync + 'static {
     fn untold_payments(&self, limit: u32) -> Answer<'_, Vec<TabPayment>>;
 
     /// This transaction is about to tell the contract of these payments. Those that are recorded or refused stay so.
+    /// [`StoreError::NotFound`], and nothing is changed, when one of them is unknown.
     fn telling(&self, places: Vec<Place>, transaction: B256) -> Answer<'_, ()>;
 
-    /// The contract will never take this payment. One that is recorded stays so.
+    /// The contract will never take this payment. One that is recorded stays so. [`StoreError::NotFound`] when it is unknown.
     fn refuse_payment(&self, place: Place) -> Answer<'_, ()>;
 
     /// Suspends somebody, or not any more. Who is not known becomes known.
