@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use faregate_core::SettlePolicy;
 use faregate_server::config::{
-    Config, ConfigErrors, Env, FacilitatorSource, RoutePrice, SecretSource, SenderConfig, Unmatched,
+    Config, ConfigErrors, Env, FacilitatorSource, RoutePrice, SecretSource, SenderConfig,
+    StoreConfig, Unmatched,
 };
 use faregate_tower::Cors;
 use faregate_types::{ChainId, U256};
@@ -37,6 +38,38 @@ fn example(name: &str) -> String {
         .join("examples")
         .join(name);
     fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn a_ledger_is_a_file_or_a_database_whose_password_is_not_shown() {
+    let read = |store: &str| {
+        let text = format!(
+            "[gate]\npublic_url = \"http://localhost\"\nupstream = \"http://127.0.0.1:1\"\nstore = '{store}'\n\
+             [[route]]\nmatch = \"GET /free\"\nprice = \"free\"\n"
+        );
+        Config::parse(&text, &env()).map(|config| config.gate.unwrap().store)
+    };
+    for file in ["books.db", "/var/lib/books.db", ":memory:", "postgres.db"] {
+        assert_eq!(read(file).unwrap(), StoreConfig::File(file.into()));
+    }
+    for scheme in ["postgres", "postgresql"] {
+        let store = read(&format!("{scheme}://gate:${{TOKEN}}@db.internal/books")).unwrap();
+        assert!(!format!("{store:?}").contains("tok"), "{store:?}");
+        let StoreConfig::Postgres(url) = store else {
+            panic!("a file");
+        };
+        assert_eq!(
+            url.expose(),
+            format!("{scheme}://gate:tok@db.internal/books")
+        );
+    }
+    for wrong in [
+        "mysql://gate@db/books",
+        "http://db/books",
+        "postgres://gate:${NOBODY}@db/books",
+    ] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]

@@ -23,4 +23,7 @@ pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod sqlite;
+mod version;
 mod words;
+
+pub use version::SchemaVersion;

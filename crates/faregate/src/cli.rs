@@ -46,6 +46,8 @@ pub enum Command {
     Facilitator(ConfigArgs),
     /// Receive Lightning payments for others and pay them out: l402kit's managed mode, self-hosted.
     Managed(ConfigArgs),
+    /// Bring the books that a configuration names up to date, or look whether they are.
+    Migrate(MigrateArgs),
     /// List a priced API in the directory of a managed mode server.
     Register(Box<RegisterArgs>),
     /// Fetch a URL and pay for it if it asks, within caps.
@@ -143,6 +145,17 @@ pub struct ConfigArgs {
         default_value = "faregate.toml"
     )]
     pub config: PathBuf,
+}
+
+/// `faregate migrate`.
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// Where the books are named.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Change nothing; exit with 1 when something would be changed.
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// `faregate curl`. The short flags mean what they mean to curl.

@@ -80,6 +80,7 @@ fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
         | Command::Gate(_)
         | Command::Facilitator(_)
         | Command::Managed(_)
+        | Command::Migrate(_)
         | Command::Register(_)
         | Command::Curl(_)
         | Command::Wallet(_) => {}
@@ -94,6 +95,7 @@ fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
             Command::Gate(args) => commands::gate::run(args, &env, printer).await,
             Command::Facilitator(args) => commands::facilitator::run(args, &env, printer).await,
             Command::Managed(args) => commands::managed::run(args, &env, printer).await,
+            Command::Migrate(args) => commands::migrate::run(args, &env, printer).await,
             Command::Register(args) => commands::register::run(args, &env, printer).await,
             Command::Curl(args) => commands::curl::run(args, &env, printer).await,
             Command::Wallet(command) => commands::wallet::run(command, &env, printer).await,

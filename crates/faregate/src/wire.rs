@@ -1,18 +1,12 @@
 //! Putting configured parts together: who settles, and the ledger it is written in.
 
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use faregate_core::port::{Clock, Facilitator};
-use faregate_core::rail::l402::Revocations;
 use faregate_evm::{ExactFacilitator, FollowConfig, LocalSigner, NetworkConfig};
-use faregate_ledger::{AccountStore, EventStore, LedgerStore, RevocationStore};
 use faregate_remote::{RemoteConfig, RemoteFacilitator};
 use faregate_server::config::{EmbeddedConfig, Env, FacilitatorSource, SenderConfig};
-use faregate_store::memory::MemoryLedger;
-use faregate_store::sqlite::SqliteLedger;
 use faregate_types::{Code, Timestamp};
 
 use crate::exit::{Exit, Failed};
@@ -21,11 +15,13 @@ pub(crate) mod lightning;
 mod managed;
 mod permits;
 mod replay;
+mod store;
 
 pub(crate) use lightning::l402;
 pub(crate) use managed::custody;
 pub(crate) use permits::{permits, token_key};
 pub(crate) use replay::{GateName, new_name};
+pub(crate) use store::{Ledger, ledger, postgres, revocations};
 
 /// The system's clock.
 #[must_use]
@@ -139,122 +135,4 @@ fn apply(settings: &mut NetworkConfig, sender: &SenderConfig) {
 #[expect(clippy::needless_pass_by_value, reason = "fits map_err")]
 pub(crate) fn secret(error: faregate_server::config::SecretError) -> Failed {
     Failed::usage(error.to_string()).code(Code::ConfigInvalid)
-}
-
-/// A ledger and the lock that keeps a second process off it.
-pub(crate) struct Ledger {
-    /// The ledger.
-    pub(crate) store: Arc<dyn LedgerStore>,
-    /// Tokens that open nothing any more.
-    pub(crate) revocations: Arc<Revocations>,
-    /// What others are to be told.
-    pub(crate) events: Arc<dyn EventStore>,
-    /// The ledger as one that lists whom money is owed to.
-    pub(crate) accounts: Arc<dyn AccountStore>,
-    /// What a gate over it is called among others.
-    pub(crate) name: GateName,
-    _lock: Option<File>,
-}
-
-/// Opens the ledger at `path`, or one in memory for `:memory:`.
-///
-/// One process per file: whether a reservation is being worked on or was left behind is known only to the process that made
-/// it, so two gates on one file could both serve one payment.
-///
-/// # Errors
-/// When the file is locked, damaged, from a newer version or cannot be made.
-pub(crate) async fn ledger(path: &Path) -> Result<Ledger, Failed> {
-    let path = path.to_owned();
-    let opened = tokio::task::spawn_blocking(move || open(&path)).await;
-    let opened =
-        opened.map_err(|_| Failed::new(Exit::Failure, "opening the ledger did not finish"))??;
-    Ok(Ledger {
-        revocations: revocations(opened.revocations).await?,
-        events: opened.events,
-        store: opened.store,
-        accounts: opened.accounts,
-        name: opened.name,
-        _lock: opened.lock,
-    })
-}
-
-/// The list of revoked tokens.
-///
-/// # Errors
-/// When it cannot be read.
-pub(crate) async fn revocations(
-    store: Arc<dyn RevocationStore>,
-) -> Result<Arc<Revocations>, Failed> {
-    let list = Revocations::load(store).await;
-    list.map(Arc::new).map_err(|away| {
-        Failed::new(Exit::Failure, "the list of revoked tokens cannot be read").code(away.code)
-    })
-}
-
-/// A ledger whose lists were not read yet.
-struct Opened {
-    store: Arc<dyn LedgerStore>,
-    accounts: Arc<dyn AccountStore>,
-    revocations: Arc<dyn RevocationStore>,
-    name: GateName,
-    events: Arc<dyn EventStore>,
-    lock: Option<File>,
-}
-
-impl Opened {
-    fn new(
-        store: Arc<impl AccountStore + RevocationStore + EventStore>,
-        name: GateName,
-        lock: Option<File>,
-    ) -> Self {
-        Self {
-            revocations: Arc::clone(&store) as _,
-            events: Arc::clone(&store) as _,
-            accounts: Arc::clone(&store) as _,
-            store,
-            name,
-            lock,
-        }
-    }
-}
-
-fn open(path: &Path) -> Result<Opened, Failed> {
-    let at = |error: &dyn std::fmt::Display| {
-        format!("the ledger {} cannot be used: {error}", path.display())
-    };
-    if path == Path::new(":memory:") {
-        tracing::warn!(
-            "the ledger is in memory: what was claimed is forgotten when this process ends"
-        );
-        return Ok(Opened::new(
-            Arc::new(MemoryLedger::new()),
-            new_name()?,
-            None,
-        ));
-    }
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let mut lock = File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(PathBuf::from(name))
-        .map_err(|error| Failed::new(Exit::Failure, at(&error)))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(Failed::usage(format!(
-                "another process uses the ledger {}",
-                path.display()
-            ))
-            .hint("one gate or facilitator per ledger file"));
-        }
-        Err(TryLockError::Error(error)) => return Err(Failed::new(Exit::Failure, at(&error))),
-    }
-    let store = SqliteLedger::open(path)
-        .map_err(|error| Failed::new(Exit::Failure, at(&error)).code(error.code()))?;
-    let name = replay::name(&mut lock);
-    let name = name.map_err(|error| Failed::new(Exit::Failure, at(&error)))?;
-    Ok(Opened::new(Arc::new(store), name, Some(lock)))
 }

@@ -1,7 +1,6 @@
 //! Who verifies and settles: somebody else over HTTP, or this process with its own node and keys.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use faregate_types::{Asset, AssetRegistry, ChainId, Erc20, TransferMethod};
@@ -13,6 +12,7 @@ use super::parts::{self, PrivateUrl, UrlKind};
 use super::reader::{Inherited, Section};
 use super::secret::{SecretSource, key_source, secret_source};
 use super::sender::{SenderConfig, sender};
+use super::store::{self, StoreConfig};
 use crate::gateway::limits;
 use crate::limits::SHUTDOWN_TIMEOUT;
 
@@ -21,8 +21,8 @@ use crate::limits::SHUTDOWN_TIMEOUT;
 pub struct FacilitatorConfig {
     /// Where it listens.
     pub bind: SocketAddr,
-    /// The file of its ledger.
-    pub store: PathBuf,
+    /// Where its ledger is.
+    pub store: StoreConfig,
     /// Its nodes and keys.
     pub embedded: EmbeddedConfig,
     /// Who may use it.
@@ -91,9 +91,7 @@ pub(super) fn service(
         limits::FACILITATOR_PORT,
     ));
     let bind = parts::bind(section, default);
-    let store = section
-        .text("store")
-        .map_or_else(|| "facilitator.db".into(), |text| text.value);
+    let store = store::read(section, "facilitator.db");
     let embedded = embedded(section, about, &Inherited::Absent);
     let access = caller::read(section);
     let shutdown = section
@@ -101,7 +99,7 @@ pub(super) fn service(
         .map_or(SHUTDOWN_TIMEOUT, Duration::from_secs);
     Some(FacilitatorConfig {
         bind,
-        store: store.into(),
+        store,
         embedded: embedded?,
         access: access?,
         shutdown,

@@ -19,6 +19,7 @@ use super::parts::{self, UrlKind};
 use super::permit::{self, PermitConfig};
 use super::reader::{Inherited, Section};
 use super::route::{self, Defaults, RouteConfig, RoutePrice};
+use super::store::{self, StoreConfig};
 use super::webhook::{self, WebhookConfig};
 use crate::gateway::limits::{self, GatewayLimits};
 use crate::http::AddressRange;
@@ -30,8 +31,8 @@ pub struct GatewayConfig {
     pub bind: SocketAddr,
     /// What payers call it. Goes into every 402; the `Host` header never does.
     pub public_url: Url,
-    /// The file of its ledger.
-    pub store: PathBuf,
+    /// Where its ledger is.
+    pub store: StoreConfig,
     /// Who verifies and settles tokens; there has to be one when a route asks for them.
     pub facilitator: Option<FacilitatorSource>,
     /// Who makes Lightning invoices; there has to be one when a route asks for satoshis.
@@ -79,9 +80,7 @@ pub(super) fn read(
             "expected the URL that payers call, such as https://api.example",
         )
         .and_then(|text| parts::url(section, &text, UrlKind::Public));
-    let store = section
-        .text("store")
-        .map_or_else(|| "faregate.db".into(), |text| text.value);
+    let store = store::read(section, "faregate.db");
     let lightning = section.section("lightning").map(|table| {
         let found = lightning::read(&table, about);
         table.finish();
@@ -123,7 +122,7 @@ pub(super) fn read(
     Some(GatewayConfig {
         bind,
         public_url: public_url?,
-        store: store.into(),
+        store,
         facilitator: facilitator.optional()?,
         lightning: Inherited::found(lightning).optional()?,
         permit: permit.map(|(config, _)| config).optional()?,

@@ -15,6 +15,7 @@ use super::facilitator::Surroundings;
 use super::lightning::{self, LightningBackend, LightningKind};
 use super::parts;
 use super::reader::Section;
+use super::store::{self, StoreConfig};
 use crate::limits;
 use crate::managed::{OwnerRule, Owners, Settings};
 
@@ -26,8 +27,8 @@ const OWNERS: &str = "expected for whom money is received: Lightning addresses, 
 pub struct ManagedConfig {
     /// Where it listens.
     pub bind: SocketAddr,
-    /// The file of its ledger.
-    pub store: PathBuf,
+    /// Where its ledger is.
+    pub store: StoreConfig,
     /// The wallet or node that receives and pays out.
     pub wallet: LightningBackend,
     /// Its network.
@@ -46,7 +47,7 @@ pub(super) fn read(section: &Section<'_, '_>, about: Surroundings<'_>) -> Option
         let text = section.text(key);
         PathBuf::from(text.map_or_else(|| default.to_owned(), |text| text.value))
     };
-    let store = path("store", "managed.db");
+    let store = store::read(section, "managed.db");
     let directory = path("directory", "managed.directory.json");
     let rules = rules(section);
     let owners = owners(section);

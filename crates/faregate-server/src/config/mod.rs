@@ -44,6 +44,7 @@ mod replay;
 mod route;
 mod secret;
 mod sender;
+mod store;
 mod webhook;
 
 use faregate_types::{Asset, AssetRegistry, Erc20, TokenDomain, TransferMethod};
@@ -65,6 +66,7 @@ pub use replay::ReplayConfig;
 pub use route::{RouteConfig, RouteOffer, RoutePrice};
 pub use secret::{SecretError, SecretSource};
 pub use sender::SenderConfig;
+pub use store::{StoreConfig, StoreUrl};
 pub use webhook::WebhookConfig;
 
 /// A whole file.

@@ -44,4 +44,4 @@ mod write;
 
 pub use address::{PostgresUrl, PostgresUrlError};
 pub use ledger::PostgresLedger;
-pub use schema::{PostgresError, SchemaVersion, migrate, schema_version};
+pub use schema::{PostgresError, migrate, schema_version};

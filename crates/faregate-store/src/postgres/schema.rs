@@ -12,6 +12,7 @@ use super::address::PostgresUrl;
 use super::fault::{Fault, Remedy, describe};
 use super::limits;
 use super::pool::{Link, Pool};
+use crate::SchemaVersion;
 
 /// One kind of books.
 #[derive(Debug)]
@@ -79,24 +80,6 @@ impl From<Fault> for PostgresError {
             Fault::Damaged(what) | Fault::Away(what) => what.into(),
             Fault::Postgres(error) => describe(&error).into(),
         })
-    }
-}
-
-/// What a schema is and could be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SchemaVersion {
-    /// The version of the database; 0 when there is nothing yet.
-    pub found: i64,
-    /// The newest version this program knows.
-    pub newest: i64,
-}
-
-impl SchemaVersion {
-    /// True when there is nothing to do.
-    #[must_use]
-    pub const fn is_current(&self) -> bool {
-        self.found == self.newest
     }
 }
 

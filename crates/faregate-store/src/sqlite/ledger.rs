@@ -13,10 +13,11 @@ use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use super::audit;
-use super::connection::OpenError;
+use super::connection::{OpenError, open_reader};
 use super::engine::Engine;
 use super::schema::LEDGER;
 use super::{answers, books, payments};
+use crate::SchemaVersion;
 use crate::audit::Audit;
 
 /// [`LedgerStore`] on SQLite.
@@ -62,6 +63,18 @@ impl SqliteLedger {
     /// [`OpenError::Thread`] when the operating system gives no thread.
     pub fn in_memory() -> Result<Self, OpenError> {
         Engine::memory(&LEDGER).map(Self::over)
+    }
+
+    /// Looks at the schema of the ledger in `path`, which need not be there, without changing anything.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn schema_version(path: impl AsRef<Path>) -> Result<SchemaVersion, OpenError> {
+        let path = path.as_ref();
+        if !path.exists() {
+            return Ok(LEDGER.missing());
+        }
+        LEDGER.version(&mut open_reader(path)?)
     }
 
     fn over(engine: Engine) -> Self {

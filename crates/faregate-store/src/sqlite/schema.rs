@@ -6,6 +6,7 @@
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::connection::OpenError;
+use crate::SchemaVersion;
 
 /// One kind of file.
 #[derive(Debug)]
@@ -81,6 +82,24 @@ impl Schema {
             });
         }
         Ok(version)
+    }
+
+    /// What the version is and could be.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub(super) fn version(&self, conn: &mut Connection) -> Result<SchemaVersion, OpenError> {
+        let found = self.check(conn)?;
+        let newest = self.newest();
+        Ok(SchemaVersion { found, newest })
+    }
+
+    /// What the version of a file that is not there is and could be.
+    pub(super) fn missing(&self) -> SchemaVersion {
+        SchemaVersion {
+            found: 0,
+            newest: self.newest(),
+        }
     }
 
     /// Applies the migrations that the file has not seen, all or none. Safe when several processes do it at once.

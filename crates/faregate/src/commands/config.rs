@@ -3,14 +3,16 @@
 use std::path::Path;
 
 use faregate_core::Ask;
-use faregate_server::config::{Config, Env, RoutePrice};
+use faregate_server::config::{Config, Env, RoutePrice, StoreConfig};
 use faregate_types::Code;
 use serde_json::json;
 
 use crate::cli::ConfigCommand;
+use crate::commands::migrate;
 use crate::commands::paid::money;
 use crate::exit::Failed;
 use crate::printer::Printer;
+use crate::wire;
 
 /// Largest configuration that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -22,6 +24,11 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 pub(crate) fn run(command: &ConfigCommand, env: &Env, printer: Printer) -> Result<(), Failed> {
     let ConfigCommand::Check(args) = command;
     let config = read(&args.config, env)?;
+    for (_, store) in migrate::stores(&config) {
+        if let StoreConfig::Postgres(url) = store {
+            wire::postgres(url)?;
+        }
+    }
     let mut routes = Vec::new();
     if let Some(gate) = &config.gate {
         printer.line(&format!("gate on {} for {}", gate.bind, gate.public_url));

@@ -88,6 +88,7 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     admin::until_stopped(running, admin, printer).await;
     // What was not told is told after the next start.
     drop(webhook);
+    ledger.close().await;
     Ok(())
 }
 

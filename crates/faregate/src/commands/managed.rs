@@ -52,5 +52,6 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     }
     printer.data(&json!({"managed": url, "admin": admin_url}));
     admin::until_stopped(running, admin, printer).await;
+    ledger.close().await;
     Ok(())
 }

@@ -12,6 +12,7 @@ pub(crate) mod key;
 pub(crate) mod l402;
 pub(crate) mod lightning;
 pub(crate) mod managed;
+pub(crate) mod migrate;
 pub(crate) mod paid;
 pub(crate) mod pending;
 pub(crate) mod rails;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use faregate_http::{BaseUrl, Http, PlainHttp, Trust};
 use faregate_ledger::RevokedName;
+use faregate_server::config::StoreConfig;
+use faregate_store::postgres::PostgresUrl;
 use faregate_types::Secret;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -38,7 +40,11 @@ pub(crate) async fn run(
     let names = names.collect::<Result<Vec<_>, _>>()?;
     let mut done = Vec::with_capacity(names.len());
     if let Some(store) = &args.store {
-        let ledger = wire::ledger(store).await?;
+        if PostgresUrl::is_meant(&store.to_string_lossy()) {
+            let message = "--store names a file; a ledger on PostgreSQL is written by its gate";
+            return Err(Failed::usage(message).hint("name the gate's admin address: --admin-url"));
+        }
+        let ledger = wire::ledger(&StoreConfig::File(store.clone())).await?;
         for name in names {
             let new = ledger.revocations.revoke(name, wire::clock().now()).await;
             let new = new.map_err(|away| {
@@ -46,6 +52,7 @@ pub(crate) async fn run(
             })?;
             done.push((name, new));
         }
+        ledger.close().await;
     } else {
         let gate = Gate::new(args, env)?;
         for name in names {

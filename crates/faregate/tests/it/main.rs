@@ -17,6 +17,7 @@ mod l402_process;
 mod lightning;
 mod managed;
 mod metrics;
+mod migrate;
 mod permit_queue;
 mod problems;
 mod support;
