@@ -112,14 +112,32 @@ def _needed(index: dict[str, Stanza], package: str) -> list[Stanza]:
 
 
 @functools.cache
-def program(package: str, path: str) -> Program:
-    """A program of a package, with its libraries, from the cache or from Debian."""
+def newest(name: re.Pattern[str]) -> str:
+    """The package with the highest number in its name, where the pattern's group is; one that is unpacked already is good."""
+    unpacked = [path.parent.name for path in _CACHE.glob(f"*/{_STAMP}")]
+    found = [package for package in unpacked if name.fullmatch(package)]
+    if not found:
+        _needs("packages")
+        with Lock(), tempfile.TemporaryDirectory() as folder:
+            found = [package for package in _index(_mirror(), Path(folder)) if name.fullmatch(package)]
+    if not found:
+        raise Skip(f"Debian's {_SUITE} has no {name.pattern}")
+    return max(found, key=lambda package: int(name.fullmatch(package)[1]))
+
+
+def _needs(package: str) -> None:
     for tool in ("apt-get", "dpkg", "dpkg-deb", "gpgv"):
         if shutil.which(tool) is None:
             raise Skip(f"{tool} is not installed: {package} comes from Debian")
     for file in (_HELPER, _KEYRING):
         if not file.exists():
             raise Skip(f"{file} is not there: {package} comes from Debian")
+
+
+@functools.cache
+def program(package: str, path: str) -> Program:
+    """A program of a package, with its libraries, from the cache or from Debian."""
+    _needs(package)
     root = _CACHE / package
     with Lock():
         if not (root / _STAMP).exists():

@@ -4,7 +4,7 @@ import importlib
 
 # In the order they run: what needs nothing of ours first, then one part of ours at a time.
 _GROUPS = (
-    "self_check", "permits", "chains", "clients", "lightning", "managed", "tolls", "lnbits", "fleets", "real_lightning",
+    "self_check", "permits", "chains", "clients", "lightning", "managed", "tolls", "lnbits", "fleets", "databases", "real_lightning",
     "real_lnd",
     "gates", "permit_gates", "credit", "credit_aged", "credit_access",
     "servers", "facilitators", "hostile", "hostile_permits", "sellers", "anvil",
