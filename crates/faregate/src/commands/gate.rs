@@ -65,10 +65,9 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         clock: wire::clock(),
         events: None,
     };
-    let webhook = match &settings.webhook {
-        Some(config) => Some(webhook(config, env, &ledger)?),
-        None => None,
-    };
+    let webhook = settings.webhook.as_ref();
+    let webhook = webhook.map(|config| self::webhook(config, env, &ledger));
+    let webhook = webhook.transpose()?;
     let readiness = gateway::readiness(&settings, &deps);
     let running = Gateway::start(settings, deps)
         .await
