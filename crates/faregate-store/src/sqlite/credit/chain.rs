@@ -22,6 +22,7 @@ pub(super) fn bind(conn: &Connection, chain: ChainId) -> Result<(), Fault> {
     if bound == chain.to_string() {
         Ok(())
     } else {
+        tracing::error!(%chain, found = %bound, "the ledger has the credit books of another chain");
         Err(StoreError::Conflict.into())
     }
 }
