@@ -65,6 +65,7 @@
 //! | who may be paid, which redirects are followed | `origin` |
 //! | keys | [`wallet`] |
 //! | programs without async (feature `blocking`) | `blocking` |
+//! | credit: collateral, tabs, guarantees, certificates | [`credit`] |
 //!
 //! Not for paying many servers a fraction of a cent in parallel from one key without books: the write before each payment is
 //! the point.
@@ -85,6 +86,7 @@ mod budget;
 mod builder;
 mod choose;
 mod client;
+pub mod credit;
 mod deliver;
 mod error;
 mod events;

@@ -135,3 +135,21 @@ pub const REPORT_HOSTS_MAX: u32 = 10_000;
 
 /// Largest body that the blocking client reads whole, in bytes. Larger ones are read piece by piece.
 pub const BLOCKING_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Deadline of one call of a credit service, as with the network's SDKs.
+pub const CREDIT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How often a call of a credit service is sent, when that is safe.
+pub const CREDIT_TRIES: u32 = 3;
+
+/// Pause before a call of a credit service is sent again; the next one is twice as long.
+pub const CREDIT_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long before its end an access token of a credit service is replaced unless told otherwise.
+pub const CREDIT_REFRESH_MARGIN: Duration = Duration::from_secs(60);
+
+/// How long a transaction of the credit client is waited for unless told otherwise, before its end is unknown.
+pub const CREDIT_RECEIPT_WAIT: Duration = Duration::from_secs(120);
+
+/// Most gas of a transaction of the credit client: a remuneration needs about half of it.
+pub const CREDIT_GAS_MAX: u64 = 1_500_000;
