@@ -140,6 +140,8 @@ pub const KINDS: &[Kind] = &[
     credit("admin_api_key", credit::access::admin_key),
     credit("sdk_parse", credit::wire::answer),
     credit("sdk_error", credit::wire::refusal),
+    traces("0.4.3"),
+    traces("1.1.1"),
 ];
 
 /// The kind of a case; the longest prefix decides. `None`: nobody knows how to run it.
@@ -187,6 +189,14 @@ const fn credit(prefix: &'static str, runner: fn(&Case) -> Result<Heard, String>
         rail: "4mica",
         prefix,
         runner: Runner::Pure(runner),
+    }
+}
+
+const fn traces(sdk: &'static str) -> Kind {
+    Kind {
+        rail: "4mica_sdk_traces",
+        prefix: sdk,
+        runner: Runner::Pure(credit::trace::calls),
     }
 }
 

@@ -131,6 +131,8 @@ kinds! {
     vectors_4mica_admin_api_key runs "4mica:admin_api_key";
     vectors_4mica_sdk_parse runs "4mica:sdk_parse";
     vectors_4mica_sdk_error runs "4mica:sdk_error";
+    vectors_4mica_traces_0_4_3 runs "4mica_sdk_traces:0.4.3";
+    vectors_4mica_traces_1_1_1 runs "4mica_sdk_traces:1.1.1";
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! The runners of the credit network's recordings: what `sdk-4mica` 0.4.3, 1.1.1 and 1.2.10 signed, sent, read and refused,
 //! and what follows from the rules of the contract.
 //!
-//! The clearing over x402 (`x402_*`) is excused; what the SDKs send to the service call by call is run with the SDKs
-//! themselves.
+//! The clearing over x402 (`x402_*`) is excused.
 
 pub mod access;
 pub mod bls;
 pub mod certificate;
 pub mod chain;
 pub mod signing;
+pub mod trace;
 pub mod wire;
 
 use faregate_evm::LocalSigner;

@@ -6,6 +6,7 @@
 //! | what every request meets first: sizes, times, numbers | [`http`], [`limits`] |
 //! | which route, which price, which upstream | [`gateway`] |
 //! | verifying and settling for gates elsewhere | [`facilitator`] |
+//! | collateral, tabs and guarantees, over the API of the 4Mica network | [`credit`] |
 //! | receiving Lightning for others, and their directory | [`managed`] |
 //! | what becomes of payments that nobody asks about | `recovery` |
 //! | is it alive, can it work | [`health`] |
@@ -16,6 +17,7 @@ pub mod admin;
 mod bearer;
 pub mod config;
 mod confirm;
+pub mod credit;
 pub mod facilitator;
 pub mod gateway;
 pub mod health;

@@ -214,6 +214,66 @@ pub const PROOF_TIMEOUT: Duration = Duration::from_secs(4);
 /// Longest wait for a connection to its host.
 pub const PROOF_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Where the credit service listens if nobody says otherwise.
+pub const CREDIT_PORT: u16 = 4_025;
+
+/// Longest access token of the credit service, in bytes. Ours have about 500.
+pub const CREDIT_TOKEN_BYTES_MAX: usize = 4 * 1024;
+
+/// Longest signature of a contract wallet that signs in, in bytes.
+pub const CREDIT_SIGNATURE_BYTES_MAX: usize = 4 * 1024;
+
+/// Calls of the credit service from one address in a second.
+pub const CREDIT_CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(199);
+
+/// Calls of the credit service by one signed-in wallet in a second.
+pub const CREDIT_WALLET_CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
+
+/// Calls of `/auth/…` from one address in a minute.
+pub const CREDIT_SIGN_INS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(119);
+
+/// Times that one wallet may sign in in a minute.
+pub const CREDIT_WALLET_SIGN_INS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(29);
+
+/// Tokens and keys that are none, from one address in a minute.
+pub const CREDIT_FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
+
+/// Counters for addresses, and for wallets, of the credit service. More of them share counters.
+pub const CREDIT_COUNTERS_MAX: usize = 16_384;
+
+/// Rows in one answer of the credit service, and how many there are when nobody says how many.
+pub const CREDIT_ROWS_MAX: u32 = 2_000;
+
+/// Rows that are looked through for a tab of two parties.
+pub const CREDIT_SEARCH_ROWS_MAX: u32 = 2_000;
+
+/// Signatures that wait for a thread. What comes beyond is told to come back.
+pub const CREDIT_WORK_QUEUE_JOBS: usize = 1_024;
+
+/// Guarantees that are issued at once, whether or not somebody still waits for the answer.
+pub const CREDIT_ISSUES_MAX: u32 = 4_096;
+
+/// How often guarantees are looked for whose certificate was not signed, because a process ended in between.
+pub const CREDIT_CERTIFY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How old they have to be, in seconds: another process may be on it.
+pub const CREDIT_CERTIFY_AGE_SECS: u64 = 5;
+
+/// Most of them that are looked at each time, and most sign-in nonces and sessions that are forgotten.
+pub const CREDIT_UPKEEP_ROWS: u32 = 1_000;
+
+/// Longest name of an administrator's key, in characters.
+pub const CREDIT_KEY_NAME_CHARS_MAX: usize = 100;
+
+/// Wallets with a role of their own in the file.
+pub const CREDIT_WALLETS_MAX: usize = 10_000;
+
+/// Origins whose pages may call the credit service.
+pub const CREDIT_ORIGINS_MAX: usize = 64;
+
+/// Largest request of the credit service, in bytes.
+pub const CREDIT_BODY_BYTES_MAX: usize = faregate_types::limits::CREDIT_REQUEST_BYTES_MAX;
+
 /// Connections to the admin address at once, and requests.
 pub const ADMIN_CONNECTIONS_MAX: usize = 32;
 

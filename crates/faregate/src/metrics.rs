@@ -5,6 +5,7 @@
 /// test compares them.
 pub fn describe() {
     faregate_server::admin::describe();
+    faregate_server::credit::describe_metrics();
     faregate_server::facilitator::describe_metrics();
     faregate_evm::describe_metrics();
     faregate_lightning::describe_metrics();

@@ -6,10 +6,12 @@
 
 use std::fmt;
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use faregate_ledger::StoreError;
-use faregate_types::Timestamp;
+use faregate_types::{Signature65, Timestamp};
 use futures_util::future::BoxFuture;
+
+use super::Away;
 
 /// SHA-256 of a secret, or of a name that only those who have the secret know.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -299,6 +301,23 @@ pub trait AccessStore: Send + Sync + 'static {
         id: AdminKeyId,
         at: Timestamp,
     ) -> BoxFuture<'_, Result<Option<AdminKey>, StoreError>>;
+}
+
+/// Who made a signature over a digest, if anybody: `faregate_evm::recover`.
+pub type Recover = fn(B256, &Signature65) -> Option<Address>;
+
+/// Asks wallets that are contracts (ERC-1271).
+pub trait ContractWallets: Send + Sync + 'static {
+    /// Whether the contract at `wallet` says that this is its signature over `digest`. An address without code never signed.
+    ///
+    /// # Errors
+    /// [`Away`] when nobody could say.
+    fn signed<'a>(
+        &'a self,
+        wallet: Address,
+        digest: B256,
+        signature: &'a [u8],
+    ) -> BoxFuture<'a, Result<bool, Away>>;
 }
 
 #[cfg(test)]

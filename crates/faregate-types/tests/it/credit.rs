@@ -445,6 +445,32 @@ fn certificates_have_one_encoding() {
 }
 
 #[test]
+fn whatever_can_be_asked_for_can_be_certified() {
+    let longest = binding::bind(policy(|policy| policy.tag = "\u{e9}".repeat(512)));
+    let json = write(&request(longest.clone()));
+    assert_eq!(read(json.as_bytes()), Ok(request(longest.clone())));
+    assert_eq!(binding::check(&longest), Ok(()));
+    let guarantee = Guarantee::of(&longest, B256::ZERO, U256::MAX).unwrap();
+    let certificate = Certificate::issue(&guarantee, &key(7));
+    let text = write(&certificate);
+    let again: Certificate = read(text.as_bytes()).unwrap();
+    assert_eq!(again.verify(&key(7).public_key()), Ok(guarantee));
+}
+
+#[test]
+fn a_certificate_is_for_one_contract_and_its_versions() {
+    let guarantee = Guarantee::of(&claims(), B256::repeat_byte(1), U256::from(9)).unwrap();
+    let certificate = Certificate::issue(&guarantee, &key(7));
+    let public = key(7).public_key();
+    let domain = |domain: u8| move |_| Some(B256::repeat_byte(domain));
+    assert_eq!(certificate.verify_for(&public, domain(1)), Ok(guarantee));
+    let refused = certificate.verify_for(&public, domain(2));
+    assert_eq!(refused, Err(CertificateError::Domain));
+    let refused = certificate.verify_for(&public, |_| None);
+    assert_eq!(refused, Err(CertificateError::Version));
+}
+
+#[test]
 fn certificates_are_texts_with_and_without_a_prefix() {
     let guarantee = Guarantee::of(&claims(), B256::ZERO, U256::from(9)).unwrap();
     let certificate = Certificate::issue(&guarantee, &key(7));

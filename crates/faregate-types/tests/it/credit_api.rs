@@ -404,6 +404,8 @@ fn administration_and_health_have_one_text() {
         &health,
         r#"{"status":"ok","db":"ok","chain_rpc":"fail","listener_ready":true}"#,
     );
+    let older: Health = read_answer(br#"{"status":"ok","listener_ready":true}"#).unwrap();
+    assert_eq!((older.db, older.listener_ready), (None, Some(true)));
     let error: ErrorBody = read_answer(br#"{"error":"user suspended"}"#).unwrap();
     assert_eq!((error.error.as_str(), error.code), ("user suspended", None));
 }

@@ -1,3 +1,5 @@
+use faregate_types::credit::api::Hidden;
+use faregate_types::credit::{AdminKey, BlsSecretKey};
 use faregate_types::{Secret, SecretKey, SecretKeyError};
 
 /// Compiles only while the type does **not** have the trait: with it, the call below would be ambiguous.
@@ -18,6 +20,9 @@ macro_rules! has_not {
 #[test]
 fn secrets_cannot_be_copied_printed_or_serialised() {
     has_not!(Secret: Clone, std::fmt::Display, serde::Serialize, AsRef<[u8]>, std::ops::Deref);
+    has_not!(BlsSecretKey: Clone, std::fmt::Display, serde::Serialize, AsRef<[u8]>, std::ops::Deref);
+    has_not!(AdminKey: Clone, std::fmt::Display, serde::Serialize, AsRef<[u8]>, std::ops::Deref);
+    has_not!(Hidden: std::fmt::Display, AsRef<[u8]>, AsRef<str>, std::ops::Deref);
     has_not!(SecretKey: Clone, std::fmt::Display, serde::Serialize, AsRef<[u8]>, std::ops::Deref);
 }
 

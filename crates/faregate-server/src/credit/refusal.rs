@@ -1,0 +1,128 @@
+//! How the credit service says no: `{"error": "<text>"}`, the only shape its clients read (specs/4mica.md §1.1).
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::response::Response;
+use faregate_core::port::Away;
+use faregate_ledger::StoreError;
+use faregate_types::{Code, Problem};
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde_json::json;
+
+use crate::http::json as body;
+
+/// Why a call is not answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    text: Cow<'static, str>,
+    retry_after_secs: Option<u32>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            text: text.into(),
+            retry_after_secs: None,
+        }
+    }
+
+    /// The request says something that cannot be.
+    pub(super) fn bad(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, text)
+    }
+
+    /// Nobody knows who asks.
+    pub(super) fn unauthorized(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, text)
+    }
+
+    /// It is known who asks, and they may not.
+    pub(super) fn forbidden(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, text)
+    }
+
+    pub(super) fn not_found(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, text)
+    }
+
+    /// More often than allowed.
+    pub(super) fn limited(wait: Duration) -> Self {
+        let whole = wait
+            .as_secs()
+            .saturating_add(u64::from(wait.subsec_nanos() > 0));
+        Self {
+            retry_after_secs: Some(u32::try_from(whole).unwrap_or(u32::MAX)),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too many requests")
+        }
+    }
+
+    /// Something this service needs does not answer, or there is too much to do.
+    pub(super) fn away() -> Self {
+        Self {
+            retry_after_secs: Some(1),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "service unavailable, please retry",
+            )
+        }
+    }
+
+    /// A fault of ours, told in the log and not here.
+    pub(super) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal server error")
+    }
+
+    pub(super) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn response(&self) -> Response {
+        let mut response = body::write(self.status, &json!({ "error": self.text }));
+        let headers = response.headers_mut();
+        if let Some(secs) = self.retry_after_secs {
+            headers.insert(RETRY_AFTER, HeaderValue::from(secs));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict => Self::new(StatusCode::CONFLICT, "request failed, please retry"),
+            StoreError::Unavailable => Self::away(),
+            StoreError::NotFound | StoreError::Step(_) | StoreError::Damaged => {
+                tracing::error!(%error, "the credit service met a bug or damaged books");
+                Self::internal()
+            }
+            _ => Self::away(),
+        }
+    }
+}
+
+impl From<Away> for Refusal {
+    fn from(_: Away) -> Self {
+        Self::away()
+    }
+}
+
+/// What the HTTP base says about a body.
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        let text = problem
+            .detail
+            .map_or_else(|| problem.code.meaning().to_owned(), String::from);
+        let status = match problem.code {
+            Code::BadRequest => StatusCode::BAD_REQUEST,
+            _ => StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST),
+        };
+        Self::new(status, text)
+    }
+}

@@ -1,0 +1,16 @@
+//! The credit service over real HTTP: who may call, what they hear, and what the SDKs rely on.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "these are tests"
+)]
+
+mod access;
+mod calls;
+mod keys;
+mod kit;
+mod routes;
+mod signing_in;
