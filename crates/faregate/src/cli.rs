@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub mod credit;
 pub mod key;
 pub mod l402;
 pub mod lightning;
@@ -97,6 +98,17 @@ pub struct DevArgs {
     /// Port of the Lightning wallets' REST API, which is LND's; 0 picks a free one.
     #[arg(long, default_value_t = 8180)]
     pub lnd_port: u16,
+    /// Port of the credit core; 0 picks a free one. 3000 if nobody has it, when not said.
+    #[arg(long)]
+    pub credit_port: Option<u16>,
+    /// The times of the credit contract, in seconds: from when on a certificate can be redeemed, and until when, how late the core
+    /// may notice a request to withdraw, and how long a withdrawal takes.
+    #[arg(
+        long,
+        value_name = "GRACE,EXPIRATION,DELAY,WITHDRAWAL",
+        default_value = "5,300,5,306"
+    )]
+    pub credit_timing: credit::CreditTimes,
     /// Use this JSON-RPC endpoint instead of the built-in chain. It must have the network's official USDC.
     #[arg(long, value_name = "URL")]
     pub rpc_url: Option<String>,

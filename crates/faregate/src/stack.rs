@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use alloy_primitives::Address;
 use faregate_core::rail::l402::Revocations;
-use faregate_devnet::chain::BATCH_SETTLER;
+use faregate_devnet::chain::{BATCH_SETTLER, CreditTiming};
 use faregate_devnet::{
     ChainConfig, DevAccount, DevLightning, Devchain, LightningConfig, WalletName,
 };
@@ -23,6 +23,10 @@ use url::Url;
 use crate::exit::{Exit, Failed};
 use crate::seller::Seller;
 use crate::wire;
+
+mod credit;
+
+pub use credit::DevCredit;
 
 /// Places of the well-known dev accounts.
 const SIGNER: usize = 0;
@@ -44,6 +48,10 @@ pub struct StackConfig {
     pub rpc_port: u16,
     /// Port of the Lightning wallets' REST API; 0 picks one.
     pub lnd_port: u16,
+    /// Port of the credit core; 0 picks one, and `None` takes 3000 if nobody has it.
+    pub credit_port: Option<u16>,
+    /// The four times of the credit contract.
+    pub credit_timing: CreditTiming,
     /// A node to use instead of the dev chain.
     pub rpc_url: Option<Url>,
 }
@@ -58,6 +66,8 @@ impl Default for StackConfig {
             facilitator_port: 0,
             rpc_port: 0,
             lnd_port: 0,
+            credit_port: Some(0),
+            credit_timing: DevCredit::timing(),
             rpc_url: None,
         }
     }
@@ -75,8 +85,9 @@ pub struct Stack {
     /// What happens at the gate, for whoever listens.
     pub events: Events,
     rpc_url: Url,
-    devchain: Option<Devchain>,
+    devchain: Option<Arc<Devchain>>,
     lightning: DevLightning,
+    credit: Option<DevCredit>,
     seller: Seller,
     facilitator: Running,
     gate: Running,
@@ -101,13 +112,17 @@ impl Stack {
             })?;
         let devchain = match config.rpc_url {
             Some(_) => None,
-            None => Some(start_chain(&config).await?),
+            None => Some(Arc::new(start_chain(&config).await?)),
         };
         let lightning = start_lightning(&config).await?;
         let rpc_url = match (&config.rpc_url, &devchain) {
             (Some(url), _) => url.clone(),
             (None, Some(devchain)) => url(&devchain.rpc_url())?,
             (None, None) => return Err(Failed::new(Exit::Failure, "there is no chain")),
+        };
+        let credit = match &devchain {
+            Some(devchain) => Some(start_credit(&config, devchain, &rpc_url).await?),
+            None => None,
         };
         // The dev chain has it; somebody's node need not.
         let settler = devchain.as_ref().map(|_| BATCH_SETTLER);
@@ -145,6 +160,7 @@ impl Stack {
             rpc_url,
             devchain,
             lightning,
+            credit,
             seller,
             facilitator,
             gate,
@@ -197,14 +213,20 @@ impl Stack {
 
     /// The dev chain, unless another node is used.
     #[must_use]
-    pub const fn devchain(&self) -> Option<&Devchain> {
-        self.devchain.as_ref()
+    pub fn devchain(&self) -> Option<&Devchain> {
+        self.devchain.as_deref()
     }
 
     /// The Lightning network.
     #[must_use]
     pub const fn lightning(&self) -> &DevLightning {
         &self.lightning
+    }
+
+    /// The credit core, where the chain has its contract.
+    #[must_use]
+    pub const fn credit(&self) -> Option<&DevCredit> {
+        self.credit.as_ref()
     }
 
     /// How often the sample API really ran its `/joke`.
@@ -246,6 +268,7 @@ impl Stack {
         ] {
             lines.push((name, self.lightning.macaroon(wallet)));
         }
+        lines.extend(self.credit.iter().flat_map(DevCredit::env));
         lines
     }
 
@@ -253,9 +276,12 @@ impl Stack {
     pub async fn shutdown(self) {
         self.gate.shutdown().await;
         self.facilitator.shutdown().await;
+        if let Some(credit) = self.credit {
+            credit.shutdown().await;
+        }
         self.seller.shutdown().await;
         self.lightning.shutdown().await;
-        if let Some(devchain) = self.devchain {
+        if let Some(devchain) = self.devchain.and_then(Arc::into_inner) {
             devchain.shutdown().await;
         }
     }
@@ -277,11 +303,23 @@ async fn start_chain(config: &StackConfig) -> Result<Devchain, Failed> {
     let chain = ChainConfig {
         chain_id: config.chain.get(),
         bind: SocketAddr::new(config.bind, config.rpc_port),
+        credit: Some(DevCredit::on_chain(config.credit_timing)?),
         ..ChainConfig::default()
     };
     Devchain::start(chain).await.map_err(|error| {
         Failed::new(Exit::Failure, error.to_string()).hint("another port: --rpc-port 0")
     })
+}
+
+async fn start_credit(
+    config: &StackConfig,
+    devchain: &Arc<Devchain>,
+    rpc_url: &Url,
+) -> Result<DevCredit, Failed> {
+    let place = (config.bind, config.credit_port);
+    let credit = DevCredit::start(config.chain, rpc_url, place).await?;
+    credit.keep_time(Arc::clone(devchain));
+    Ok(credit)
 }
 
 async fn start_lightning(config: &StackConfig) -> Result<DevLightning, Failed> {

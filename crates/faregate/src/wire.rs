@@ -11,6 +11,7 @@ use faregate_types::{Code, Timestamp};
 
 use crate::exit::{Exit, Failed};
 
+pub(crate) mod credit;
 pub(crate) mod lightning;
 mod managed;
 mod permits;

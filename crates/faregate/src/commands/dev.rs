@@ -32,6 +32,8 @@ pub(crate) async fn run(args: &DevArgs, printer: Printer) -> Result<(), Failed> 
         facilitator_port: args.facilitator_port,
         rpc_port: args.rpc_port,
         lnd_port: args.lnd_port,
+        credit_port: args.credit_port,
+        credit_timing: args.credit_timing.0,
         rpc_url,
     })
     .await?;
@@ -41,12 +43,13 @@ pub(crate) async fn run(args: &DevArgs, printer: Printer) -> Result<(), Failed> 
     }
     let title = network(chain).map_or("a network without a name", |known| known.title);
     printer.line(&format!(
-        "chain        {} ({title}, {chain}), mined at once\nlightning    {} (LND REST, regtest)\nfacilitator  {}\ngate         {}\ntokens       {}\n\n  GET /joke  $0.001 (x402, or a permit for an access token) or 10 sat   GET /free  free\n",
+        "chain        {} ({title}, {chain}), mined at once\nlightning    {} (LND REST, regtest)\nfacilitator  {}\ngate         {}\ntokens       {}\ncredit       {}\n\n  GET /joke  $0.001 (x402, or a permit for an access token) or 10 sat   GET /free  free\n",
         stack.rpc_url(),
         stack.lightning().rest_url(),
         stack.facilitator_url(),
         stack.gate_url(),
-        stack.token_endpoint().as_deref().unwrap_or("none")
+        stack.token_endpoint().as_deref().unwrap_or("none"),
+        stack.credit().map_or_else(|| "none".to_owned(), |credit| format!("{} (contract {})", credit.url(), credit.contract())),
     ));
     printer.line(&format!(
         "try it:\n  curl -i {gate}/joke\n  FAREGATE_PRIVATE_KEY={key} faregate curl {gate}/joke\n\nstop with ctrl-c",

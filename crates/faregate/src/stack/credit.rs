@@ -1,0 +1,243 @@
+//! The credit core of `demo` and `dev`: its contract on the dev chain, books in memory, short times.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use faregate_core::port::credit::CreditStore as _;
+use faregate_devnet::chain::{
+    CREDIT_CORE, CreditConfig, CreditTiming, DevAccount, Devchain, VALIDATION_REGISTRY,
+};
+use faregate_evm::credit::{Confirmation, CreditFollowConfig, CreditOperatorConfig};
+use faregate_evm::{Endpoint, LocalSigner, NetworkConfig};
+use faregate_server::credit::{AuthSettings, RateSettings, Settings, TokenKey};
+use faregate_store::sqlite::{SqliteCredit, SqliteLedger};
+use faregate_types::credit::{AdminKey, BlsSecretKey};
+use faregate_types::{Address, ChainId, Secret, SecretKey};
+use tokio::task::JoinSet;
+use url::Url;
+
+use crate::exit::{Exit, Failed};
+use crate::wire::credit::{CreditCore, CreditPlan};
+
+/// Places of the well-known dev accounts. Each is used for one thing: two senders of one account would fight over its nonces.
+const ADMIN: usize = 6;
+const OPERATOR: usize = 7;
+const VALIDATOR: usize = 8;
+
+/// The key of every dev chain's certificates, as well known as those of its accounts.
+const BLS_KEY: &str = "000000000000000000000000000000000000000000000000000000000fa7e6a7";
+
+/// What the administrator's key of every dev chain follows from.
+const ADMIN_SEED: &str = "faregate dev";
+
+/// Where SDKs look for a credit core when nobody says where it is.
+const PORT: u16 = 3000;
+
+/// A chain in process is looked at this often.
+const POLL: Duration = Duration::from_millis(200);
+
+/// So long nothing happens on the chain before a block is mined all the same.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// The credit core, running, and what one has to know to use it.
+#[derive(Debug)]
+pub struct DevCredit {
+    core: CreditCore,
+    clockwork: Mutex<JoinSet<()>>,
+}
+
+impl DevCredit {
+    /// Short times for people who wait: five seconds until a certificate may be redeemed, five minutes until it may not.
+    #[must_use]
+    pub const fn timing() -> CreditTiming {
+        CreditTiming {
+            remuneration_grace: 5,
+            tab_expiration: 300,
+            synchronization_delay: 5,
+            withdrawal_grace: 306,
+        }
+    }
+
+    /// What the dev chain needs so that its contract believes this core.
+    pub(super) fn on_chain(timing: CreditTiming) -> Result<CreditConfig, Failed> {
+        Ok(CreditConfig {
+            verification_key: key()?.public_key().words(),
+            operator: account(OPERATOR)?.address,
+            admin: account(ADMIN)?.address,
+            timing,
+        })
+    }
+
+    /// Starts the core of this chain.
+    pub(super) async fn start(
+        chain: ChainId,
+        rpc_url: &Url,
+        (bind, port): (IpAddr, Option<u16>),
+    ) -> Result<Self, Failed> {
+        let endpoint = Endpoint::Http(rpc_url.clone());
+        let mut follow = CreditFollowConfig::new(chain, endpoint, CREDIT_CORE);
+        follow.deployed_at = Some(0);
+        follow.confirmation = Confirmation::Depth(0);
+        follow.poll = POLL;
+        let network = NetworkConfig::new(chain, rpc_url.clone(), Vec::new());
+        let operator = CreditOperatorConfig::new(network, CREDIT_CORE);
+        let broken = |what: &str| Failed::new(Exit::Failure, what);
+        let secret = SecretKey::from_hex(account(OPERATOR)?.private_key);
+        let signer = secret.ok().and_then(|key| LocalSigner::new(key).ok());
+        let signer = signer.ok_or_else(|| broken("the dev chain has no operator"))?;
+        let bind = SocketAddr::new(bind, free_port(bind, port)?);
+        let token_key = super::random_key()?;
+        let key_of_tokens = TokenKey::new(token_key.as_bytes())
+            .ok_or_else(|| broken("the key of access tokens is too short"))?;
+        let ledger = SqliteLedger::in_memory();
+        let plan = CreditPlan {
+            bind,
+            follow,
+            operator: (operator, signer),
+            ledger: ledger.map_err(|error| broken(&error.to_string()))?,
+            key: key()?,
+            admin_seed: Some(Secret::new(ADMIN_SEED.as_bytes().to_vec())),
+            node_url: rpc_url.as_str().trim_end_matches('/').into(),
+            domain: ("4mica".into(), "1".into()),
+            registries: vec![VALIDATION_REGISTRY],
+            settings: Box::new(move |parameters| Settings {
+                parameters,
+                auth: auth(bind, key_of_tokens),
+                rates: RateSettings::default(),
+                origins: Vec::new(),
+                proxies: Vec::new(),
+                shutdown: Duration::from_secs(5),
+            }),
+        };
+        let core = CreditCore::start(plan).await?;
+        Ok(Self {
+            core,
+            clockwork: Mutex::default(),
+        })
+    }
+
+    /// A chain on which nothing happens has no time, and certificates would never expire: while something is locked and no block
+    /// comes, one is mined now and then.
+    pub(super) fn keep_time(&self, devchain: Arc<Devchain>) {
+        let books = self.core.books.clone();
+        let task = async move {
+            let mut newest = None;
+            loop {
+                tokio::time::sleep(QUIET).await;
+                let before = newest;
+                newest = devchain.block_number().await.ok();
+                if newest == before && is_waiting(&books).await {
+                    drop(devchain.mine(1).await);
+                }
+            }
+        };
+        if let Ok(mut clockwork) = self.clockwork.lock() {
+            clockwork.spawn(task);
+        }
+    }
+
+    /// Where its API is.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.core.url()
+    }
+
+    /// The contract that holds collateral.
+    #[must_use]
+    pub const fn contract(&self) -> Address {
+        CREDIT_CORE
+    }
+
+    /// Addresses and keys as `NAME`, `value`.
+    pub(super) fn env(&self) -> Vec<(&'static str, String)> {
+        let mut lines = vec![
+            ("FAREGATE_CREDIT_URL", self.url()),
+            ("FAREGATE_CREDIT_CONTRACT", CREDIT_CORE.to_string()),
+            (
+                "FAREGATE_ADMIN_API_KEY",
+                AdminKey::bootstrap(ADMIN_SEED.as_bytes())
+                    .to_text()
+                    .to_string(),
+            ),
+            (
+                "FAREGATE_VALIDATION_REGISTRY",
+                VALIDATION_REGISTRY.to_string(),
+            ),
+        ];
+        for (place, address, key) in [
+            (
+                VALIDATOR,
+                "FAREGATE_VALIDATOR_ADDRESS",
+                "FAREGATE_VALIDATOR_KEY",
+            ),
+            (
+                ADMIN,
+                "FAREGATE_CREDIT_ADMIN_ADDRESS",
+                "FAREGATE_CREDIT_ADMIN_KEY",
+            ),
+        ] {
+            if let Ok(account) = account(place) {
+                lines.push((address, account.address.to_string()));
+                lines.push((key, account.private_key.to_owned()));
+            }
+        }
+        lines
+    }
+
+    /// Stops it, and lets go of the chain.
+    pub(super) async fn shutdown(self) {
+        let clockwork = self
+            .clockwork
+            .lock()
+            .map(|mut tasks| std::mem::take(&mut *tasks));
+        if let Ok(mut clockwork) = clockwork {
+            clockwork.shutdown().await;
+        }
+        self.core.shutdown().await;
+    }
+}
+
+/// Whether there is anything that may expire.
+async fn is_waiting(books: &SqliteCredit) -> bool {
+    let some = books.collaterals(None, 1_000).await;
+    some.is_ok_and(|all| all.iter().any(|(_, _, sums)| !sums.locked.is_zero()))
+}
+
+fn account(place: usize) -> Result<&'static DevAccount, Failed> {
+    let account = Devchain::accounts().get(place);
+    account.ok_or_else(|| Failed::new(Exit::Failure, "the dev chain has too few accounts"))
+}
+
+fn key() -> Result<BlsSecretKey, Failed> {
+    BlsSecretKey::from_hex(BLS_KEY)
+        .map_err(|error| Failed::new(Exit::Failure, format!("the key of certificates: {error}")))
+}
+
+/// This port, or the usual one unless somebody has it, or any: known before anything is started, because what wallets sign names it.
+fn free_port(bind: IpAddr, wanted: Option<u16>) -> Result<u16, Failed> {
+    let any = |port| std::net::TcpListener::bind((bind, port)).and_then(|taken| taken.local_addr());
+    let found = match wanted {
+        Some(0) => any(0)?,
+        Some(port) => return Ok(port),
+        None => any(PORT).or_else(|_| any(0))?,
+    };
+    Ok(found.port())
+}
+
+/// Nobody has to sign in, and who does is told apart.
+fn auth(bind: SocketAddr, key: TokenKey) -> AuthSettings {
+    AuthSettings {
+        required: false,
+        key,
+        issuer: "4mica-core".into(),
+        audience: "4mica".into(),
+        domain: bind.to_string().into(),
+        uri: format!("http://{bind}").into(),
+        statement: "Sign in to the credit core.".into(),
+        nonce_ttl_secs: 300,
+        access_ttl_secs: 900,
+        refresh_ttl_secs: 2_592_000,
+        wallets: Vec::new(),
+    }
+}

@@ -1,0 +1,208 @@
+//! The credit core put together: its books, the follower and the sender at its contract, and the service on top.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use faregate_core::credit::Terms;
+use faregate_evm::LocalSigner;
+use faregate_evm::credit::{
+    ContractFacts, CreditFollowConfig, CreditFollower, CreditOperator, CreditOperatorConfig,
+};
+use faregate_server::credit::{CreditServer, Parameters, Service, Settings};
+use faregate_server::http::Running;
+use faregate_store::sqlite::{SqliteCredit, SqliteLedger};
+use faregate_types::credit::api::SupportedToken;
+use faregate_types::credit::{BlsSecretKey, GuaranteeVersion, certificate};
+use faregate_types::{Address, Secret};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use crate::exit::{Exit, Failed};
+use crate::wire;
+
+/// How often it is looked whether the chain is still followed.
+const READY_EVERY: Duration = Duration::from_millis(500);
+
+/// What a credit core is put together from.
+pub(crate) struct CreditPlan {
+    /// Where the service listens.
+    pub(crate) bind: SocketAddr,
+    /// How the contract is followed.
+    pub(crate) follow: CreditFollowConfig,
+    /// Who tells the contract of payments, and how.
+    pub(crate) operator: (CreditOperatorConfig, LocalSigner),
+    /// Its books, and those of who may call.
+    pub(crate) ledger: SqliteLedger,
+    /// Signs certificates.
+    pub(crate) key: BlsSecretKey,
+    /// From which the first administrator's key follows.
+    pub(crate) admin_seed: Option<Secret>,
+    /// A node for clients; empty when they have to bring their own.
+    pub(crate) node_url: Box<str>,
+    /// Name and version of the domain in which claims are signed.
+    pub(crate) domain: (Box<str>, Box<str>),
+    /// Registries whose validations count.
+    pub(crate) registries: Vec<Address>,
+    /// The service's own settings. Its parameters are filled in here, from the contract and the fields above.
+    pub(crate) settings: Box<dyn FnOnce(Parameters) -> Settings + Send>,
+}
+
+/// A credit core that runs.
+#[derive(Debug)]
+pub(crate) struct CreditCore {
+    /// Tabs, guarantees, collateral.
+    pub(crate) books: SqliteCredit,
+    service: Running,
+    _operator: CreditOperator,
+    watchers: [AbortHandle; 2],
+}
+
+impl CreditCore {
+    /// Starts everything; returns when the service answers.
+    ///
+    /// # Errors
+    /// A node that is not of this chain, a contract that believes another key or other domains, books or a port that are taken.
+    pub(crate) async fn start(plan: CreditPlan) -> Result<Self, Failed> {
+        let (chain, contract) = (plan.follow.chain, plan.follow.contract);
+        let store = |error: faregate_ledger::StoreError| {
+            Failed::new(
+                Exit::Failure,
+                format!("the books of the credit core: {error}"),
+            )
+        };
+        let books = plan.ledger.credit(chain).await.map_err(store)?;
+        let shared: Arc<SqliteCredit> = Arc::new(books.clone());
+        let follower = CreditFollower::connect(plan.follow, Arc::clone(&shared) as _);
+        let follower = Arc::new(follower.await.map_err(|error| connect(&error))?);
+        let facts = Arc::clone(&follower.facts().borrow());
+        agree(&facts, &plan.key, chain)?;
+        let (config, signer) = plan.operator;
+        let bell = follower.bell();
+        let operator = CreditOperator::connect(config, signer, Arc::clone(&shared) as _, bell)
+            .await
+            .map_err(|error| connect(&error))?;
+        let (terms, rules) = terms_of(&follower);
+        let (ready, looks) = readiness_of(&follower);
+        let (eip712_name, eip712_version) = plan.domain;
+        let parameters = Parameters {
+            chain,
+            contract,
+            node_url: plan.node_url,
+            eip712_name,
+            eip712_version,
+            tokens: tokens(&facts),
+            registries: plan.registries,
+        };
+        let service = Service {
+            books: shared,
+            access: Arc::new(plan.ledger),
+            terms,
+            chain: ready,
+            key: plan.key,
+            recover: faregate_evm::recover,
+            contracts: None,
+            admin_seed: plan.admin_seed,
+            clock: wire::clock(),
+        };
+        let settings = (plan.settings)(parameters);
+        let service = CreditServer::start(plan.bind, service, settings)
+            .await
+            .map_err(|error| Failed::new(Exit::Failure, error.to_string()))?;
+        Ok(Self {
+            books,
+            service,
+            _operator: operator,
+            watchers: [rules, looks],
+        })
+    }
+
+    /// Where it is, e.g. `http://127.0.0.1:3000`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.service.addr())
+    }
+
+    /// Stops the service first, so that guarantees in progress are finished; then what serves it.
+    pub(crate) async fn shutdown(self) {
+        self.service.shutdown().await;
+        for watcher in self.watchers {
+            watcher.abort();
+        }
+    }
+}
+
+fn connect(error: &faregate_evm::ConnectError) -> Failed {
+    Failed::new(Exit::Failure, error.to_string())
+        .hint("check rpc_url, the contract's address, and that the node is on the configured chain")
+}
+
+/// Certificates that the contract would not redeem are worth nothing: the key and the domains have to be those it checks.
+fn agree(
+    facts: &ContractFacts,
+    key: &BlsSecretKey,
+    chain: faregate_types::ChainId,
+) -> Result<(), Failed> {
+    let ours = key.public_key().words();
+    for (number, config) in facts.versions.iter().filter(|(_, config)| config.enabled) {
+        let Some(version) = GuaranteeVersion::from_number(*number) else {
+            continue;
+        };
+        if config.key.0 != ours {
+            let text =
+                format!("the contract believes another key for guarantees of version {number}");
+            return Err(
+                Failed::usage(text).hint("is this the key that the contract was set up with?")
+            );
+        }
+        if config.domain != certificate::domain_separator(version, chain, facts.contract) {
+            let text =
+                format!("the contract has another domain for guarantees of version {number}");
+            return Err(
+                Failed::usage(text).hint("its separators have to follow from chain and address")
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What can be deposited besides ETH, for people to choose from.
+fn tokens(facts: &ContractFacts) -> Vec<SupportedToken> {
+    let tokens = facts
+        .assets
+        .iter()
+        .filter(|asset| asset.address != Address::ZERO);
+    tokens
+        .map(|asset| SupportedToken {
+            symbol: asset.symbol.to_string(),
+            address: asset.address,
+            decimals: asset.decimals.unwrap_or(0),
+        })
+        .collect()
+}
+
+/// The terms, as the contract changes them.
+fn terms_of(follower: &Arc<CreditFollower>) -> (watch::Receiver<Arc<Terms>>, AbortHandle) {
+    let (tell, told) = watch::channel(Arc::new(follower.terms()));
+    let (follower, mut facts) = (Arc::clone(follower), follower.facts());
+    let task = tokio::spawn(async move {
+        while facts.changed().await.is_ok() {
+            tell.send_replace(Arc::new(follower.terms()));
+        }
+    });
+    (told, task.abort_handle())
+}
+
+/// Whether the chain is followed. Nothing happens when it is not any more, so it has to be looked at.
+fn readiness_of(follower: &Arc<CreditFollower>) -> (watch::Receiver<bool>, AbortHandle) {
+    let (tell, told) = watch::channel(follower.is_ready());
+    let follower = Arc::clone(follower);
+    let task = tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(READY_EVERY);
+        loop {
+            ticks.tick().await;
+            let ready = follower.is_ready();
+            tell.send_if_modified(|known| std::mem::replace(known, ready) != ready);
+        }
+    });
+    (told, task.abort_handle())
+}
