@@ -12,6 +12,8 @@
 #[path = "postgres/away.rs"]
 mod away;
 mod common;
+#[path = "postgres/encrypted.rs"]
+mod encrypted;
 #[path = "postgres/kit.rs"]
 mod kit;
 #[path = "postgres/shared.rs"]

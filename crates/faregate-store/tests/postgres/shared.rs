@@ -10,6 +10,7 @@ use faregate_store::postgres::{
 };
 use faregate_types::U256;
 use futures_util::future::join_all;
+use tokio_postgres::NoTls;
 
 use super::common::{self, at, child, claim, id};
 use super::kit::Place;
@@ -164,4 +165,40 @@ async fn one_holds_a_ledger_and_nobody_writes_beside_it() {
         second.payment(id(2)).await.unwrap().is_some(),
         "it may be read"
     );
+}
+
+/// While one row is locked by somebody else, everything that comes waits for one transaction, however much it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_shares_one_transaction() {
+    let Some(place) = Place::new().await else {
+        return;
+    };
+    let ledger = place.open().await;
+    assert_eq!(ledger.claim(claim(0)).await, Ok(Claimed::Won));
+    let (other, connection) = tokio_postgres::connect(&place.text(), NoTls).await.unwrap();
+    let driver = tokio::spawn(connection);
+    other
+        .batch_execute("BEGIN; SELECT 1 FROM balance FOR UPDATE")
+        .await
+        .unwrap();
+    let claims = join_all((1..=200).map(|number| ledger.claim(claim(number))));
+    let releases = async {
+        let waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = current_setting('application_name')";
+        while other.query(waits, &[]).await.unwrap().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        other.batch_execute("ROLLBACK").await.unwrap();
+    };
+    let (claimed, ()) = tokio::join!(claims, releases);
+    assert!(
+        claimed
+            .into_iter()
+            .all(|claimed| claimed == Ok(Claimed::Won))
+    );
+    // Every row knows the transaction that wrote it: the one that waited, and the one behind it.
+    let count = "SELECT count(DISTINCT xmin::text) FROM payment WHERE claimed_at > 1740000000";
+    let transactions: i64 = other.query_one(count, &[]).await.unwrap().get(0);
+    assert!((1..=2).contains(&transactions), "{transactions}");
+    drop(other);
+    driver.await.unwrap().unwrap();
 }
