@@ -65,9 +65,7 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         clock: wire::clock(),
         events: None,
     };
-    let webhook = settings.webhook.as_ref();
-    let webhook = webhook.map(|config| self::webhook(config, env, &ledger));
-    let webhook = webhook.transpose()?;
+    let webhook = webhook(settings.webhook.as_ref(), env, &ledger)?;
     let readiness = gateway::readiness(&settings, &deps);
     let running = Gateway::start(settings, deps)
         .await
@@ -91,8 +89,14 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     Ok(())
 }
 
-fn webhook(config: &WebhookConfig, env: &Env, ledger: &Ledger) -> Result<Webhook, Failed> {
-    let events = Arc::clone(&ledger.events);
-    Webhook::start(config, env, events, wire::clock())
+fn webhook(
+    config: Option<&WebhookConfig>,
+    env: &Env,
+    ledger: &Ledger,
+) -> Result<Option<Webhook>, Failed> {
+    let started =
+        config.map(|config| Webhook::start(config, env, Arc::clone(&ledger.events), wire::clock()));
+    started
+        .transpose()
         .map_err(|error| Failed::usage(error.to_string()).code(Code::ConfigInvalid))
 }
