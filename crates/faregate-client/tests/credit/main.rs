@@ -14,6 +14,7 @@ mod common;
 
 mod believe;
 mod calls;
+mod chain;
 mod guarantees;
 mod hostile;
 mod session;
