@@ -161,6 +161,9 @@ pub(crate) const CREDIT_BOOKS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest pause after looks at the chain that failed.
 pub(crate) const CREDIT_PAUSE_MAX: Duration = Duration::from_secs(15);
 
+/// Of so many looks at the chain that failed in a row, one is warned about.
+pub(crate) const CREDIT_FAILURES_TOLD: u32 = 5;
+
 /// Balances that are compared with the contract at once.
 pub(crate) const CREDIT_RECONCILE_PAGE: u32 = 200;
 

@@ -419,6 +419,56 @@ async fn many_payments_are_told_in_few_transactions_and_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_sent_before_it_died_is_waited_for_and_not_told_again() {
+    let town = Town::new().await;
+    // Holds blocks back, which others on a shared node would not like.
+    if !town.world.is_own() {
+        return;
+    }
+    let (payer, recipient, core) = (town.payer, town.recipient, town.core);
+    let follower = town.follow().await;
+    let token = town.deposit_tokens(1_000).await;
+    town.caught_up(&follower).await;
+    let tab = town.open(0x70, token, follower.terms()).await;
+    town.send(payer, &core.pay_tab(tab.0, token, U256::from(7), recipient))
+        .await;
+    town.caught_up(&follower).await;
+    let before = town.world.sent_by(town.operator.address()).await;
+    let automine = |on: bool| town.world.rpc::<Value>("evm_setAutomine", json!([on]));
+    automine(false).await;
+    let first = town.operate(follower.bell()).await;
+    let mut told = None;
+    for _ in 0..600 {
+        let untold = town.store.untold_payments(10).await.unwrap();
+        if let PaymentStage::Telling(hash) = untold[0].stage {
+            let sent: Value = town
+                .world
+                .rpc("eth_getTransactionByHash", json!([hash]))
+                .await;
+            if !sent.is_null() {
+                told = Some(hash);
+                break;
+            }
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    let hash = told.unwrap();
+    drop(first);
+    let second = town.operate(follower.bell()).await;
+    // Several looks, each of which would have told it again.
+    tokio::time::sleep(POLL.saturating_mul(20)).await;
+    let untold = town.store.untold_payments(10).await.unwrap();
+    assert_eq!(untold[0].stage, PaymentStage::Telling(hash));
+    automine(true).await;
+    town.world.mine(1).await;
+    let paid = town.settled(1).await;
+    assert_eq!(paid[0].stage, PaymentStage::Recorded(hash));
+    let after = town.world.sent_by(town.operator.address()).await;
+    assert_eq!(after, before + 1);
+    drop(second);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_contract_will_never_take_is_refused_and_the_rest_is_recorded() {
     let town = Town::new().await;
     let (payer, recipient, core) = (town.payer, town.recipient, town.core);

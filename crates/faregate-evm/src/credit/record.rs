@@ -233,10 +233,10 @@ impl Clerk {
             return Ok(());
         }
         let until = now.checked_add(self.config.again_after).unwrap_or(now);
-        let mut news = Vec::new();
+        let (mut news, mut out) = (Vec::new(), BTreeMap::new());
         for (payment, known) in self.look_up(due).await? {
             match known {
-                Known::Nothing if self.is_out(&payment).await? => {
+                Known::Nothing if self.is_out(&payment, &mut out).await? => {
                     self.waiting.insert(payment.place, until);
                 }
                 Known::Nothing => news.push((payment.place, record(&payment))),
@@ -293,14 +293,24 @@ impl Clerk {
         Ok(found)
     }
 
-    /// Whether a transaction that tells of it may still be mined: one of an earlier process, or one given up here.
-    async fn is_out(&self, payment: &TabPayment) -> Result<bool, NodeError> {
+    /// Whether a transaction that tells of it may still be mined: one of an earlier process, or one given up here. `known`
+    /// has what was asked before.
+    async fn is_out(
+        &self,
+        payment: &TabPayment,
+        known: &mut BTreeMap<B256, bool>,
+    ) -> Result<bool, NodeError> {
         let PaymentStage::Telling(hash) = payment.stage else {
             return Ok(false);
         };
+        if let Some(out) = known.get(&hash) {
+            return Ok(*out);
+        }
         let rpc = &self.desk.rpc;
         // Mined without a record, it did not tell of this one: it may be told again.
-        Ok(rpc.transaction(hash).await?.is_some() && rpc.receipt(hash).await?.is_none())
+        let out = rpc.transaction(hash).await?.is_some() && rpc.receipt(hash).await?.is_none();
+        known.insert(hash, out);
+        Ok(out)
     }
 
     fn told(&mut self, told: Vec<(Place, End)>) {

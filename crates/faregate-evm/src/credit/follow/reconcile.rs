@@ -144,8 +144,8 @@ impl Pass {
                 continue;
             }
             report.different = report.different.saturating_add(1);
-            tracing::error!(%payer, %asset, %books, %contract, block, "the books do not say what the contract says");
             if report.differences.len() < CREDIT_DIFFERENCES_MAX {
+                tracing::error!(%payer, %asset, %books, %contract, block, "the books do not say what the contract says");
                 report.differences.push(Difference {
                     payer: *payer,
                     asset: *asset,

@@ -14,7 +14,7 @@ use super::reconcile::Pass;
 use super::scan::{Scanned, Scanner, Setback};
 use super::{ContractFacts, CreditFollowConfig, FollowState, Fork, Reconciliation};
 use crate::credit::CreditCore;
-use crate::limits::{CREDIT_BOOKS_TIMEOUT, CREDIT_PAUSE_MAX};
+use crate::limits::{CREDIT_BOOKS_TIMEOUT, CREDIT_FAILURES_TOLD, CREDIT_PAUSE_MAX};
 
 /// Who tells what is known.
 type Tellers = (
@@ -219,7 +219,17 @@ impl Runner {
             Err(setback) => {
                 self.failures = self.failures.saturating_add(1);
                 self.meter.setback(setback.label());
-                tracing::debug!(?setback, "the credit contract could not be followed");
+                match self.failures {
+                    // A moment without an answer is nothing; a minute of it is something.
+                    failures if failures % CREDIT_FAILURES_TOLD == 0 => {
+                        tracing::warn!(
+                            ?setback,
+                            failures,
+                            "the credit contract cannot be followed"
+                        );
+                    }
+                    _ => tracing::debug!(?setback, "the credit contract could not be followed"),
+                }
                 match setback {
                     Setback::Forked(number, found) => Some((number, found)),
                     _ => None,

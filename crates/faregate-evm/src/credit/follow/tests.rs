@@ -58,6 +58,12 @@ struct ModelTx {
     logs: Vec<(Vec<B256>, Bytes)>,
 }
 
+impl ModelTx {
+    fn whole(&self) -> Value {
+        json!({ "hash": self.hash, "from": self.from, "to": RECIPIENT, "value": self.value, "input": self.input })
+    }
+}
+
 /// A block with the state after it.
 #[derive(Clone)]
 struct ModelBlock {
@@ -80,6 +86,7 @@ struct ModelChain {
     restless: u64,
     odd: u64,
     expiration: u64,
+    traces: bool,
 }
 
 fn payer(index: u64) -> Address {
@@ -104,6 +111,7 @@ impl ModelChain {
             restless: 0,
             odd: 0,
             expiration: 1_000_000,
+            traces: false,
         };
         chain.grow(DEPLOYED);
         // Somebody everybody knows.
@@ -243,7 +251,7 @@ impl ModelChain {
             .txs
             .iter()
             .map(|tx| match whole {
-                true => json!({ "hash": tx.hash, "from": tx.from, "to": RECIPIENT, "value": tx.value, "input": tx.input }),
+                true => tx.whole(),
                 false => json!(tx.hash),
             })
             .collect();
@@ -283,7 +291,14 @@ impl ModelChain {
             },
             "eth_getBlockByHash" => self.blocks.get(&hash(&params[0])),
             "eth_getLogs" => return self.logs(&params[0], number, odd),
+            "eth_getTransactionByHash" => {
+                let asked = hash(&params[0]);
+                let mut all = self.path.iter().flat_map(|hash| &self.blocks[hash].txs);
+                let found = all.find(|tx| tx.hash == asked);
+                return Ok(found.map_or(Value::Null, ModelTx::whole));
+            }
             "eth_getTransactionReceipt" => return Ok(self.receipt(hash(&params[0]), odd)),
+            "debug_traceTransaction" => return self.trace(hash(&params[0])),
             "eth_call" => return self.call(&params[0], number(&params[1])),
             _ => panic!("{method} is not asked here"),
         };
@@ -324,10 +339,28 @@ impl ModelChain {
         let blocks = self.path.iter().rev().map(|hash| &self.blocks[hash]);
         for block in blocks {
             if let Some(tx) = block.txs.iter().find(|tx| tx.hash == hash) {
-                return json!({ "blockHash": block.hash, "status": if tx.fails { "0x0" } else { "0x1" }, "logs": [] });
+                let logs = logs_of(block).into_iter();
+                let logs: Vec<_> = logs
+                    .filter(|log| log["transactionHash"] == json!(hash))
+                    .collect();
+                return json!({ "blockHash": block.hash, "status": if tx.fails { "0x0" } else { "0x1" }, "logs": logs });
             }
         }
         Value::Null
+    }
+
+    /// What a wallet's transaction did: it paid for the tab.
+    fn trace(&self, hash: B256) -> Result<Value, TransportError> {
+        if !self.traces {
+            return refuse(-32601, "the method debug_traceTransaction does not exist");
+        }
+        Ok(json!({
+            "type": "CALL", "from": Address::ZERO, "to": payer(0), "value": "0x0", "input": hash,
+            "calls": [{
+                "type": "CALL", "from": payer(0), "to": RECIPIENT, "value": "0x9",
+                "input": eth_tab_calldata(TAB.0, U256::ONE),
+            }],
+        }))
     }
 
     fn call(&self, call: &Value, block: Option<u64>) -> Result<Value, TransportError> {
@@ -723,6 +756,109 @@ async fn a_batch_that_is_entered_again_changes_nothing() {
     let again = world.store.enter(batch, terms, 10).await;
     assert_eq!(again, Err(StoreError::Conflict));
     world.compare().await;
+}
+
+#[tokio::test]
+async fn what_a_wallet_sends_from_inside_is_found_where_the_node_tells_and_else_put_aside() {
+    let (world, mut runner) = World::new(13).await;
+    let page = Page {
+        skip: 0,
+        limit: 1_000,
+    };
+    for traces in [false, true] {
+        let hash = {
+            let mut chain = world.chain();
+            chain.traces = traces;
+            let inner = eth_tab_calldata(TAB.0, U256::ONE);
+            let tx = ModelTx {
+                from: payer(3),
+                input: [&[1, 2, 3, 4][..], &inner, &[0; 20]].concat().into(),
+                ..chain.tx()
+            };
+            let failed = ModelTx {
+                fails: true,
+                hash: keccak256([traces.into()]),
+                ..tx.clone()
+            };
+            let hash = tx.hash;
+            chain.add(vec![failed, tx]);
+            for _ in 0..DEPTH {
+                chain.add(Vec::new());
+            }
+            hash
+        };
+        runner.look().await.unwrap();
+        let paid = world.store.payments_to(RECIPIENT, page).await.unwrap();
+        let found = paid
+            .iter()
+            .find(|payment| payment.place.transaction == hash);
+        let aside = world.store.put_aside(page).await.unwrap();
+        let is_aside = aside.iter().any(|aside| aside.place.transaction == hash);
+        assert_eq!((found.is_some(), is_aside), (traces, !traces));
+        if let Some(found) = found {
+            assert_eq!((found.payer, found.amount), (payer(0), U256::from(9)));
+            assert!(found.place.log.is_some());
+        }
+    }
+}
+
+/// A node behind HTTP, in front of the model.
+async fn over_http(model: Arc<Model>) -> Rpc {
+    let answer = move |body: String| {
+        let model = Arc::clone(&model);
+        async move {
+            let call: Value = serde_json::from_str(&body).unwrap();
+            let method = call["method"].as_str().unwrap();
+            let answer = model.0.lock().unwrap().answer(method, &call["params"]);
+            json!({ "jsonrpc": "2.0", "id": 1, "result": answer.unwrap() }).to_string()
+        }
+    };
+    let app = axum::Router::new().fallback(answer);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let endpoint = Endpoint::Http(url.parse().unwrap());
+    Rpc::new(Node::new(&endpoint, Duration::from_secs(20)).unwrap())
+}
+
+#[tokio::test]
+async fn a_block_that_is_too_much_for_one_answer_is_read_in_pieces() {
+    let (world, _) = World::new(14).await;
+    let from = {
+        let mut chain = world.chain();
+        let from = chain.head().number;
+        // Twelve times 200,000 bytes are more than four million digits; so are the logs.
+        let txs = (0..12).map(|_| {
+            let mut tx = chain.deposit(1, 1);
+            tx.input = vec![0; 200_000].into();
+            tx.logs.push((vec![B256::ZERO], vec![0; 200_000].into()));
+            tx
+        });
+        let mut txs: Vec<_> = txs.collect();
+        txs.push(ModelTx {
+            value: U256::from(3),
+            input: eth_tab_calldata(TAB.0, U256::ONE),
+            ..chain.tx()
+        });
+        chain.add(txs);
+        for _ in 0..3 {
+            let deposit = chain.deposit(2, 1);
+            chain.add(vec![deposit]);
+        }
+        from
+    };
+    let rpc = Arc::new(over_http(Arc::clone(&world.model)).await);
+    let scanner = Scanner::new(rpc, CORE, from + 1, 64);
+    let head = scanner.confirmed(Confirmation::Depth(0)).await.unwrap();
+    let (mut cursor, mut names) = (None, BTreeMap::new());
+    while let Some(part) = scanner.scan(cursor, &head.unwrap()).await.unwrap() {
+        for happening in &part.happenings {
+            *names.entry(happening.event.name()).or_insert(0) += 1;
+        }
+        cursor = Some(part.to);
+    }
+    let expected = BTreeMap::from([("deposited", 15), ("paid", 1), ("unreadable", 12)]);
+    assert_eq!(names, expected);
 }
 
 #[test]
