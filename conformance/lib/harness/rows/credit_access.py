@@ -75,6 +75,13 @@ def _login() -> str:
     return "the parties see their tab, others 403; a key needs no token"
 
 
+def _refreshed(core: Core, token: str) -> str | None:
+    """The refresh token after this one, or None where that is refused."""
+    said = wire.post_json(f"{core.url}/auth/refresh", {"refresh_token": token})
+    require(said.status in (200, 401), "refreshing is 200 or 401", said.status)
+    return said.json()["refresh_token"] if said.status == 200 else None
+
+
 def _refresh() -> str:
     """Refresh tokens are good once; the second use of one ends the family. A client with a large margin refreshes each time."""
     core = _closed("dev")
@@ -82,11 +89,14 @@ def _refresh() -> str:
     first = hasty.call("login")
     for _ in range(3):
         equal(hasty.call("recipient.list_settled_tabs"), [], "asked with a token of this moment")
-    used = {"refresh_token": first["refresh_token"]}
-    again = wire.post_json(f"{core.url}/auth/refresh", used)
-    equal(again.status, 401, f"a used refresh token: {shown(again.body.decode())}")
+    current = _refreshed(core, _signed_in(core).recipient.call("login")["refresh_token"])
+    equal(_refreshed(core, first["refresh_token"]), None, "what a used refresh token brings")
     # The family is gone, the client hears 401 and signs in anew, by itself.
     equal(hasty.call("recipient.list_settled_tabs"), [], "asked with a session of this moment")
+    newest = _refreshed(core, current or "")
+    require(newest, "another wallet's family lives on")
+    equal(_refreshed(core, current or ""), None, "what its used token brings")
+    equal(_refreshed(core, newest or ""), None, "what its newest token brings after that")
     tokens = _signed_in(core).recipient.call("login")
     last = {"refresh_token": tokens["refresh_token"]}
     for expected in (True, False):
