@@ -66,7 +66,7 @@ def _start_dev(name: str, *flags: str, chain_id: int = CHAIN_ID, usdc: str = USD
     file = WORK / f"{name}.env"
     file.unlink(missing_ok=True)
     command = [str(faregate()), "dev", "--env-file", str(file), "--chain-id", str(chain_id)]
-    command += ["--gate-port", "0", "--facilitator-port", "0", "--lnd-port", "0", *flags]
+    command += ["--gate-port", "0", "--facilitator-port", "0", "--lnd-port", "0", "--credit-port", "0", *flags]
     service = Service(f"faregate-{name}", command, {})
     service.until(lambda: file.exists() and _complete(file.read_text()), "complete env file", 60)
     values = parse(file.read_text())

@@ -20,31 +20,13 @@ _THEIR_PORT = 3000
 _TESTS_SECONDS = 300.0
 
 
-def _closed(where: str) -> Core:
-    return credit.core(where, "closed", "--credit-auth", "required")
-
-
 def _signed_in(core: Core, **more: object) -> Pair:
     return credit.pair("1.1.1", core, enable_auth=None, **more)
 
 
-def _unknown() -> str:
-    """Without a token nothing is told but what everybody may know; 0.4.3 has no way to show one."""
-    core = _closed("dev")
-    for release in credit.RELEASES:
-        pair = credit.pair(release, core)
-        pair.unopened(401, "missing authorization", USDC)
-        text = "missing authorization"
-        pair.recipient.refused("RecipientQueryError", 401, text, "recipient.get_tab", 1)
-        pair.recipient.refused("RecipientQueryError", 401, text, "recipient.list_settled_tabs")
-        signed = pair.sign(pair.claims(1, 0, 1))
-        pair.unissued(401, text, signed)
-    return "401 for both releases; 0.4.3 needs a core whose auth is optional"
-
-
 def _login() -> str:
     """Signing in, the whole of a tab, and what others may not see of it."""
-    core = _closed("dev")
+    core = credit.core("dev")
     pair = _signed_in(core)
     tokens = pair.recipient.call("login")
     require(tokens["access_token"].count(".") == 2, "an access token of three parts")
@@ -84,7 +66,7 @@ def _refreshed(core: Core, token: str) -> str | None:
 
 def _refresh() -> str:
     """Refresh tokens are good once; the second use of one ends the family. A client with a large margin refreshes each time."""
-    core = _closed("dev")
+    core = credit.core("dev")
     hasty = _signed_in(core, auth_refresh_margin_secs=10**6).recipient
     first = hasty.call("login")
     for _ in range(3):
@@ -108,7 +90,7 @@ def _refresh() -> str:
 
 def _bearer() -> str:
     """A token that is configured, with the word Bearer or without."""
-    core = _closed("dev")
+    core = credit.core("dev")
     member = _signed_in(core).recipient
     token = member.call("login")["access_token"]
     for text in (token, f"Bearer {token}"):
@@ -161,13 +143,12 @@ def _integration() -> str:
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", _THEIR_PORT)) == 0:
             raise Skip(f"port {_THEIR_PORT} is taken")
-    core = credit.core("dev", "port-3000", "--credit-auth", "required", "--credit-port", str(_THEIR_PORT))
+    core = credit.core("dev", "port-3000", "--credit-port", str(_THEIR_PORT))
     return _their_tests(core, "test_auth_integration.py", {})
 
 
 def _rows() -> None:
     for name, check, about in (
-        ("unknown", _unknown, "sdk-4mica of both releases hears 401 where signing in is required"),
         ("login-1.1.1", _login, "sdk-4mica 1.1.1 signs in, uses a tab, and sees nobody else's"),
         ("refresh-1.1.1", _refresh, "sdk-4mica 1.1.1 refreshes; a used token ends its family"),
         ("bearer-1.1.1", _bearer, "sdk-4mica 1.1.1 shows a configured token"),
