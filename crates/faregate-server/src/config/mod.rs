@@ -29,6 +29,7 @@
 
 mod admin;
 mod caller;
+mod credit;
 mod error;
 mod facilitator;
 mod gate;
@@ -45,6 +46,7 @@ mod route;
 mod secret;
 mod sender;
 mod store;
+mod wallet;
 mod webhook;
 
 use faregate_types::{Asset, AssetRegistry, Erc20, TokenDomain, TransferMethod};
@@ -54,6 +56,7 @@ use reader::{Reader, Section};
 
 pub use admin::AdminConfig;
 pub use caller::{AccessConfig, CallerConfig, Duplicates};
+pub use credit::{CreditConfig, CreditTerms};
 pub use error::{ConfigCode, ConfigError, ConfigErrors};
 pub use facilitator::{EmbeddedConfig, EmbeddedNetwork, FacilitatorConfig, FacilitatorSource};
 pub use gate::{GatewayConfig, Unmatched};
@@ -79,6 +82,8 @@ pub struct Config {
     pub facilitator: Option<FacilitatorConfig>,
     /// `[managed]`.
     pub managed: Option<ManagedConfig>,
+    /// `[credit]`.
+    pub credit: Option<CreditConfig>,
     /// `[admin]`: where the operator looks, of whichever of the two runs.
     pub admin: Option<AdminConfig>,
 }
@@ -115,13 +120,13 @@ impl Config {
                 "route",
                 "[[route]] needs a [gate] to stand at",
             );
-        } else if !["gate", "facilitator", "managed"]
+        } else if !["gate", "facilitator", "managed", "credit"]
             .into_iter()
             .any(|key| root.has(key))
         {
             root.missing(
                 "gate",
-                "expected [gate] with [[route]]s, or [facilitator], or [managed]",
+                "expected [gate] with [[route]]s, or [facilitator], or [managed], or [credit]",
             );
         }
         let gate = gate_section.and_then(|section| {
@@ -142,11 +147,18 @@ impl Config {
             section.finish();
             reader.explained(managed, &span, "managed")
         });
+        let credit = root.section("credit").and_then(|section| {
+            let credit = credit::read(&section, about);
+            let span = section.span().clone();
+            section.finish();
+            reader.explained(credit, &span, "credit")
+        });
         let admin = admin::read(&root);
         let public = [
             gate.as_ref().map(|gate| gate.bind),
             facilitator.as_ref().map(|service| service.bind),
             managed.as_ref().map(|managed| managed.bind),
+            credit.as_ref().map(|credit| credit.bind),
         ];
         together(&root, admin.as_ref(), &public);
         root.finish();
@@ -154,6 +166,7 @@ impl Config {
             gate,
             facilitator,
             managed,
+            credit,
             admin,
         }
     }

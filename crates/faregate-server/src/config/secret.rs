@@ -4,10 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 
 use faregate_core::rail::l402::MasterKey;
+use faregate_types::credit::BlsSecretKey;
 use faregate_types::{Secret, SecretKey};
 
 use super::error::ConfigCode;
 use super::reader::{Env, Section, Text};
+use crate::credit::TokenKey;
 
 /// Where a secret is: `env:NAME` or `file:/absolute/path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,21 @@ pub enum SecretError {
     /// It is there, and no master key of tokens.
     #[error("{at} does not hold 32 bytes in hexadecimal digits")]
     NotAMasterKey {
+        /// Where it is.
+        at: SecretSource,
+    },
+    /// It is there, and too short to sign access tokens with.
+    #[error(
+        "{at} does not hold a secret of at least {} bytes",
+        TokenKey::BYTES_MIN
+    )]
+    NotATokenKey {
+        /// Where it is.
+        at: SecretSource,
+    },
+    /// It is there, and no BLS key.
+    #[error("{at} does not hold a BLS12-381 key of 32 bytes in hexadecimal digits")]
+    NotACertificateKey {
         /// Where it is.
         at: SecretSource,
     },
@@ -120,6 +137,26 @@ impl SecretSource {
         Ok(MasterKey::from_bytes(bytes))
     }
 
+    /// Fetches the secret that signs access tokens.
+    ///
+    /// # Errors
+    /// [`SecretError`] when it is not there or is too short.
+    pub fn load_token_key(&self, env: &Env) -> Result<TokenKey, SecretError> {
+        let key = TokenKey::new(self.load(env)?.expose());
+        key.ok_or_else(|| SecretError::NotATokenKey { at: self.clone() })
+    }
+
+    /// Fetches the key that signs certificates.
+    ///
+    /// # Errors
+    /// [`SecretError`] when it is not there or is none.
+    pub fn load_certificate_key(&self, env: &Env) -> Result<BlsSecretKey, SecretError> {
+        let secret = self.load(env)?;
+        let no_key = || SecretError::NotACertificateKey { at: self.clone() };
+        let text = std::str::from_utf8(secret.expose()).map_err(|_| no_key())?;
+        BlsSecretKey::from_hex(text).map_err(|_| no_key())
+    }
+
     /// Fetches a private key.
     ///
     /// # Errors
@@ -169,6 +206,23 @@ pub(super) fn secret_source(section: &Section<'_, '_>, text: &Text) -> Option<Se
 pub(super) fn master_key_source(section: &Section<'_, '_>, text: &Text) -> Option<SecretSource> {
     source(section, text, |source, env| {
         source.load_master_key(env).map(drop)
+    })
+}
+
+/// A source of the secret that signs access tokens.
+pub(super) fn token_key_source(section: &Section<'_, '_>, text: &Text) -> Option<SecretSource> {
+    source(section, text, |source, env| {
+        source.load_token_key(env).map(drop)
+    })
+}
+
+/// A source of the key that signs certificates.
+pub(super) fn certificate_key_source(
+    section: &Section<'_, '_>,
+    text: &Text,
+) -> Option<SecretSource> {
+    source(section, text, |source, env| {
+        source.load_certificate_key(env).map(drop)
     })
 }
 

@@ -10,6 +10,7 @@
 
 mod access;
 mod calls;
+mod config;
 mod keys;
 mod kit;
 mod routes;
