@@ -18,7 +18,7 @@
 //! |---|---|
 //! | may this tab be opened, or is there one already | [`open_tab`] |
 //! | is there enough collateral for this guarantee | [`issue`] |
-//! | what did the chain do to the books | [`apply`] |
+//! | what did the chain do to the books | [`apply()`] |
 //! | whose certificates can no longer be redeemed | [`release`] |
 //!
 //! Wire: specs/4mica.md §5.

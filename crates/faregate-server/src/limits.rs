@@ -215,7 +215,7 @@ pub const PROOF_TIMEOUT: Duration = Duration::from_secs(4);
 pub const PROOF_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where the credit service listens if nobody says otherwise.
-pub const CREDIT_PORT: u16 = 4_025;
+pub const CREDIT_PORT: u16 = 3_000;
 
 /// Longest access token of the credit service, in bytes. Ours have about 500.
 pub const CREDIT_TOKEN_BYTES_MAX: usize = 4 * 1024;

@@ -45,6 +45,8 @@ pub enum Command {
     Gate(ConfigArgs),
     /// Verify and settle payments for gates: the x402 facilitator API.
     Facilitator(ConfigArgs),
+    /// Issue guarantees out of payers' collateral: the credit core.
+    Credit(ConfigArgs),
     /// Receive Lightning payments for others and pay them out: l402kit's managed mode, self-hosted.
     Managed(ConfigArgs),
     /// Bring the books that a configuration names up to date, or look whether they are.

@@ -79,6 +79,7 @@ fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
         | Command::Dev(_)
         | Command::Gate(_)
         | Command::Facilitator(_)
+        | Command::Credit(_)
         | Command::Managed(_)
         | Command::Migrate(_)
         | Command::Register(_)
@@ -94,6 +95,7 @@ fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
             Command::Dev(args) => commands::dev::run(args, printer).await,
             Command::Gate(args) => commands::gate::run(args, &env, printer).await,
             Command::Facilitator(args) => commands::facilitator::run(args, &env, printer).await,
+            Command::Credit(args) => commands::credit::run(args, &env, printer).await,
             Command::Managed(args) => commands::managed::run(args, &env, printer).await,
             Command::Migrate(args) => commands::migrate::run(args, &env, printer).await,
             Command::Register(args) => commands::register::run(args, &env, printer).await,

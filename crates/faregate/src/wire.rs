@@ -22,7 +22,7 @@ pub(crate) use lightning::l402;
 pub(crate) use managed::custody;
 pub(crate) use permits::{permits, token_key};
 pub(crate) use replay::{GateName, new_name};
-pub(crate) use store::{Ledger, ledger, postgres, revocations};
+pub(crate) use store::{Ledger, ledger, postgres, revocations, sqlite};
 
 /// The system's clock.
 #[must_use]
@@ -114,7 +114,7 @@ pub(crate) async fn embedded(
 }
 
 /// What the file says about sending; the defaults of the facilitator hold for the rest.
-fn apply(settings: &mut NetworkConfig, sender: &SenderConfig) {
+pub(crate) fn apply(settings: &mut NetworkConfig, sender: &SenderConfig) {
     settings.batch_settler = sender.batch_settler;
     settings
         .wallet_factories

@@ -44,7 +44,7 @@ fn faults(text: &str) -> Vec<(String, String)> {
 #[test]
 fn little_has_to_be_said_and_what_is_not_said_is_safe() {
     let config = read(LEAST).unwrap();
-    assert_eq!(config.bind.to_string(), "127.0.0.1:4025");
+    assert_eq!(config.bind.to_string(), "127.0.0.1:3000");
     assert_eq!((config.confirmations, config.deployed_at), (None, None));
     assert_eq!(config.terms.req_ids, ReqIds::Strict);
     assert_eq!(config.terms.versions, [1, 2].into());
@@ -212,7 +212,7 @@ fn every_fault_is_told_at_its_key() {
             "credit.wallet[1].address",
         ),
         (
-            "[admin]\nbind = \"127.0.0.1:4025\"",
+            "[admin]\nbind = \"127.0.0.1:3000\"",
             "contradiction",
             "admin",
         ),

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod config;
+pub(crate) mod credit;
 pub(crate) mod curl;
 pub(crate) mod decode;
 pub(crate) mod demo;

@@ -10,7 +10,7 @@ use faregate_devnet::chain::{
 };
 use faregate_evm::credit::{Confirmation, CreditFollowConfig, CreditOperatorConfig};
 use faregate_evm::{Endpoint, LocalSigner, NetworkConfig};
-use faregate_server::credit::{AuthSettings, RateSettings, Settings, TokenKey};
+use faregate_server::credit::{AuthSettings, Parameters, RateSettings, Settings, TokenKey};
 use faregate_store::sqlite::{SqliteCredit, SqliteLedger};
 use faregate_types::credit::{AdminKey, BlsSecretKey};
 use faregate_types::{Address, ChainId, Secret, SecretKey};
@@ -95,20 +95,17 @@ impl DevCredit {
             bind,
             follow,
             operator: (operator, signer),
-            ledger: ledger.map_err(|error| broken(&error.to_string()))?,
+            ledger: Arc::new(ledger.map_err(|error| broken(&error.to_string()))?),
             key: key()?,
             admin_seed: Some(Secret::new(ADMIN_SEED.as_bytes().to_vec())),
-            node_url: rpc_url.as_str().trim_end_matches('/').into(),
-            domain: ("4mica".into(), "1".into()),
-            registries: vec![VALIDATION_REGISTRY],
-            settings: Box::new(move |parameters| Settings {
-                parameters,
+            settings: Settings {
+                parameters: parameters(chain, rpc_url),
                 auth: auth(bind, key_of_tokens),
                 rates: RateSettings::default(),
                 origins: Vec::new(),
                 proxies: Vec::new(),
                 shutdown: Duration::from_secs(5),
-            }),
+            },
         };
         let core = CreditCore::start(plan).await?;
         Ok(Self {
@@ -194,7 +191,9 @@ impl DevCredit {
         if let Ok(mut clockwork) = clockwork {
             clockwork.shutdown().await;
         }
-        self.core.shutdown().await;
+        let (service, behind) = self.core.split();
+        service.shutdown().await;
+        drop(behind);
     }
 }
 
@@ -223,6 +222,18 @@ fn free_port(bind: IpAddr, wanted: Option<u16>) -> Result<u16, Failed> {
         None => any(PORT).or_else(|_| any(0))?,
     };
     Ok(found.port())
+}
+
+fn parameters(chain: ChainId, rpc_url: &Url) -> Parameters {
+    Parameters {
+        chain,
+        contract: CREDIT_CORE,
+        node_url: rpc_url.as_str().trim_end_matches('/').into(),
+        eip712_name: "4mica".into(),
+        eip712_version: "1".into(),
+        tokens: Vec::new(),
+        registries: vec![VALIDATION_REGISTRY],
+    }
 }
 
 /// Nobody has to sign in, and who does is told apart.

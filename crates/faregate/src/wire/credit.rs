@@ -9,12 +9,12 @@ use faregate_evm::LocalSigner;
 use faregate_evm::credit::{
     ContractFacts, CreditFollowConfig, CreditFollower, CreditOperator, CreditOperatorConfig,
 };
-use faregate_server::credit::{CreditServer, Parameters, Service, Settings};
+use faregate_server::credit::{CreditServer, Service, Settings};
 use faregate_server::http::Running;
 use faregate_store::sqlite::{SqliteCredit, SqliteLedger};
 use faregate_types::credit::api::SupportedToken;
 use faregate_types::credit::{BlsSecretKey, GuaranteeVersion, certificate};
-use faregate_types::{Address, Secret};
+use faregate_types::{Address, ChainId, Secret};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -33,19 +33,13 @@ pub(crate) struct CreditPlan {
     /// Who tells the contract of payments, and how.
     pub(crate) operator: (CreditOperatorConfig, LocalSigner),
     /// Its books, and those of who may call.
-    pub(crate) ledger: SqliteLedger,
+    pub(crate) ledger: Arc<SqliteLedger>,
     /// Signs certificates.
     pub(crate) key: BlsSecretKey,
     /// From which the first administrator's key follows.
     pub(crate) admin_seed: Option<Secret>,
-    /// A node for clients; empty when they have to bring their own.
-    pub(crate) node_url: Box<str>,
-    /// Name and version of the domain in which claims are signed.
-    pub(crate) domain: (Box<str>, Box<str>),
-    /// Registries whose validations count.
-    pub(crate) registries: Vec<Address>,
-    /// The service's own settings. Its parameters are filled in here, from the contract and the fields above.
-    pub(crate) settings: Box<dyn FnOnce(Parameters) -> Settings + Send>,
+    /// The service's own settings. What the contract says of its tokens takes the place of what they say.
+    pub(crate) settings: Settings,
 }
 
 /// A credit core that runs.
@@ -54,8 +48,22 @@ pub(crate) struct CreditCore {
     /// Tabs, guarantees, collateral.
     pub(crate) books: SqliteCredit,
     service: Running,
+    behind: Behind,
+}
+
+/// What serves the service. Stops when dropped.
+#[derive(Debug)]
+pub(crate) struct Behind {
     _operator: CreditOperator,
     watchers: [AbortHandle; 2],
+}
+
+impl Drop for Behind {
+    fn drop(&mut self) {
+        for watcher in &self.watchers {
+            watcher.abort();
+        }
+    }
 }
 
 impl CreditCore {
@@ -64,7 +72,7 @@ impl CreditCore {
     /// # Errors
     /// A node that is not of this chain, a contract that believes another key or other domains, books or a port that are taken.
     pub(crate) async fn start(plan: CreditPlan) -> Result<Self, Failed> {
-        let (chain, contract) = (plan.follow.chain, plan.follow.contract);
+        let chain = plan.follow.chain;
         let store = |error: faregate_ledger::StoreError| {
             Failed::new(
                 Exit::Failure,
@@ -84,19 +92,11 @@ impl CreditCore {
             .map_err(|error| connect(&error))?;
         let (terms, rules) = terms_of(&follower);
         let (ready, looks) = readiness_of(&follower);
-        let (eip712_name, eip712_version) = plan.domain;
-        let parameters = Parameters {
-            chain,
-            contract,
-            node_url: plan.node_url,
-            eip712_name,
-            eip712_version,
-            tokens: tokens(&facts),
-            registries: plan.registries,
-        };
+        let mut settings = plan.settings;
+        settings.parameters.tokens = tokens(&facts);
         let service = Service {
             books: shared,
-            access: Arc::new(plan.ledger),
+            access: plan.ledger,
             terms,
             chain: ready,
             key: plan.key,
@@ -105,15 +105,16 @@ impl CreditCore {
             admin_seed: plan.admin_seed,
             clock: wire::clock(),
         };
-        let settings = (plan.settings)(parameters);
         let service = CreditServer::start(plan.bind, service, settings)
             .await
             .map_err(|error| Failed::new(Exit::Failure, error.to_string()))?;
         Ok(Self {
             books,
             service,
-            _operator: operator,
-            watchers: [rules, looks],
+            behind: Behind {
+                _operator: operator,
+                watchers: [rules, looks],
+            },
         })
     }
 
@@ -122,12 +123,9 @@ impl CreditCore {
         format!("http://{}", self.service.addr())
     }
 
-    /// Stops the service first, so that guarantees in progress are finished; then what serves it.
-    pub(crate) async fn shutdown(self) {
-        self.service.shutdown().await;
-        for watcher in self.watchers {
-            watcher.abort();
-        }
+    /// The service, to be stopped first, so that guarantees in progress are finished; and what serves it.
+    pub(crate) fn split(self) -> (Running, Behind) {
+        (self.service, self.behind)
     }
 }
 
@@ -137,11 +135,7 @@ fn connect(error: &faregate_evm::ConnectError) -> Failed {
 }
 
 /// Certificates that the contract would not redeem are worth nothing: the key and the domains have to be those it checks.
-fn agree(
-    facts: &ContractFacts,
-    key: &BlsSecretKey,
-    chain: faregate_types::ChainId,
-) -> Result<(), Failed> {
+fn agree(facts: &ContractFacts, key: &BlsSecretKey, chain: ChainId) -> Result<(), Failed> {
     let ours = key.public_key().words();
     for (number, config) in facts.versions.iter().filter(|(_, config)| config.enabled) {
         let Some(version) = GuaranteeVersion::from_number(*number) else {

@@ -158,9 +158,22 @@ fn open(path: &Path) -> Result<Opened, Failed> {
             None,
         ));
     }
+    let mut lock = lock(path, "one gate or facilitator per ledger file")?;
+    let store = SqliteLedger::open(path)
+        .map_err(|error| Failed::new(Exit::Failure, at(&error)).code(error.code()))?;
+    let name = replay::name(&mut lock);
+    let name = name.map_err(|error| Failed::new(Exit::Failure, at(&error)))?;
+    Ok(Opened::new(Arc::new(store), name, Some(lock)))
+}
+
+/// The lock that keeps a second process off a file.
+fn lock(path: &Path, hint: &str) -> Result<File, Failed> {
+    let at = |error: &dyn std::fmt::Display| {
+        format!("the ledger {} cannot be used: {error}", path.display())
+    };
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let mut lock = File::options()
+    let lock = File::options()
         .create(true)
         .truncate(false)
         .read(true)
@@ -168,19 +181,44 @@ fn open(path: &Path) -> Result<Opened, Failed> {
         .open(PathBuf::from(name))
         .map_err(|error| Failed::new(Exit::Failure, at(&error)))?;
     match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(Failed::usage(format!(
-                "another process uses the ledger {}",
-                path.display()
-            ))
-            .hint("one gate or facilitator per ledger file"));
-        }
-        Err(TryLockError::Error(error)) => return Err(Failed::new(Exit::Failure, at(&error))),
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(Failed::usage(format!(
+            "another process uses the ledger {}",
+            path.display()
+        ))
+        .hint(hint)),
+        Err(TryLockError::Error(error)) => Err(Failed::new(Exit::Failure, at(&error))),
     }
-    let store = SqliteLedger::open(path)
-        .map_err(|error| Failed::new(Exit::Failure, at(&error)).code(error.code()))?;
-    let name = replay::name(&mut lock);
-    let name = name.map_err(|error| Failed::new(Exit::Failure, at(&error)))?;
-    Ok(Opened::new(Arc::new(store), name, Some(lock)))
+}
+
+/// The books of a credit core in a file, and the lock that keeps a second core off it.
+///
+/// # Errors
+/// As [`ledger`], and for a store that is no file.
+pub(crate) async fn sqlite(config: &StoreConfig) -> Result<(SqliteLedger, Option<File>), Failed> {
+    let StoreConfig::File(path) = config else {
+        return Err(
+            Failed::usage("the books of a credit core are a file: store = \"credit.db\"")
+                .code(Code::ConfigInvalid),
+        );
+    };
+    let path = path.to_owned();
+    let opened = tokio::task::spawn_blocking(move || {
+        let at = |error: &dyn std::fmt::Display| {
+            format!("the ledger {} cannot be used: {error}", path.display())
+        };
+        if path == Path::new(":memory:") {
+            let ledger = SqliteLedger::in_memory();
+            return ledger
+                .map(|ledger| (ledger, None))
+                .map_err(|error| Failed::new(Exit::Failure, at(&error)));
+        }
+        let lock = lock(&path, "one credit core per file")?;
+        let ledger = SqliteLedger::open(&path)
+            .map_err(|error| Failed::new(Exit::Failure, at(&error)).code(error.code()))?;
+        Ok((ledger, Some(lock)))
+    });
+    opened
+        .await
+        .map_err(|_| Failed::new(Exit::Failure, "opening the ledger did not finish"))?
 }

@@ -1,0 +1,189 @@
+//! `faregate credit`, killed in the middle: collateral, tabs, certificates and payments are there after the next start.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use faregate_client::credit::{CreditClient, LocalSigner};
+use faregate_devnet::chain::{CREDIT_CORE, CreditConfig, CreditTiming};
+use faregate_devnet::{ChainConfig, Devchain};
+use faregate_types::credit::api::SettlementStatus;
+use faregate_types::credit::{BlsSecretKey, Claims, GuaranteeVersion, SigningScheme};
+use faregate_types::{SecretKey, Timestamp, U256};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// Places of the dev accounts.
+const PAYER: usize = 1;
+const RECIPIENT: usize = 9;
+const ADMIN: usize = 6;
+const OPERATOR: usize = 7;
+
+const BLS_KEY: &str = "00000000000000000000000000000000000000000000000000000000000000a7";
+
+fn bls() -> BlsSecretKey {
+    BlsSecretKey::from_hex(BLS_KEY).unwrap()
+}
+
+async fn chain() -> Devchain {
+    let credit = CreditConfig {
+        verification_key: bls().public_key().words(),
+        operator: Devchain::accounts()[OPERATOR].address,
+        admin: Devchain::accounts()[ADMIN].address,
+        timing: CreditTiming {
+            remuneration_grace: 100,
+            tab_expiration: 1_000,
+            synchronization_delay: 100,
+            withdrawal_grace: 2_000,
+        },
+    };
+    let chain = Devchain::start(ChainConfig {
+        credit: Some(credit),
+        ..ChainConfig::default()
+    });
+    chain.await.unwrap()
+}
+
+fn file(folder: &Path, chain: &Devchain) -> PathBuf {
+    let path = folder.join("credit.toml");
+    let text = format!(
+        "[credit]\nbind = \"127.0.0.1:0\"\nnetwork = \"base-sepolia\"\nrpc_url = \"{rpc}\"\npublic_rpc_url = \"{rpc}\"\n\
+         contract = \"{CREDIT_CORE}\"\ndeployed_at = 0\nconfirmations = 0\npoll_ms = 50\nstore = '{store}'\n\
+         public_url = \"http://127.0.0.1:3000\"\nauth = \"optional\"\nsigner_key = \"env:OPERATOR\"\n\
+         certificate_key = \"env:BLS\"\ntoken_key = \"env:TOKENS\"\n",
+        rpc = chain.rpc_url(),
+        store = folder.join("credit.db").display(),
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn command(file: &Path, key: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_faregate"));
+    command
+        .args(["credit", "--json", "--config"])
+        .arg(file)
+        .env_clear()
+        .env("OPERATOR", Devchain::accounts()[OPERATOR].private_key)
+        .env("BLS", key)
+        .env("TOKENS", "a secret of more than thirty-two bytes")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+/// A core that runs, and where it is.
+async fn core(file: &Path) -> (Child, String) {
+    let mut child = command(file, BLS_KEY)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = tokio::time::timeout(Duration::from_secs(60), said.next_line());
+    let line = line.await.unwrap().unwrap().unwrap();
+    let said: Value = serde_json::from_str(&line).unwrap();
+    (child, said["credit"].as_str().unwrap().to_owned())
+}
+
+async fn client(url: &str, account: usize) -> CreditClient {
+    let key = SecretKey::from_hex(Devchain::accounts()[account].private_key).unwrap();
+    CreditClient::builder()
+        .service(url.parse().unwrap())
+        .signer(LocalSigner::new(key).unwrap())
+        .contract(CREDIT_CORE)
+        .connect()
+        .await
+        .unwrap()
+}
+
+/// Total and locked, once they are these.
+async fn balance(recipient: &CreditClient, chain: &Devchain, expected: (u64, u64)) {
+    let payer = Devchain::accounts()[PAYER].address;
+    let mut found = None;
+    for _ in 0..200 {
+        let balance = recipient.recipient().balance(payer, chain.usdc()).await;
+        found = balance
+            .unwrap()
+            .map(|balance| (balance.total.to::<u64>(), balance.locked.to::<u64>()));
+        if found == Some(expected) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{found:?} and not {expected:?}");
+}
+
+async fn claims(chain: &Devchain, tab: U256, req: u64, amount: u64) -> Claims {
+    Claims {
+        payer: Devchain::accounts()[PAYER].address,
+        recipient: Devchain::accounts()[RECIPIENT].address,
+        tab_id: tab,
+        req_id: U256::from(req),
+        amount: U256::from(amount),
+        asset: chain.usdc(),
+        timestamp: Timestamp::from_secs(chain.now().await.unwrap()),
+        validation: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_promised_is_kept_by_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = chain().await;
+    let file = file(folder.path(), &chain);
+    let (mut first, url) = core(&file).await;
+    let (payer, recipient) = (client(&url, PAYER).await, client(&url, RECIPIENT).await);
+    let token = chain.usdc();
+    payer.user().approve(token, U256::MAX).await.unwrap();
+    payer
+        .user()
+        .deposit(token, U256::from(1_000))
+        .await
+        .unwrap();
+    balance(&recipient, &chain, (1_000, 0)).await;
+    let (user, about) = (payer.user(), recipient.recipient());
+    let tab = about.create_tab(payer.address(), token, Some(900), GuaranteeVersion::V1);
+    let tab = tab.await.unwrap().id;
+    let signed = claims(&chain, tab, 0, 300).await;
+    let signed = user.sign_payment(signed, SigningScheme::Eip712);
+    let issued = about.issue_payment_guarantee(&signed.await.unwrap()).await;
+    let issued = issued.unwrap();
+    first.kill().await.unwrap();
+
+    // What happens on the chain meanwhile is found afterwards.
+    let recipient_address = recipient.address();
+    let paid = user.pay_tab(tab, U256::ZERO, U256::from(100), recipient_address, token);
+    paid.await.unwrap();
+    let (_second, url) = core(&file).await;
+    let recipient = client(&url, RECIPIENT).await;
+    let about = recipient.recipient();
+    let kept = about.latest_guarantee(tab).await.unwrap().unwrap();
+    assert_eq!(kept.certificate.unwrap().0, issued.certificate);
+    balance(&recipient, &chain, (1_000, 200)).await;
+    let open = about.tab(tab).await.unwrap().unwrap();
+    assert_eq!(open.settlement, SettlementStatus::Pending);
+    // The rest is not paid: the contract pays it.
+    chain.increase_time(101).await.unwrap();
+    chain.mine(1).await.unwrap();
+    about.remunerate(&issued.certificate).await.unwrap();
+    balance(&recipient, &chain, (800, 0)).await;
+    let over = about.tab(tab).await.unwrap().unwrap();
+    assert_eq!(over.settlement, SettlementStatus::Remunerated);
+}
+
+/// Certificates that the contract would not redeem are worth nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_the_contract_does_not_believe_is_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = chain().await;
+    let file = file(folder.path(), &chain);
+    let other = BLS_KEY.replace("a7", "a8");
+    let run = command(&file, &other).output();
+    let output = tokio::time::timeout(Duration::from_secs(60), run).await;
+    let output = output.unwrap().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("believes another key"), "{said}");
+    assert!(!said.contains(&other), "{said}");
+}
