@@ -16,6 +16,7 @@ use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
 use crate::stack::{self, Stack, StackConfig};
 
+mod credit;
 mod lightning;
 mod permit;
 
@@ -59,6 +60,9 @@ async fn whole(printer: Printer) -> Result<(), Failed> {
         &format!("regtest at {}", stack.lightning().rest_url()),
     );
     steps.say("facilitator", &stack.facilitator_url());
+    if let Some(credit) = stack.credit() {
+        steps.say("credit core", &credit.url());
+    }
     steps.say(
         "gate",
         &format!("{} in front of a sample API", stack.gate_url()),
@@ -127,7 +131,10 @@ async fn buy(stack: &Stack, steps: Steps) -> Result<Vec<Row>, Failed> {
     };
     let amount = payment.amount.value();
     let second = permit::buy(stack, steps, amount, amount).await?;
-    Ok(vec![first, second, lightning::buy(stack, steps).await?])
+    let third = lightning::buy(stack, steps).await?;
+    // Last, because time passes on the chain.
+    credit::owe(stack, steps).await?;
+    Ok(vec![first, second, third])
 }
 
 fn network_title(stack: &Stack) -> String {
