@@ -388,7 +388,7 @@ async fn a_signer_with_little_money_sends_what_it_can_pay_for() {
     let signer = new_key();
     // Enough for a few at a time at what gas costs now, not for thirty.
     let price: U256 = world.rpc("eth_gasPrice", json!([])).await;
-    let wei = price * U256::from(1_250_000);
+    let wei = price * U256::from(800_000);
     world.give_ether(signer.address(), wei).await;
     let mut config = world.batching_at(&world.url);
     config.balance_floor = U256::ZERO;
