@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::stack::DevCredit;
+
 pub mod credit;
 pub mod key;
 pub mod l402;
@@ -108,7 +110,7 @@ pub struct DevArgs {
     #[arg(
         long,
         value_name = "GRACE,EXPIRATION,DELAY,WITHDRAWAL",
-        default_value = "5,300,5,306"
+        default_value_t = credit::CreditTimes(DevCredit::timing())
     )]
     pub credit_timing: credit::CreditTimes,
     /// Use this JSON-RPC endpoint instead of the built-in chain. It must have the network's official USDC.

@@ -299,6 +299,13 @@ pub fn payee() -> Option<&'static DevAccount> {
     Devchain::accounts().get(PAYEE)
 }
 
+/// Signs as a dev account.
+pub(crate) fn signer(account: Option<&DevAccount>) -> Result<LocalSigner, Failed> {
+    let key = account.and_then(|account| SecretKey::from_hex(account.private_key).ok());
+    key.and_then(|key| LocalSigner::new(key).ok())
+        .ok_or_else(|| Failed::new(Exit::Failure, "the dev chain has no signer"))
+}
+
 async fn start_chain(config: &StackConfig) -> Result<Devchain, Failed> {
     let chain = ChainConfig {
         chain_id: config.chain.get(),
@@ -317,9 +324,7 @@ async fn start_credit(
     rpc_url: &Url,
 ) -> Result<DevCredit, Failed> {
     let place = (config.bind, config.credit_port);
-    let credit = DevCredit::start(config.chain, rpc_url, place).await?;
-    credit.keep_time(Arc::clone(devchain));
-    Ok(credit)
+    DevCredit::start(config.chain, rpc_url, place, Arc::clone(devchain)).await
 }
 
 async fn start_lightning(config: &StackConfig) -> Result<DevLightning, Failed> {
@@ -339,10 +344,7 @@ async fn settling(
     asset: &Asset,
     batch_settler: Option<Address>,
 ) -> Result<ExactFacilitator, Failed> {
-    let no_signer = || Failed::new(Exit::Failure, "the dev chain has no signer");
-    let account = Devchain::accounts().get(SIGNER).ok_or_else(no_signer)?;
-    let key = SecretKey::from_hex(account.private_key).map_err(|_| no_signer())?;
-    let signer = LocalSigner::new(key).map_err(|_| no_signer())?;
+    let signer = signer(Devchain::accounts().get(SIGNER))?;
     let mut network = NetworkConfig::new(chain, rpc_url.clone(), vec![asset.clone()]);
     network.batch_settler = batch_settler;
     ExactFacilitator::builder()

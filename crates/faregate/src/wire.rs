@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use faregate_core::port::{Clock, Facilitator};
 use faregate_evm::{ExactFacilitator, FollowConfig, LocalSigner, NetworkConfig};
 use faregate_remote::{RemoteConfig, RemoteFacilitator};
-use faregate_server::config::{EmbeddedConfig, Env, FacilitatorSource, SenderConfig};
+use faregate_server::config::{EmbeddedConfig, Env, FacilitatorSource, SecretSource, SenderConfig};
 use faregate_types::{Code, Timestamp};
 
 use crate::exit::{Exit, Failed};
@@ -102,10 +102,7 @@ pub(crate) async fn embedded(
         builder = builder.network(settings);
     }
     for source in &config.signer_keys {
-        let key = source.load_key(env).map_err(secret)?;
-        let signer = LocalSigner::new(key)
-            .map_err(|_| Failed::usage(format!("{source} holds no usable key")))?;
-        builder = builder.signer(signer);
+        builder = builder.signer(signer(source, env)?);
     }
     builder.connect().await.map_err(|error| {
         Failed::new(Exit::Failure, error.to_string())
@@ -131,6 +128,15 @@ pub(crate) fn apply(settings: &mut NetworkConfig, sender: &SenderConfig) {
     if let Some(wei) = sender.balance_floor {
         settings.balance_floor = wei;
     }
+}
+
+/// Who signs with the key that a source holds.
+///
+/// # Errors
+/// A source that cannot be read, or holds no key.
+pub(crate) fn signer(source: &SecretSource, env: &Env) -> Result<LocalSigner, Failed> {
+    let key = source.load_key(env).map_err(secret)?;
+    LocalSigner::new(key).map_err(|_| Failed::usage(format!("{source} holds no usable key")))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "fits map_err")]

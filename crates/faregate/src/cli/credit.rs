@@ -1,5 +1,6 @@
 //! What the command line says of credit.
 
+use std::fmt;
 use std::str::FromStr;
 
 use faregate_devnet::chain::CreditTiming;
@@ -7,6 +8,18 @@ use faregate_devnet::chain::CreditTiming;
 /// The four times of a credit contract.
 #[derive(Clone, Copy, Debug)]
 pub struct CreditTimes(pub CreditTiming);
+
+impl fmt::Display for CreditTimes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let CreditTiming {
+            remuneration_grace: grace,
+            tab_expiration: expiration,
+            synchronization_delay: delay,
+            withdrawal_grace: withdrawal,
+        } = self.0;
+        write!(f, "{grace},{expiration},{delay},{withdrawal}")
+    }
+}
 
 impl FromStr for CreditTimes {
     type Err = String;

@@ -52,6 +52,11 @@ impl Prepared {
     }
 }
 
+/// Where it is, for people and programs.
+pub(crate) fn url(admin: Option<&Admin>) -> Option<String> {
+    admin.map(|admin| format!("http://{}", admin.addr()))
+}
+
 /// Runs until the process is told to stop, then finishes what is in progress. Being told a second time ends it at once:
 /// whatever is open stands in the ledger, and the next start goes on with it.
 pub(crate) async fn until_stopped(running: Running, admin: Option<Admin>, printer: Printer) {

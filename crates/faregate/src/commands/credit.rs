@@ -33,9 +33,7 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     let core = CreditCore::start(plan(&settings, env, ledger)?).await?;
     let url = core.url();
     let admin = admin.start(readiness, None).await?;
-    let admin_url = admin
-        .as_ref()
-        .map(|admin| format!("http://{}", admin.addr()));
+    let admin_url = admin::url(admin.as_ref());
     printer.line(&format!(
         "credit  {url}\n        contract {} on {}",
         settings.contract, settings.chain
@@ -73,7 +71,7 @@ fn plan(config: &CreditConfig, env: &Env, ledger: Arc<SqliteLedger>) -> Result<C
     Ok(CreditPlan {
         bind: config.bind,
         follow,
-        operator: (operator, signer(&config.signer_keys, env)?),
+        operator: (operator, self::operator(&config.signer_keys, env)?),
         ledger,
         key: config
             .certificate_key
@@ -87,13 +85,12 @@ fn plan(config: &CreditConfig, env: &Env, ledger: Arc<SqliteLedger>) -> Result<C
 }
 
 /// Payments are recorded by one account: the contract knows its operator by it.
-fn signer(sources: &[SecretSource], env: &Env) -> Result<LocalSigner, Failed> {
+fn operator(sources: &[SecretSource], env: &Env) -> Result<LocalSigner, Failed> {
     let [source] = sources else {
         return Err(
             Failed::usage("[credit] records payments with one signer_key")
                 .code(Code::ConfigInvalid),
         );
     };
-    let key = source.load_key(env).map_err(wire::secret)?;
-    LocalSigner::new(key).map_err(|_| Failed::usage(format!("{source} holds no usable key")))
+    wire::signer(source, env)
 }

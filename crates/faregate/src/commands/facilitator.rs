@@ -49,9 +49,7 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         )
         .await?;
     let url = format!("http://{}", running.addr());
-    let admin_url = admin
-        .as_ref()
-        .map(|admin| format!("http://{}", admin.addr()));
+    let admin_url = admin::url(admin.as_ref());
     printer.line(&format!("facilitator  {url}"));
     if open {
         printer.note("open to everybody who can reach it: [[facilitator.caller]] gives out keys");

@@ -71,9 +71,7 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         .await
         .map_err(|error| Failed::new(Exit::Failure, error.to_string()).code(error.code()))?;
     let admin = admin.start(readiness, revoking).await?;
-    let admin_url = admin
-        .as_ref()
-        .map(|admin| format!("http://{}", admin.addr()));
+    let admin_url = admin::url(admin.as_ref());
     printer.line(&format!(
         "gate  http://{}  for {public}\n      {priced} of {all} routes have a price",
         running.addr()

@@ -39,9 +39,7 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     .map_err(|error| Failed::new(Exit::Failure, error.to_string()))?;
     let admin = admin.start(readiness, None).await?;
     let url = format!("http://{}", running.addr());
-    let admin_url = admin
-        .as_ref()
-        .map(|admin| format!("http://{}", admin.addr()));
+    let admin_url = admin::url(admin.as_ref());
     printer.line(&format!("managed      {url}"));
     if is_open {
         printer

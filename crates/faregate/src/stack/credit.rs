@@ -1,7 +1,7 @@
 //! The credit core of `demo` and `dev`: its contract on the dev chain, books in memory, short times.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use faregate_core::port::credit::CreditStore as _;
@@ -9,11 +9,11 @@ use faregate_devnet::chain::{
     CREDIT_CORE, CreditConfig, CreditTiming, DevAccount, Devchain, VALIDATION_REGISTRY,
 };
 use faregate_evm::credit::{Confirmation, CreditFollowConfig, CreditOperatorConfig};
-use faregate_evm::{Endpoint, LocalSigner, NetworkConfig};
+use faregate_evm::{Endpoint, NetworkConfig};
 use faregate_server::credit::{AuthSettings, Parameters, RateSettings, Settings, TokenKey};
 use faregate_store::sqlite::{SqliteCredit, SqliteLedger};
 use faregate_types::credit::{AdminKey, BlsSecretKey};
-use faregate_types::{Address, ChainId, Secret, SecretKey};
+use faregate_types::{Address, ChainId, Secret};
 use tokio::task::JoinSet;
 use url::Url;
 
@@ -44,7 +44,7 @@ const QUIET: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct DevCredit {
     core: CreditCore,
-    clockwork: Mutex<JoinSet<()>>,
+    clockwork: JoinSet<()>,
 }
 
 impl DevCredit {
@@ -74,6 +74,7 @@ impl DevCredit {
         chain: ChainId,
         rpc_url: &Url,
         (bind, port): (IpAddr, Option<u16>),
+        devchain: Arc<Devchain>,
     ) -> Result<Self, Failed> {
         let endpoint = Endpoint::Http(rpc_url.clone());
         let mut follow = CreditFollowConfig::new(chain, endpoint, CREDIT_CORE);
@@ -83,9 +84,7 @@ impl DevCredit {
         let network = NetworkConfig::new(chain, rpc_url.clone(), Vec::new());
         let operator = CreditOperatorConfig::new(network, CREDIT_CORE);
         let broken = |what: &str| Failed::new(Exit::Failure, what);
-        let secret = SecretKey::from_hex(account(OPERATOR)?.private_key);
-        let signer = secret.ok().and_then(|key| LocalSigner::new(key).ok());
-        let signer = signer.ok_or_else(|| broken("the dev chain has no operator"))?;
+        let signer = super::signer(Some(account(OPERATOR)?))?;
         let bind = SocketAddr::new(bind, free_port(bind, port)?);
         let token_key = super::random_key()?;
         let key_of_tokens = TokenKey::new(token_key.as_bytes())
@@ -108,30 +107,9 @@ impl DevCredit {
             },
         };
         let core = CreditCore::start(plan).await?;
-        Ok(Self {
-            core,
-            clockwork: Mutex::default(),
-        })
-    }
-
-    /// A chain on which nothing happens has no time, and certificates would never expire: while something is locked and no block
-    /// comes, one is mined now and then.
-    pub(super) fn keep_time(&self, devchain: Arc<Devchain>) {
-        let books = self.core.books.clone();
-        let task = async move {
-            let mut newest = None;
-            loop {
-                tokio::time::sleep(QUIET).await;
-                let before = newest;
-                newest = devchain.block_number().await.ok();
-                if newest == before && is_waiting(&books).await {
-                    drop(devchain.mine(1).await);
-                }
-            }
-        };
-        if let Ok(mut clockwork) = self.clockwork.lock() {
-            clockwork.spawn(task);
-        }
+        let mut clockwork = JoinSet::new();
+        clockwork.spawn(keep_time(devchain, core.books.clone()));
+        Ok(Self { core, clockwork })
     }
 
     /// Where its API is.
@@ -183,17 +161,25 @@ impl DevCredit {
     }
 
     /// Stops it, and lets go of the chain.
-    pub(super) async fn shutdown(self) {
-        let clockwork = self
-            .clockwork
-            .lock()
-            .map(|mut tasks| std::mem::take(&mut *tasks));
-        if let Ok(mut clockwork) = clockwork {
-            clockwork.shutdown().await;
-        }
+    pub(super) async fn shutdown(mut self) {
+        self.clockwork.shutdown().await;
         let (service, behind) = self.core.split();
         service.shutdown().await;
         drop(behind);
+    }
+}
+
+/// A chain on which nothing happens has no time, and certificates would never expire: while something is locked and no block
+/// comes, one is mined now and then.
+async fn keep_time(devchain: Arc<Devchain>, books: SqliteCredit) {
+    let mut newest = None;
+    loop {
+        tokio::time::sleep(QUIET).await;
+        let before = newest;
+        newest = devchain.block_number().await.ok();
+        if newest == before && is_waiting(&books).await {
+            drop(devchain.mine(1).await);
+        }
     }
 }
 

@@ -145,9 +145,6 @@ async fn open_postgres(url: &StoreUrl) -> Result<Opened, Failed> {
 }
 
 fn open(path: &Path) -> Result<Opened, Failed> {
-    let at = |error: &dyn std::fmt::Display| {
-        format!("the ledger {} cannot be used: {error}", path.display())
-    };
     if path == Path::new(":memory:") {
         tracing::warn!(
             "the ledger is in memory: what was claimed is forgotten when this process ends"
@@ -158,19 +155,18 @@ fn open(path: &Path) -> Result<Opened, Failed> {
             None,
         ));
     }
-    let mut lock = lock(path, "one gate or facilitator per ledger file")?;
-    let store = SqliteLedger::open(path)
-        .map_err(|error| Failed::new(Exit::Failure, at(&error)).code(error.code()))?;
-    let name = replay::name(&mut lock);
-    let name = name.map_err(|error| Failed::new(Exit::Failure, at(&error)))?;
+    let (store, mut lock) = open_alone(path, "one gate or facilitator per ledger file")?;
+    let name = replay::name(&mut lock).map_err(|error| unusable(path, &error))?;
     Ok(Opened::new(Arc::new(store), name, Some(lock)))
 }
 
-/// The lock that keeps a second process off a file.
-fn lock(path: &Path, hint: &str) -> Result<File, Failed> {
-    let at = |error: &dyn std::fmt::Display| {
-        format!("the ledger {} cannot be used: {error}", path.display())
-    };
+fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Failed {
+    let what = format!("the ledger {} cannot be used: {error}", path.display());
+    Failed::new(Exit::Failure, what)
+}
+
+/// The ledger in a file, and the lock that keeps a second process off it.
+fn open_alone(path: &Path, hint: &str) -> Result<(SqliteLedger, File), Failed> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let lock = File::options()
@@ -179,16 +175,21 @@ fn lock(path: &Path, hint: &str) -> Result<File, Failed> {
         .read(true)
         .write(true)
         .open(PathBuf::from(name))
-        .map_err(|error| Failed::new(Exit::Failure, at(&error)))?;
+        .map_err(|error| unusable(path, &error))?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(Failed::usage(format!(
-            "another process uses the ledger {}",
-            path.display()
-        ))
-        .hint(hint)),
-        Err(TryLockError::Error(error)) => Err(Failed::new(Exit::Failure, at(&error))),
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(Failed::usage(format!(
+                "another process uses the ledger {}",
+                path.display()
+            ))
+            .hint(hint));
+        }
+        Err(TryLockError::Error(error)) => return Err(unusable(path, &error)),
     }
+    let store =
+        SqliteLedger::open(path).map_err(|error| unusable(path, &error).code(error.code()))?;
+    Ok((store, lock))
 }
 
 /// The books of a credit core in a file, and the lock that keeps a second core off it.
@@ -204,18 +205,13 @@ pub(crate) async fn sqlite(config: &StoreConfig) -> Result<(SqliteLedger, Option
     };
     let path = path.to_owned();
     let opened = tokio::task::spawn_blocking(move || {
-        let at = |error: &dyn std::fmt::Display| {
-            format!("the ledger {} cannot be used: {error}", path.display())
-        };
         if path == Path::new(":memory:") {
             let ledger = SqliteLedger::in_memory();
             return ledger
                 .map(|ledger| (ledger, None))
-                .map_err(|error| Failed::new(Exit::Failure, at(&error)));
+                .map_err(|error| unusable(&path, &error));
         }
-        let lock = lock(&path, "one credit core per file")?;
-        let ledger = SqliteLedger::open(&path)
-            .map_err(|error| Failed::new(Exit::Failure, at(&error)).code(error.code()))?;
+        let (ledger, lock) = open_alone(&path, "one credit core per file")?;
         Ok((ledger, Some(lock)))
     });
     opened

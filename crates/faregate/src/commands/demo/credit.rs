@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use alloy_primitives::{Address, U256};
-use faregate_client::credit::{CreditClient, CreditError, LocalSigner};
+use faregate_client::credit::{CreditClient, CreditError};
 use faregate_devnet::DevAccount;
+use faregate_types::Timestamp;
 use faregate_types::credit::api::SettlementStatus;
 use faregate_types::credit::{Certificate, Claims, GuaranteeVersion, SigningScheme};
-use faregate_types::{SecretKey, Timestamp};
 
 use super::{Steps, broken, on_chain};
 use crate::commands::paid::money;
@@ -53,12 +53,10 @@ pub(super) async fn owe(stack: &Stack, steps: Steps) -> Result<(), Failed> {
 async fn side(stack: &Stack, account: Option<&DevAccount>) -> Result<CreditClient, Failed> {
     let credit = stack.credit();
     let credit = credit.ok_or_else(|| broken("there is no credit core"))?;
-    let key = account.and_then(|account| SecretKey::from_hex(account.private_key).ok());
-    let signer = key.and_then(|key| LocalSigner::new(key).ok());
     let service = credit.url().parse();
     CreditClient::builder()
         .service(service.map_err(|_| broken("the credit core has no URL"))?)
-        .signer(signer.ok_or_else(|| broken("there is no key"))?)
+        .signer(stack::signer(account)?)
         .contract(credit.contract())
         .connect()
         .await
