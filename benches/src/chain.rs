@@ -72,6 +72,9 @@ impl Chain {
             "--chain-id",
             &id,
             "--silent",
+            // It is killed, and would leave gigabytes of old states below `~/.foundry`.
+            "--max-persisted-states",
+            "0",
         ];
         let mut process = Process::start(anvil, &args, &[])?;
         process.listening(rpc)?;

@@ -86,6 +86,8 @@ def start_anvil(name: str = "anvil", chain_id: int = 84532) -> tuple[Service, st
     """npm's anvil on a free port; the service and its RPC address."""
     port = free_port()
     command = [str(install.anvil()), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(chain_id), "--silent"]
+    # Old states in memory only: what it puts below ~/.foundry it leaves there when it is killed, gigabytes of it.
+    command += ["--max-persisted-states", "0"]
     service = Service(name, command, {})
     url = f"http://127.0.0.1:{port}"
     service.until(lambda: Chain(url).chain_id() == chain_id, f"RPC answer from {url}", 30)

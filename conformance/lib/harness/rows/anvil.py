@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from functools import partial
 
-from .. import checks, peers, stacks
-from ..outcome import Fail, Skip, equal, require
-from ..paths import LOGS, REPOSITORY
-from ..procs import run
+from .. import cargo, checks, peers, stacks
+from ..outcome import Skip, equal, require
+from ..paths import REPOSITORY
 from ..table import row
 from ..world import PAYEE, PAYER
-
-_TEST_SECONDS = 1800
-_RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.MULTILINE)
 
 
 def _evm_tests(name: str, credit: bool) -> str:
@@ -28,22 +23,12 @@ def _evm_tests(name: str, credit: bool) -> str:
     tests = [stem for stem in files if stem.startswith("credit") == credit]
     service, url = peers.start_anvil(name)
     try:
-        command = ["cargo", "test", "--locked", "-p", "faregate-evm", "--no-fail-fast"]
-        for test in tests:
-            command += ["--test", test]
-        done = run(command, {"FAREGATE_TEST_RPC": url}, REPOSITORY, _TEST_SECONDS)
+        words = ["-p", "faregate-evm", *(word for test in tests for word in ("--test", test))]
+        counts = cargo.test(name, words, {"FAREGATE_TEST_RPC": url})
     finally:
         service.stop()
-    log = LOGS / f"{name}.cargo.log"
-    log.write_text(done.stdout + "\n--- stderr ---\n" + done.stderr)
-    counts = [tuple(map(int, found)) for found in _RESULT.findall(done.stdout)]
-    passed, failed, ignored = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0)
-    if done.returncode != 0:
-        names = re.findall(r"^test (\S+) \.\.\. FAILED", done.stdout, re.MULTILINE)
-        why = ", ".join(names) or done.stderr.strip()[-400:]
-        raise Fail(f"cargo test ended with {done.returncode}: {passed} passed, {failed} failed ({why}); see {log}")
-    require(len(counts) == len(tests) and passed > 0, "every integration test ran", done.stdout[-400:])
-    return f"{passed} tests passed" + (f", {ignored} ignored" if ignored else "")
+    require(counts.programs == len(tests) and counts.passed > 0, "every integration test ran", counts)
+    return f"{counts.passed} tests passed" + (f", {counts.ignored} ignored" if counts.ignored else "")
 
 
 def _stack() -> str:
