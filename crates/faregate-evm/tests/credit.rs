@@ -141,7 +141,7 @@ impl Town {
         let sent = json!({
             "from": from, "to": call.to, "value": call.value, "data": call.data, "gas": U64::from(call.gas.max(100_000)),
         });
-        let hash: B256 = self.world.rpc("eth_sendTransaction", json!([sent])).await;
+        let hash = self.world.submit(sent).await;
         let receipt = self.world.receipt(hash).await;
         assert_eq!(receipt["status"], "0x1", "{receipt}");
         receipt
@@ -262,7 +262,7 @@ impl Town {
 async fn deploy(world: &World, contract: &str, arguments: Vec<u8>) -> Address {
     let code = [artifact(contract, "bytecode").as_ref(), &arguments].concat();
     let call = json!({ "from": world.bank(), "data": Bytes::from(code), "gas": "0x989680" });
-    let hash: B256 = world.rpc("eth_sendTransaction", json!([call])).await;
+    let hash = world.submit(call).await;
     let receipt = world.receipt(hash).await;
     assert_eq!(receipt["status"], "0x1", "{contract}");
     serde_json::from_value(receipt["contractAddress"].clone()).unwrap()

@@ -96,7 +96,7 @@ impl Net {
         let call = json!({
             "from": who, "to": call.to, "data": call.data, "value": call.value, "gas": U64::from(call.gas),
         });
-        let hash: B256 = rpc.rpc("eth_sendTransaction", json!([call])).await;
+        let hash = rpc.submit(call).await;
         let receipt = rpc.receipt(hash).await;
         assert_eq!(receipt["status"], "0x1", "{receipt}");
         let logs = receipt["logs"].as_array().unwrap().iter();

@@ -137,7 +137,7 @@ impl Future {
         let call = json!({
             "from": self.world.bank(), "to": self.factory, "data": self.create(SALT), "gas": "0x7a120",
         });
-        let hash = self.world.rpc("eth_sendTransaction", json!([call])).await;
+        let hash = self.world.submit(call).await;
         assert_eq!(self.world.receipt(hash).await["status"], "0x1");
     }
 

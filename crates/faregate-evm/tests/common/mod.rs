@@ -208,8 +208,16 @@ impl World {
     /// Sends a transaction from an account of the node and answers its receipt.
     pub async fn transact(&self, from: Address, to: Address, data: Bytes, gas: u64) -> Value {
         let call = json!({ "from": from, "to": to, "data": data, "gas": U64::from(gas) });
-        let hash: B256 = self.rpc("eth_sendTransaction", json!([call])).await;
+        let hash = self.submit(call).await;
         self.receipt(hash).await
+    }
+
+    /// Sends a transaction from an account of the node. One at a time: of two that reach anvil together from one account,
+    /// both get the same nonce, and one takes the other's place.
+    pub async fn submit(&self, call: Value) -> B256 {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+        let _turn = ONE_AT_A_TIME.lock().await;
+        self.rpc("eth_sendTransaction", json!([call])).await
     }
 
     pub async fn receipt(&self, hash: B256) -> Value {
