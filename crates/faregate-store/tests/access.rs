@@ -62,6 +62,10 @@ mod on_a_file {
     });
 }
 
+#[cfg(feature = "postgres")]
+#[path = "access/postgres.rs"]
+mod on_postgres;
+
 fn at(secs: u64) -> Timestamp {
     Timestamp::from_secs(1_740_000_000 + secs)
 }

@@ -26,9 +26,9 @@ def _cargo(name: str, words: list[str], env: dict[str, str]) -> str:
     return f"{counts.passed} tests passed"
 
 
-@row("postgres/ledger", "the suite of ledgers, all engines compared, processes beside each other, servers that are silent")
+@row("postgres/ledger", "the suite of ledgers, all engines compared, sign-ins, processes beside each other, silent servers")
 def _ledger() -> str:
-    names = ("postgres", "engines", "events", "revocations")
+    names = ("postgres", "engines", "events", "revocations", "access")
     return _cargo("ledger", [word for name in names for word in ("--test", name)], {})
 
 

@@ -11,6 +11,7 @@ use faregate_ledger::{
 use faregate_types::{AssetId, IdempotencyKey, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
+use super::access::AccessWork;
 use super::address::PostgresUrl;
 use super::hold::Hold;
 use super::lane::Lane;
@@ -41,6 +42,7 @@ use crate::audit::Audit;
 #[derive(Debug)]
 pub struct PostgresLedger {
     lane: Lane<LedgerWork>,
+    pub(super) access: Lane<AccessWork>,
     pub(super) reads: Arc<Pool>,
     pub(super) seqs: Seqs,
     /// Whether what happens is put into the outbox.
@@ -81,6 +83,8 @@ impl PostgresLedger {
         };
         Ok(Self {
             lane: Lane::start(LedgerWork::new(hold.clone()), writes),
+            // With a connection of its own, made when somebody signs in.
+            access: Lane::start(AccessWork::new(), pool(1)?),
             reads,
             seqs: Seqs::new(),
             events: AtomicU8::new(0),
@@ -111,7 +115,7 @@ impl PostgresLedger {
 }
 
 /// What only a bug brings about: the lane answered something else.
-fn other<T>() -> Result<T, StoreError> {
+pub(super) fn other<T>() -> Result<T, StoreError> {
     tracing::error!("the lane of the store answered another question");
     Err(StoreError::Unavailable)
 }

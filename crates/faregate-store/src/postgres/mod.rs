@@ -13,6 +13,7 @@
 //! | what is locked and loaded for a batch, in which order | `work` |
 //! | what the rules make of it, in memory | `sheet` |
 //! | what is written of that | `write` |
+//! | who may call the credit service | `access` |
 //! | reads, and what is one statement | `reads`, `events` |
 //! | what is in the database, and which version | `schema`, `migrations/` |
 //! | one process per ledger, where it has to be | `hold` |
@@ -24,6 +25,7 @@
 //! relatives (CockroachDB, YugabyteDB, Citus) can take its place. What is kept consistent is kept so by row locks in one
 //! order, by primary keys, and by trying again.
 
+mod access;
 mod address;
 mod audit;
 mod codec;

@@ -29,6 +29,7 @@ pub(in crate::postgres) const LEDGER: Schema = Schema {
     migrations: &[
         include_str!("migrations/ledger/0001_ledger.sql"),
         include_str!("migrations/ledger/0002_holder.sql"),
+        include_str!("migrations/ledger/0003_access.sql"),
     ],
 };
 
