@@ -244,9 +244,6 @@ pub const CREDIT_COUNTERS_MAX: usize = 16_384;
 /// Rows in one answer of the credit service, and how many there are when nobody says how many.
 pub const CREDIT_ROWS_MAX: u32 = 2_000;
 
-/// Rows that are looked through for a tab of two parties.
-pub const CREDIT_SEARCH_ROWS_MAX: u32 = 2_000;
-
 /// Signatures that wait for a thread. What comes beyond is told to come back.
 pub const CREDIT_WORK_QUEUE_JOBS: usize = 1_024;
 

@@ -173,11 +173,8 @@ def _settled(pair: Pair, tab: int, transactions: list[str]) -> None:
     now_ms = time.time() * 1000
     require(all(now_ms - 600_000 < one["created_at"] < now_ms + 5_000 for one in payments), "payments are dated in ms", payments)
     events = recipient.call("recipient.get_collateral_events_for_tab", tab)
-    unlocked = [one["amount"] for one in events if one["event_type"] == "UNLOCK"]
-    equal(unlocked, [_FIRST, _SECOND], "UNLOCK events")
-    for one in events:
-        if one["event_type"] == "UNLOCK":
-            equal(pair.core.chain.wait(one["tx_id"])["status"], "0x1", "the transaction that an UNLOCK names")
+    unlocked = [(one["amount"], one["tx_id"].lower()) for one in events if one["event_type"] == "UNLOCK"]
+    equal(unlocked, [(_FIRST, transactions[0]), (_SECOND, transactions[1])], "UNLOCK events, each with its payment's transaction")
     reserved = sorted((one["req_id"], one["amount"]) for one in events if one["event_type"] == "RESERVE")
     equal(reserved, [(0, _FIRST), (1, _SECOND)], "RESERVE events")
 

@@ -222,13 +222,20 @@ fn recorded<S: State>(
     (tab, asset): (TabId, Address),
     amount: U256,
 ) -> Result<Applied, S::Fault> {
-    let payment = match record {
-        Some(record) => state.payment(record)?.map(|mut payment| {
-            payment.stage = PaymentStage::Recorded(happening.place.transaction);
-            payment
-        }),
+    let found = match record {
+        Some(record) => state.payment(record)?,
         None => None,
     };
+    // The recipient looks for the transaction that brought the money, not for the one that told the contract of it. A payment
+    // unlocks at its place once; said again, it is an event of its own.
+    let place = match &found {
+        Some(payment) if !matches!(payment.stage, PaymentStage::Recorded(_)) => payment.place,
+        _ => happening.place,
+    };
+    let payment = found.map(|mut payment| {
+        payment.stage = PaymentStage::Recorded(happening.place.transaction);
+        payment
+    });
     let before = match known_tab(state, tab, asset)? {
         Ok(before) => before,
         Err(what) => return Ok(odd(what)),
@@ -245,7 +252,7 @@ fn recorded<S: State>(
         amount,
         (&before, &after),
         req,
-        Some(happening.place),
+        Some(place),
         happening.at,
     );
     Ok(fine(Changes {

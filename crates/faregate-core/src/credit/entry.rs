@@ -26,7 +26,8 @@ pub struct Entry {
     pub tab: Option<(TabId, Address)>,
     /// The request of the tab.
     pub req: Option<U256>,
-    /// Where on the chain.
+    /// Where on the chain the money moved: of [`EntryKind::Unlock`] where the payment happened, if that is known, else where
+    /// the contract recorded it. It was entered together with this or before.
     pub place: Option<Place>,
     /// When.
     pub at: Timestamp,

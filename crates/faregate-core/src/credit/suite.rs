@@ -58,6 +58,7 @@ macro_rules! credit_store_suite {
             what_is_deposited_may_be_locked_and_withdrawn
             what_is_asked_back_is_not_free
             a_payment_unlocks_once_it_is_recorded
+            what_is_unlocked_names_the_payment
             two_payments_of_one_transaction_are_two
             a_payment_is_told_until_it_is_recorded_or_refused
             a_remuneration_takes_what_is_owed
@@ -68,6 +69,7 @@ macro_rules! credit_store_suite {
         }
         $crate::credit_suite_cases! { lists, $make,
             tabs_are_listed_by_whom_they_concern
+            who_had_a_tab_for_whom_is_known
             guarantees_are_listed_as_they_were_issued
             payments_are_listed_newest_first
             collateral_is_listed_page_by_page

@@ -168,6 +168,9 @@ pub trait CreditStore: Send + Sync + 'static {
         page: Page,
     ) -> Answer<'_, Vec<Tab>>;
 
+    /// Whether there ever was a tab of this payer for this recipient.
+    fn has_tab(&self, payer: Address, recipient: Address) -> Answer<'_, bool>;
+
     /// Tabs of a payer, the last changed first.
     fn tabs_of_payer(&self, payer: Address, page: Page) -> Answer<'_, Vec<Tab>>;
 

@@ -15,7 +15,6 @@ use http::header::LINK;
 
 use super::refusal::Refusal;
 use super::{Call, Parts, Said, message, tabs, wire};
-use crate::limits::CREDIT_SEARCH_ROWS_MAX;
 
 /// `GET /core/tabs/{tab_id}/guarantees`.
 pub(super) async fn guarantees(parts: Arc<Parts>, call: Call) -> Said {
@@ -124,17 +123,7 @@ async fn has_tab_with(parts: &Parts, call: &Call, payer: Address) -> Result<bool
     let super::Caller::Wallet { address, .. } = call.caller()? else {
         return Ok(false);
     };
-    let page = Page {
-        skip: 0,
-        limit: CREDIT_SEARCH_ROWS_MAX,
-    };
-    // Either of them may have many; rarely both.
-    let own = parts.books.tabs_of_recipient(address, Vec::new(), page);
-    if own.await?.iter().any(|tab| tab.identity.payer == payer) {
-        return Ok(true);
-    }
-    let theirs = parts.books.tabs_of_payer(payer, page).await?;
-    Ok(theirs.iter().any(|tab| tab.identity.recipient == address))
+    Ok(parts.books.has_tab(payer, address).await?)
 }
 
 /// `POST /core/users/{address}/suspension`.

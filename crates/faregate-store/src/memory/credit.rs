@@ -192,6 +192,10 @@ impl CreditStore for MemoryCredit {
         })
     }
 
+    fn has_tab(&self, payer: Address, recipient: Address) -> Answer<'_, bool> {
+        self.ask(|books| Ok(books.has_tab(payer, recipient)))
+    }
+
     fn tabs_of_payer(&self, payer: Address, page: Page) -> Answer<'_, Vec<Tab>> {
         self.ask(|books| Ok(books.tabs(|tab| tab.identity.payer == payer, page)))
     }

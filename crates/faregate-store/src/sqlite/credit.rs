@@ -77,7 +77,7 @@ impl SqliteCredit {
             let done = self.engine.write(move |conn| {
                 let desk = Desk::new(conn, chain);
                 match decide(&desk)? {
-                    Ok((done, changes)) => desk.write(&changes, None).map(|()| Ok(done)),
+                    Ok((done, changes)) => desk.write(&changes).map(|()| Ok(done)),
                     Err(refusal) => Ok(Err(refusal)),
                 }
             });
@@ -192,6 +192,10 @@ impl CreditStore for SqliteCredit {
         page: Page,
     ) -> Answer<'_, Vec<Tab>> {
         self.ask(move |conn| lists::tabs_of_recipient(conn, recipient, &settlements, page))
+    }
+
+    fn has_tab(&self, payer: Address, recipient: Address) -> Answer<'_, bool> {
+        self.ask(move |conn| lists::has_tab(conn, payer, recipient))
     }
 
     fn tabs_of_payer(&self, payer: Address, page: Page) -> Answer<'_, Vec<Tab>> {

@@ -30,6 +30,7 @@ pub(super) const LEDGER: Schema = Schema {
         include_str!("migrations/ledger/0004_events.sql"),
         include_str!("migrations/ledger/0005_access.sql"),
         include_str!("migrations/ledger/0006_credit.sql"),
+        include_str!("migrations/ledger/0007_credit_pairs.sql"),
     ],
 };
 

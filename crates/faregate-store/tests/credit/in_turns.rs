@@ -105,6 +105,10 @@ impl CreditStore for InTurns {
     ) -> Answer<'_, Vec<Tab>> {
         self.next().tabs_of_recipient(recipient, settlements, page)
     }
+    fn has_tab(&self, payer: Address, recipient: Address) -> Answer<'_, bool> {
+        self.next().has_tab(payer, recipient)
+    }
+
     fn tabs_of_payer(&self, payer: Address, page: Page) -> Answer<'_, Vec<Tab>> {
         self.next().tabs_of_payer(payer, page)
     }

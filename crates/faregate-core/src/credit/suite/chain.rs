@@ -154,6 +154,44 @@ pub async fn a_payment_unlocks_once_it_is_recorded<S: CreditStore>(bench: &Bench
     );
 }
 
+/// What a payment unlocked names the place of the payment, for which its recipient looks, in the journal and by its id; a second
+/// record of it, or one of a payment that nobody saw, names its own.
+pub async fn what_is_unlocked_names_the_payment<S: CreditStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    with_collateral(store, 1_000).await;
+    let tab = opened(store, identity(), 1).await.tab;
+    issued(store, issuing(&tab, 0, 300, 1)).await;
+    let whole = place(None);
+    let payments = [None, Some(3)].map(|log| Happening {
+        place: Place { log, ..whole },
+        at: at(2),
+        event: paid(&tab, Some(0), 100),
+    });
+    enter(store, payments.to_vec(), 2).await;
+    let record = |of: &Happening| happening(recorded(&tab, Some(of.place.record()), 100), 3);
+    let first = record(&payments[0]);
+    // One batch, one later, one of them said twice, and one of nothing that is known.
+    let unseen = happening(recorded(&tab, Some(B256::repeat_byte(9)), 5), 3);
+    enter(store, vec![first.clone(), unseen.clone()], 3).await;
+    let again = record(&payments[0]);
+    enter(store, vec![record(&payments[1]), again.clone()], 4).await;
+    let unlocked: Vec<_> = store
+        .entries_of(tab.id, ALL)
+        .await
+        .unwrap()
+        .into_iter()
+        .filter(|entry| entry.kind == EntryKind::Unlock)
+        .collect();
+    let places: Vec<_> = unlocked.iter().map(|entry| entry.place.unwrap()).collect();
+    let [eth, log] = payments.map(|payment| payment.place);
+    assert_eq!(places, [eth, unseen.place, log, again.place]);
+    let ids: std::collections::BTreeSet<_> = unlocked.iter().map(super::super::Entry::id).collect();
+    assert_eq!(ids.len(), 4);
+    let told = store.payments_to(recipient(1), ALL).await.unwrap();
+    let by: Vec<_> = told.iter().map(|payment| payment.stage).collect();
+    assert!(by.contains(&PaymentStage::Recorded(again.place.transaction)));
+}
+
 /// Each log is a payment of its own.
 pub async fn two_payments_of_one_transaction_are_two<S: CreditStore>(bench: &Bench<S>) {
     let store = &*bench.store;

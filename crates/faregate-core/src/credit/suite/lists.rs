@@ -68,6 +68,27 @@ pub async fn tabs_are_listed_by_whom_they_concern<S: CreditStore>(bench: &Bench<
     assert_eq!(of(payer(1), vec![]).await, Ok(vec![]));
 }
 
+/// Who ever had a tab for whom is known whatever became of it, and in this direction only.
+pub async fn who_had_a_tab_for_whom_is_known<S: CreditStore>(bench: &Bench<S>) {
+    let store = &*bench.store;
+    with_collateral(store, 1_000).await;
+    let tab = opened(store, identity(), 1).await.tab;
+    issued(store, issuing(&tab, 0, 10, 1)).await;
+    let knows = |from, to| store.has_tab(from, to);
+    for (from, to, had) in [
+        (payer(1), recipient(1), true),
+        (payer(1), recipient(2), false),
+        (payer(2), recipient(1), false),
+        (recipient(1), payer(1), false),
+    ] {
+        assert_eq!(knows(from, to).await, Ok(had));
+    }
+    enter(store, vec![], 10_000_000).await;
+    let over = store.tab(tab.id).await.unwrap().unwrap();
+    assert!(over.expired);
+    assert_eq!(knows(payer(1), recipient(1)).await, Ok(true));
+}
+
 /// In the order they were issued, and the latest is the last of them.
 pub async fn guarantees_are_listed_as_they_were_issued<S: CreditStore>(bench: &Bench<S>) {
     let store = &*bench.store;

@@ -15,6 +15,12 @@ impl Books {
         on_page(tabs.into_iter(), page)
     }
 
+    pub(super) fn has_tab(&self, payer: Address, recipient: Address) -> bool {
+        let of_both =
+            |tab: &Tab| (tab.identity.payer, tab.identity.recipient) == (payer, recipient);
+        self.tabs.values().any(of_both)
+    }
+
     pub(super) fn guarantees(&self, tab: TabId, page: Page) -> Vec<Guarantee> {
         let issued = self.guarantees.get(&tab);
         on_page(issued.into_iter().flatten(), page)

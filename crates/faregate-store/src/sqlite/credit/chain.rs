@@ -98,7 +98,7 @@ fn enter_one(
     if changes != Changes::default() {
         entered.applied = entered.applied.saturating_add(1);
     }
-    desk.write(&changes, Some(seq))?;
+    desk.write(&changes)?;
     if let Some(odd) = odd {
         let aside = PutAside::of(happening, odd);
         conn.prepare_cached(
@@ -136,7 +136,7 @@ fn expire(
         if let Some(changes) = release(&tab, terms, time) {
             let desk = Desk::new(conn, chain);
             desk.remember(Some((seq, tab)));
-            desk.write(&changes, None)?;
+            desk.write(&changes)?;
             expired = expired.saturating_add(1);
         }
     }

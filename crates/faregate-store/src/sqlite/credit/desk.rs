@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use alloy_primitives::{Address, B256, U256};
 use faregate_core::credit::{
-    Account, Changes, Collateral, Entry, EntryKind, Guarantee, Identity, State, Tab, TabId,
+    Account, Changes, Collateral, Entry, EntryKind, Guarantee, Identity, Place, State, Tab, TabId,
     TabPayment, Withdrawal,
 };
 use faregate_ledger::AccountId;
@@ -81,8 +81,8 @@ impl<'c> Desk<'c> {
         Some(tab)
     }
 
-    /// Writes what a decision said. `happening` is the number of the place where its entries happened, if they did on the chain.
-    pub(super) fn write(&self, changes: &Changes, happening: Option<i64>) -> Result<(), Fault> {
+    /// Writes what a decision said.
+    pub(super) fn write(&self, changes: &Changes) -> Result<(), Fault> {
         if let Some(account) = &changes.account {
             keep_account(self.conn, account)?;
         }
@@ -91,7 +91,7 @@ impl<'c> Desk<'c> {
         }
         let mut last = None;
         for entry in &changes.entries {
-            last = Some((self.keep_entry(entry, happening)?, entry));
+            last = Some((self.keep_entry(entry)?, entry));
         }
         if let Some(guarantee) = &changes.guarantee {
             self.keep_guarantee(guarantee, last)?;
@@ -187,10 +187,8 @@ impl<'c> Desk<'c> {
     }
 
     /// Writes an entry and moves its money; returns its number.
-    fn keep_entry(&self, entry: &Entry, happening: Option<i64>) -> Result<i64, Fault> {
-        if entry.place.is_some() != happening.is_some() {
-            return Err(Fault::Damaged("an entry that happened elsewhere"));
-        }
+    fn keep_entry(&self, entry: &Entry) -> Result<i64, Fault> {
+        let happening = entry.place.map(|place| self.happening(place)).transpose()?;
         let tab = match entry.tab {
             Some((id, _)) => Some(self.seq(id)?),
             None => None,
@@ -220,6 +218,25 @@ impl<'c> Desk<'c> {
         let touched = params![entry.payer.0.0, entry.asset.0.0, codec::secs(entry.at)];
         self.conn.prepare_cached(sql)?.execute(touched)?;
         Ok(seq)
+    }
+
+    /// The number of what happened there.
+    fn happening(&self, place: Place) -> Result<i64, Fault> {
+        let sql = "SELECT seq FROM credit_happening WHERE transaction_hash = ?1 AND log";
+        let read = |row: &rusqlite::Row<'_>| Ok(row.get(0)?);
+        let found = match place.log {
+            Some(log) => {
+                let key = params![place.transaction.0, integer(log)];
+                one(self.conn, &format!("{sql} = ?2"), key, read)?
+            }
+            None => one(
+                self.conn,
+                &format!("{sql} IS NULL"),
+                [place.transaction.0],
+                read,
+            )?,
+        };
+        found.ok_or(Fault::Damaged("an entry that happened nowhere"))
     }
 
     /// The number of a tab.

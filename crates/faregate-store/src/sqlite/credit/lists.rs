@@ -118,6 +118,17 @@ pub(super) fn tabs_of_recipient(
     Ok(tabs)
 }
 
+/// Whether there ever was a tab of this payer for this recipient.
+pub(super) fn has_tab(
+    conn: &Connection,
+    payer: Address,
+    recipient: Address,
+) -> Result<bool, Fault> {
+    let sql = "SELECT 1 FROM credit_tab WHERE payer = ?1 AND recipient = ?2";
+    let mut statement = conn.prepare_cached(sql)?;
+    Ok(statement.exists(params![payer.0.0, recipient.0.0])?)
+}
+
 /// Tabs of a payer, the last changed first.
 pub(super) fn tabs_of_payer(
     conn: &Connection,
