@@ -126,6 +126,9 @@ kinds! {
     vectors_4mica_calldata runs "4mica:calldata";
     vectors_4mica_selectors runs "4mica:selectors";
     vectors_4mica_record_payment_digest runs "4mica:record_payment_digest";
+    vectors_4mica_x402_v1 runs "4mica:x402_v1";
+    vectors_4mica_x402_v2 runs "4mica:x402_v2";
+    vectors_4mica_x402_settle runs "4mica:x402_settle";
     vectors_4mica_http_body runs "4mica:http_body";
     vectors_4mica_siwe runs "4mica:siwe";
     vectors_4mica_admin_api_key runs "4mica:admin_api_key";

@@ -1,12 +1,11 @@
 //! The runners of the credit network's recordings: what `sdk-4mica` 0.4.3, 1.1.1 and 1.2.10 signed, sent, read and refused,
 //! and what follows from the rules of the contract.
-//!
-//! The clearing over x402 (`x402_*`) is excused.
 
 pub mod access;
 pub mod bls;
 pub mod certificate;
 pub mod chain;
+pub mod pay;
 pub mod signing;
 pub mod trace;
 pub mod wire;

@@ -217,6 +217,16 @@ codes! {
     AccessTokenElsewhere "access_token_elsewhere" [] Payer Retry::Never, 402, "the access token is for another service, route or method";
     AccessTokenRevoked "access_token_revoked" [] Payer Retry::Never, 402, "the payment of the access token failed";
 
+    // x402: scheme 4mica-credit
+    CreditVersionMismatch "credit_version_mismatch" [] Payer Retry::Never, 402, "the guarantee is of another version than the required one";
+    CreditRecipientMismatch "credit_recipient_mismatch" [] Payer Retry::Never, 402, "the guarantee is for somebody else than the required payee";
+    CreditAssetMismatch "credit_asset_mismatch" [] Payer Retry::Never, 402, "the guarantee is for another asset than the required one";
+    CreditAmountMismatch "credit_amount_mismatch" [] Payer Retry::Never, 402, "the guarantee is not over exactly the required amount";
+    CreditConditionInvalid "credit_condition_invalid" [] Payer Retry::Never, 402, "the validation condition of the guarantee cannot hold";
+    CreditConditionMismatch "credit_condition_mismatch" [] Payer Retry::Never, 402,
+        "the validation condition of the guarantee is another than the required one";
+    CreditTabMismatch "credit_tab_mismatch" [] Payer Retry::Never, 402, "the tab is another payer's or recipient's, or for another asset";
+
     // Dependencies and capacity
     StoreUnavailable "store_unavailable" [] Operator Retry::AfterSecs(2), 503, "the store cannot be reached";
     ReplayStoreUnavailable "replay_store_unavailable" [] Operator Retry::AfterSecs(2), 503,

@@ -20,6 +20,7 @@ pub mod digest;
 mod field;
 pub mod signin;
 pub mod words;
+pub mod x402;
 
 pub use admin_key::{AdminKey, parse_uuid, to_uuid};
 pub use binding::BindingError;

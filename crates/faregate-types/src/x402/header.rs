@@ -130,6 +130,14 @@ pub fn decode_payment_required(value: &[u8]) -> Result<v2::PaymentRequired, Head
     decode(value, Some(2))
 }
 
+/// Reads a value that is an object of any kind.
+///
+/// # Errors
+/// [`HeaderError`] names the first check that failed.
+pub fn decode_any(value: &[u8]) -> Result<serde_json::Value, HeaderError> {
+    decode(value, None)
+}
+
 /// Reads a `PAYMENT-RESPONSE` or `X-PAYMENT-RESPONSE` value.
 ///
 /// # Errors
