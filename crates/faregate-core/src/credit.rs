@@ -43,7 +43,7 @@ pub use collateral::{Account, Collateral, Withdrawal};
 pub use entry::{Entry, EntryId};
 pub use event::{Cursor, Happening, Odd, Place, TabEvent};
 pub use guarantee::{Guarantee, Issue, issue};
-pub use open::{OpenTab, Opened, open_tab};
+pub use open::{OpenTab, Opened, TAKEN_IN_A_ROW_MAX, open_tab};
 pub use payment::{PaymentStage, TabPayment};
 pub use refusal::CreditRefusal;
 pub use tab::{Identity, Tab, TabId};

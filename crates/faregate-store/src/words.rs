@@ -1,5 +1,7 @@
 //! What every engine with rows writes alike.
 
+pub(crate) mod credit;
+
 use faregate_types::Timestamp;
 
 /// Seconds as a database's signed integer, bit for bit: every time there is can be stored, and those before the year 292

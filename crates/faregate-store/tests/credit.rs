@@ -75,7 +75,7 @@ async fn on_a_file() -> (SqliteCredit, Audited) {
     (credit, audited)
 }
 
-async fn of_two_openers() -> (InTurns, Audited) {
+async fn of_two_openers() -> (InTurns<SqliteCredit>, Audited) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ledger.db");
     let [even, odd] = [0, 1].map(|_| SqliteLedger::open(&file).unwrap());

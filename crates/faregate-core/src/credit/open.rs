@@ -9,8 +9,8 @@ use super::tab::{Identity, Tab, TabId};
 use super::terms::{ReqIds, Terms};
 
 /// So many numbers are tried in one go. If all are taken the last of them is handed out, its guarantee is refused as a duplicate, and the
-/// next question goes on from there.
-const TAKEN_IN_A_ROW_MAX: u32 = 256;
+/// next question goes on from there. An engine that loads beforehand loads so many.
+pub const TAKEN_IN_A_ROW_MAX: u32 = 256;
 
 /// Asks for the active tab of an identity.
 #[derive(Clone, Debug, PartialEq, Eq)]

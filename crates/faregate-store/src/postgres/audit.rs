@@ -6,6 +6,7 @@ use faregate_types::PaymentId;
 use super::codec;
 use super::fault::Fault;
 use super::pool::{Link, Pool};
+use super::write::columns;
 use crate::audit::{Audit, AuditFault};
 
 /// Every transfer and how it ended.
@@ -23,10 +24,15 @@ macro_rules! transfers {
 
 const COUNT: &str = "SELECT count(*) AS rows FROM transfer";
 
+/// With what the journal of credit moved.
 const BALANCES: &str = transfers!(
     ", sides AS (\
      SELECT debit AS account, asset, phase, amount AS given, 0::numeric AS got FROM moved UNION ALL \
-     SELECT credit, asset, phase, 0::numeric, amount FROM moved), \
+     SELECT credit, asset, phase, 0::numeric, amount FROM moved UNION ALL \
+     SELECT w.account, w.asset, 'pending', w.a::numeric, w.c::numeric \
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) AS w (account, asset, a, b, c, d) UNION ALL \
+     SELECT w.account, w.asset, 'posted', w.b::numeric, w.d::numeric \
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) AS w (account, asset, a, b, c, d)), \
      computed AS (SELECT account COLLATE \"C\" AS account, asset COLLATE \"C\" AS asset, \
      coalesce(sum(given) FILTER (WHERE phase = 'pending'), 0) AS a, coalesce(sum(given) FILTER (WHERE phase = 'posted'), 0) AS b, \
      coalesce(sum(got) FILTER (WHERE phase = 'pending'), 0) AS c, coalesce(sum(got) FILTER (WHERE phase = 'posted'), 0) AS d \
@@ -94,7 +100,16 @@ async fn all(link: &Link) -> Result<Audit, Fault> {
     for row in link.rows(COUNT, &[]).await? {
         audit.rows = row.try_get::<_, i64>("rows")?.cast_unsigned();
     }
-    for row in link.rows(BALANCES, &[]).await? {
+    let moved = super::credit::audit::credit(link, &mut audit).await?;
+    let (a, b, c, d, e, f) = columns!(moved, ((account, asset), sums) =>
+        account.as_str(),
+        asset.to_string(),
+        sums.debits_pending.to_string(),
+        sums.debits_posted.to_string(),
+        sums.credits_pending.to_string(),
+        sums.credits_posted.to_string(),
+    );
+    for row in link.rows(BALANCES, &[&a, &b, &c, &d, &e, &f]).await? {
         let account = codec::account(row.try_get("account")?)?;
         let asset = codec::asset(row.try_get("asset")?)?;
         audit.add(AuditFault::Balance { account, asset });

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use faregate_ledger::StoreError;
 use tokio::time::{Instant, sleep};
 
 use super::fault::Fault;
@@ -33,6 +34,15 @@ const LEAVE: &str = "UPDATE holder SET seen_at = 0 WHERE name = $1 AND run = $2 
 
 /// What is held. There is one ledger in a schema.
 const NAME: &str = "ledger";
+
+/// Whether this process may write: nobody has to hold the ledger, or it does.
+pub(super) fn held(hold: Option<&Hold>) -> Result<(), Fault> {
+    if hold.is_none_or(Hold::is_ours) {
+        Ok(())
+    } else {
+        Err(StoreError::Unavailable.into())
+    }
+}
 
 /// The ledger is held by this process, as far as it knows.
 pub(super) struct Hold {

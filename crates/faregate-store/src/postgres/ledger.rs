@@ -47,7 +47,8 @@ pub struct PostgresLedger {
     pub(super) seqs: Seqs,
     /// Whether what happens is put into the outbox.
     pub(super) events: AtomicU8,
-    hold: Option<Arc<Hold>>,
+    pub(super) hold: Option<Arc<Hold>>,
+    address: PostgresUrl,
 }
 
 impl PostgresLedger {
@@ -89,7 +90,14 @@ impl PostgresLedger {
             seqs: Seqs::new(),
             events: AtomicU8::new(0),
             hold,
+            address: address.clone(),
         })
+    }
+
+    /// One more connection to the same database.
+    pub(super) fn one_connection(&self) -> Result<Arc<Pool>, StoreError> {
+        let pool = Pool::new(&self.address, 1).map_err(|_| StoreError::Unavailable)?;
+        Ok(Arc::new(pool))
     }
 
     /// What the one gate over this ledger is called among others, from now on for ever; `None` when it was not opened alone.

@@ -16,6 +16,7 @@
 //! | who may call the credit service | `access` |
 //! | reads, and what is one statement | `reads`, `events` |
 //! | what is in the database, and which version | `schema`, `migrations/` |
+//! | the books of a credit core | `credit` |
 //! | one process per ledger, where it has to be | `hold` |
 //! | what becomes of the database's errors | `fault` |
 //! | rows to domain types and back | `codec` |
@@ -29,6 +30,7 @@ mod access;
 mod address;
 mod audit;
 mod codec;
+mod credit;
 mod events;
 mod fault;
 mod hold;
@@ -45,5 +47,6 @@ mod work;
 mod write;
 
 pub use address::{PostgresUrl, PostgresUrlError};
+pub use credit::PostgresCredit;
 pub use ledger::PostgresLedger;
 pub use schema::{PostgresError, migrate, schema_version};

@@ -310,7 +310,12 @@ impl Sums {
         }
     }
 
-    fn after(&mut self, side: Side, movement: Movement, amount: U256) -> Result<(), Fault> {
+    pub(super) fn after(
+        &mut self,
+        side: Side,
+        movement: Movement,
+        amount: U256,
+    ) -> Result<(), Fault> {
         let after = self.balance.after(side, movement, amount);
         self.balance =
             after.map_err(|_| Fault::Damaged("a balance that a transfer does not fit into"))?;

@@ -1,17 +1,15 @@
 //! The lane of a ledger: claims and steps, loaded with locks, decided in memory, written with one statement per table.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use faregate_ledger::{
-    AccountId, Claim, Claimed, Effect, EventKinds, Payment, PaymentState, Step, StoreError,
-};
+use faregate_ledger::{AccountId, Claim, Claimed, Effect, EventKinds, Payment, PaymentState, Step};
 use faregate_types::{AssetId, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use super::codec::{self, payments};
 use super::fault::Fault;
-use super::hold::Hold;
+use super::hold::{Hold, held};
 use super::lane::{Results, Work};
 use super::pool::Link;
 use super::seqs::Seqs;
@@ -66,9 +64,7 @@ impl LedgerWork {
     }
 
     async fn run_all(&self, link: &Link, jobs: &[Job]) -> Result<Results<Done>, Fault> {
-        if self.hold.as_ref().is_some_and(|hold| !hold.is_ours()) {
-            return Err(StoreError::Unavailable.into());
-        }
+        held(self.hold.as_deref())?;
         let mut sheet = load(link, jobs).await?;
         let results = jobs.iter().map(|job| self.decide(&mut sheet, job));
         let results = results.map(|result| result.map_err(|fault| fault.told()));
@@ -231,8 +227,18 @@ async fn load_sums(link: &Link, jobs: &[Job], sheet: &mut Sheet) -> Result<(), F
             names.insert((claim.transfer.credit.clone(), asset));
         }
     }
+    sheet.sums = lock_sums(link, names).await?;
+    Ok(())
+}
+
+/// Locks and loads the sums of these accounts; zero where nothing has happened to one.
+pub(super) async fn lock_sums(
+    link: &Link,
+    names: BTreeSet<SumsName>,
+) -> Result<HashMap<SumsName, Sums>, Fault> {
+    let mut found = HashMap::new();
     if names.is_empty() {
-        return Ok(());
+        return Ok(found);
     }
     let accounts: Vec<&str> = names.iter().map(|(account, _)| account.as_str()).collect();
     let assets: Vec<String> = names.iter().map(|(_, asset)| asset.to_string()).collect();
@@ -246,13 +252,13 @@ async fn load_sums(link: &Link, jobs: &[Job], sheet: &mut Sheet) -> Result<(), F
             is_stored: true,
             is_changed: false,
         };
-        sheet.sums.insert((account, asset), sums);
+        found.insert((account, asset), sums);
     }
     for (account, asset) in names {
         let name = (account, asset);
-        sheet.sums.entry(name).or_insert_with(|| Sums::none(asset));
+        found.entry(name).or_insert_with(|| Sums::none(asset));
     }
-    Ok(())
+    Ok(found)
 }
 
 impl Job {

@@ -1,5 +1,7 @@
 //! Writes what a batch changed: one statement per table, whatever is in the batch, all sent at once.
 
+use std::collections::HashMap;
+
 use futures_util::future::{BoxFuture, try_join_all};
 
 use super::codec::{escaped, headers_to_bytes, secs};
@@ -63,7 +65,7 @@ const STEPS: &str = "UPDATE payment t SET state = b, transfer = c, transaction_r
      FROM unnest($1::bytea[], $2::text[], $3::int8[], $4::text[], $5::text[], $6::int8[], $7::int8[]) \
      AS n (a, b, c, d, e, f, g) WHERE t.id = a";
 
-type Write<'a> = BoxFuture<'a, Result<(), Fault>>;
+pub(super) type Write<'a> = BoxFuture<'a, Result<(), Fault>>;
 
 /// Writes everything that is new or changed.
 pub(super) async fn sheet(link: &Link, sheet: &Sheet) -> Result<(), Fault> {
@@ -85,13 +87,18 @@ pub(super) async fn sheet(link: &Link, sheet: &Sheet) -> Result<(), Fault> {
         writes.push(Box::pin(keys(link, sheet)));
     }
     writes.push(Box::pin(payments(link, sheet)));
-    writes.push(Box::pin(sums(link, sheet)));
+    writes.push(Box::pin(sums(link, &sheet.sums)));
     try_join_all(writes).await?;
     Ok(())
 }
 
 /// Writes some rows, if there are any. Fewer rows than asked for are not what was locked.
-async fn put(link: &Link, sql: &'static str, rows: usize, params: Params<'_>) -> Result<(), Fault> {
+pub(super) async fn put(
+    link: &Link,
+    sql: &'static str,
+    rows: usize,
+    params: Params<'_>,
+) -> Result<(), Fault> {
     if rows == 0 {
         return Ok(());
     }
@@ -113,6 +120,7 @@ macro_rules! columns {
         },)+)
     };
 }
+pub(super) use columns;
 
 async fn transfers(link: &Link, sheet: &Sheet) -> Result<(), Fault> {
     let rows = &sheet.news.transfers;
@@ -255,9 +263,10 @@ async fn whole(link: &Link, sql: &'static str, rows: &[&Entry]) -> Result<(), Fa
     put(link, sql, rows.len(), params).await
 }
 
-async fn sums(link: &Link, sheet: &Sheet) -> Result<(), Fault> {
+/// Writes the sums that changed.
+pub(super) async fn sums(link: &Link, sums: &HashMap<SumsName, Sums>) -> Result<(), Fault> {
     for (sql, stored) in [(SUMS, true), (NEW_SUMS, false)] {
-        let changed = sheet.sums.iter();
+        let changed = sums.iter();
         let changed = changed.filter(|(_, sums)| sums.is_changed && sums.is_stored == stored);
         let mut rows: Vec<(&SumsName, &Sums)> = changed.collect();
         rows.sort_by_key(|(name, _)| *name);

@@ -1,4 +1,4 @@
-//! Two stores on one file: what one writes the other sees, and their crowds race.
+//! Two stores over the same books: what one writes the other sees, and their crowds race.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,25 +10,24 @@ use faregate_core::port::credit::{
     Answer, Batch, CreditError, CreditStore, Entered, Page, PutAside,
 };
 use faregate_ledger::StoreError;
-use faregate_store::sqlite::SqliteCredit;
 use faregate_types::{Address, B256, Timestamp, U256};
 use futures_util::future::BoxFuture;
 
 /// Asked in turns.
-pub(crate) struct InTurns {
-    stores: [SqliteCredit; 2],
+pub(crate) struct InTurns<S> {
+    stores: [S; 2],
     turn: AtomicUsize,
 }
 
-impl InTurns {
-    pub(crate) fn new(stores: [SqliteCredit; 2]) -> Self {
+impl<S> InTurns<S> {
+    pub(crate) fn new(stores: [S; 2]) -> Self {
         Self {
             stores,
             turn: AtomicUsize::new(0),
         }
     }
 
-    fn next(&self) -> &SqliteCredit {
+    fn next(&self) -> &S {
         let [even, odd] = &self.stores;
         if self.turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
             even
@@ -38,7 +37,7 @@ impl InTurns {
     }
 }
 
-impl CreditStore for InTurns {
+impl<S: CreditStore> CreditStore for InTurns<S> {
     fn open_tab(
         &self,
         command: OpenTab,

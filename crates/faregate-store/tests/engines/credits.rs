@@ -499,6 +499,63 @@ impl Names {
     }
 }
 
+/// What is asked of two books, with the names that the first gives, and then every question there is.
+async fn compare(
+    one: &dyn CreditStore,
+    other: &dyn CreditStore,
+    asked: Vec<Ask>,
+) -> Result<(), TestCaseError> {
+    let mut names = Names::default();
+    // Who has nothing can do nothing.
+    let start = (0..3).map(|number| Happening {
+        place: Place {
+            block: 0,
+            transaction: B256::ZERO,
+            log: Some(100 + u64::from(number)),
+        },
+        at: at(0),
+        event: TabEvent::Deposited {
+            payer: person(number % 2),
+            asset: asset(number >> 1),
+            amount: U256::from(40),
+        },
+    });
+    let start = Ask::Enter(start.collect(), at(0), 0, true);
+    let open = TABS.map(|(from, to, of)| {
+        let identity = Identity {
+            payer: person(from),
+            recipient: person(to),
+            asset: asset(of),
+            version: 1,
+        };
+        let command = OpenTab {
+            id: TabId(U256::ZERO),
+            identity,
+            ttl_secs: None,
+            at: at(0),
+        };
+        Ask::Open(Box::new(command), ReqIds::Strict)
+    });
+    let start = [start].into_iter().chain(open);
+    let mut asked: VecDeque<Ask> = start.chain(asked).collect();
+    let mut at_the_end = false;
+    loop {
+        let Some(next) = asked.pop_front() else {
+            if at_the_end {
+                return Ok(());
+            }
+            at_the_end = true;
+            asked.extend(questions(&names.tabs));
+            continue;
+        };
+        let next = names.known(next);
+        let said = ask(one, next.clone()).await;
+        let expected = ask(other, next.clone()).await;
+        names.learn(&said);
+        prop_assert_eq!(said, expected, "asked {:?}", next);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
@@ -507,37 +564,26 @@ proptest! {
         let (memory, ledger) = (MemoryCredit::new(CHAIN), SqliteLedger::in_memory().unwrap());
         runtime().block_on(async {
             let sqlite = ledger.credit(CHAIN).await.unwrap();
-            let mut names = Names::default();
-            // Who has nothing can do nothing.
-            let start = (0..3).map(|number| Happening {
-                place: Place { block: 0, transaction: B256::ZERO, log: Some(100 + u64::from(number)) },
-                at: at(0),
-                event: TabEvent::Deposited { payer: person(number % 2), asset: asset(number >> 1), amount: U256::from(40) },
-            });
-            let start = Ask::Enter(start.collect(), at(0), 0, true);
-            let open = TABS.map(|(from, to, of)| {
-                let identity = Identity { payer: person(from), recipient: person(to), asset: asset(of), version: 1 };
-                let command = OpenTab { id: TabId(U256::ZERO), identity, ttl_secs: None, at: at(0) };
-                Ask::Open(Box::new(command), ReqIds::Strict)
-            });
-            let start = [start].into_iter().chain(open);
-            let mut asked: VecDeque<Ask> = start.chain(asked).collect();
-            let mut at_the_end = false;
-            loop {
-                let Some(one) = asked.pop_front() else {
-                    if at_the_end {
-                        break;
-                    }
-                    at_the_end = true;
-                    asked.extend(questions(&names.tabs));
-                    continue;
-                };
-                let one = names.known(one);
-                let said = ask(&memory, one.clone()).await;
-                let expected = ask(&sqlite, one.clone()).await;
-                names.learn(&said);
-                prop_assert_eq!(said, expected, "asked {:?}", one);
-            }
+            compare(&memory, &sqlite, asked).await?;
+            let audit = ledger.audit().await.unwrap();
+            prop_assert_eq!(audit.faults, []);
+            Ok(())
+        })?;
+    }
+}
+
+#[cfg(feature = "postgres")]
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn books_on_postgres_say_the_same(asked in prop::collection::vec(asks(), 1..120)) {
+        let runtime = runtime();
+        let Some(place) = runtime.block_on(super::kit::Place::new()) else { return Ok(()) };
+        runtime.block_on(async {
+            let (memory, ledger) = (MemoryCredit::new(CHAIN), place.open().await);
+            let postgres = ledger.credit(CHAIN).await.unwrap();
+            compare(&memory, &postgres, asked).await?;
             let audit = ledger.audit().await.unwrap();
             prop_assert_eq!(audit.faults, []);
             Ok(())

@@ -2,8 +2,7 @@
 
 use alloy_primitives::{Address, B256, U256};
 use faregate_core::credit::{
-    Account, Certificate, Entry, EntryKind, Guarantee, Identity, PaymentStage, Place, Settlement,
-    Tab, TabId, TabPayment,
+    Account, Certificate, Entry, Guarantee, Identity, Place, Tab, TabId, TabPayment,
 };
 use faregate_types::credit::BlsSignature;
 use faregate_types::{Timestamp, parse_atomic};
@@ -11,11 +10,8 @@ use rusqlite::{Connection, Params, Row};
 
 use super::super::codec;
 use super::super::fault::Fault;
-
-/// A number as SQLite's signed integer, bit for bit.
-pub(super) const fn integer(number: u64) -> i64 {
-    number.cast_signed()
-}
+pub(super) use crate::words::credit::{ages_from, id_bytes, integer, kind, settlement, stage};
+use crate::words::credit::{kind_of, stage_of};
 
 pub(super) fn number(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
     Ok(row.get::<_, i64>(column)?.cast_unsigned())
@@ -47,11 +43,6 @@ fn sum_or_none(row: &Row<'_>, column: usize) -> Result<Option<U256>, Fault> {
     let text = text.map_err(|_| Fault::Damaged("a sum of money"))?;
     let sum = text.map(parse_atomic).transpose();
     sum.map_err(|_| Fault::Damaged("a sum of money"))
-}
-
-/// The bytes of a tab's id.
-pub(super) const fn id_bytes(id: TabId) -> [u8; 32] {
-    id.0.to_be_bytes()
 }
 
 /// The columns that [`tab`] reads.
@@ -88,22 +79,6 @@ fn identity(row: &Row<'_>, column: usize) -> Result<Identity, Fault> {
         asset: address(row, at(2))?,
         version: number(row, at(3))?,
     })
-}
-
-/// How it is stored whether a tab is settled.
-pub(super) const fn settlement(settlement: Settlement) -> u8 {
-    match settlement {
-        Settlement::Pending => 0,
-        Settlement::Settled => 1,
-        Settlement::Failed => 2,
-        Settlement::Remunerated => 3,
-    }
-}
-
-/// From when on the certificates of a tab grow old, if there are any that count.
-pub(super) fn ages_from(tab: &Tab) -> Option<i64> {
-    let ages = tab.guarantees > 0 && !tab.expired;
-    ages.then(|| codec::secs(tab.latest))
 }
 
 /// The columns that [`guarantee`] reads, from [`GUARANTEE_TABLES`].
@@ -145,18 +120,6 @@ fn certificate(row: &Row<'_>, column: usize) -> Result<Option<Certificate>, Faul
     }))
 }
 
-/// How the kind of an entry is stored.
-pub(super) const fn kind(kind: EntryKind) -> u8 {
-    match kind {
-        EntryKind::Deposit => 0,
-        EntryKind::Withdraw => 1,
-        EntryKind::Reserve => 2,
-        EntryKind::CancelReserve => 3,
-        EntryKind::Unlock => 4,
-        EntryKind::Remunerate => 5,
-    }
-}
-
 /// The columns that [`entry`] reads, from [`ENTRY_TABLES`].
 pub(super) const ENTRY_COLUMNS: &str = "e.kind, coalesce(t.payer, e.payer), coalesce(t.asset, e.asset), e.amount, e.lock, t.id, t.recipient, \
      coalesce(e.req, g.req), h.block, h.transaction_hash, h.log, e.at";
@@ -168,11 +131,11 @@ pub(super) const ENTRY_TABLES: &str = "credit_entry e LEFT JOIN credit_tab t ON 
 /// An entry, from a row of [`ENTRY_COLUMNS`].
 pub(super) fn entry(row: &Row<'_>) -> Result<Entry, Fault> {
     let stored: u8 = row.get(0)?;
-    let found = EntryKind::ALL.iter().find(|is| kind(**is) == stored);
+    let found = kind_of(stored);
     let has_tab = row.get::<_, Option<[u8; 32]>>(5)?.is_some();
     let has_place = row.get::<_, Option<i64>>(8)?.is_some();
     Ok(Entry {
-        kind: *found.ok_or(Fault::Damaged("the kind of an entry"))?,
+        kind: found.ok_or(Fault::Damaged("the kind of an entry"))?,
         payer: address(row, 1)?,
         asset: address(row, 2)?,
         amount: sum(row, 3)?,
@@ -202,13 +165,8 @@ pub(super) const PAYMENT_COLUMNS: &str =
 
 /// A payment, from a row of [`PAYMENT_COLUMNS`].
 pub(super) fn payment(row: &Row<'_>) -> Result<TabPayment, Fault> {
-    let stage = match row.get::<_, u8>(10)? {
-        0 => PaymentStage::Found,
-        1 => PaymentStage::Telling(hash(row, 11)?),
-        2 => PaymentStage::Recorded(hash(row, 11)?),
-        3 => PaymentStage::Refused,
-        _ => return Err(Fault::Damaged("the stage of a payment")),
-    };
+    let teller: Option<[u8; 32]> = row.get(11)?;
+    let stage = stage_of(row.get(10)?, teller).ok_or(Fault::Damaged("the stage of a payment"))?;
     Ok(TabPayment {
         place: place(row, 0)?,
         tab: tab_id(row, 3)?,
@@ -220,16 +178,6 @@ pub(super) fn payment(row: &Row<'_>) -> Result<TabPayment, Fault> {
         stage,
         at: time(row, 9)?,
     })
-}
-
-/// How the stage of a payment is stored, and the transaction that belongs to it.
-pub(super) fn stage(stage: PaymentStage) -> (u8, Option<[u8; 32]>) {
-    match stage {
-        PaymentStage::Found => (0, None),
-        PaymentStage::Telling(transaction) => (1, Some(transaction.0)),
-        PaymentStage::Recorded(transaction) => (2, Some(transaction.0)),
-        PaymentStage::Refused => (3, None),
-    }
 }
 
 /// Somebody, from a row of address, suspended, updated_at.
