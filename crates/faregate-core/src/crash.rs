@@ -57,6 +57,42 @@ points! {
     Answered "answered"
     /// Client: how it ended is recorded, durably; the caller has no answer yet.
     Recorded "recorded"
+    /// Credit service: a tab is in the books, durably, and not answered.
+    TabOpened "tab_opened"
+    /// Credit service: a guarantee is in the books with what it locks, durably, and not signed.
+    Locked "locked"
+    /// Credit service: its certificate is signed, and not in the books.
+    CertificateSigned "certificate_signed"
+    /// Credit service: the certificate is in the books, durably, and not answered.
+    CertificateKept "certificate_kept"
+    /// Credit service: a nonce is used and a session begun, durably, and not answered.
+    SignedIn "signed_in"
+    /// Credit service: a refresh token is used up for the next, durably, which is not answered.
+    SessionRenewed "session_renewed"
+    /// Credit service: a session is over, durably, and that is not answered.
+    SignedOut "signed_out"
+    /// Credit service: an administrator's key is good, durably, and nobody was told it.
+    AdminKeyKept "admin_key_kept"
+    /// Credit service: it is revoked, durably, and that is not answered.
+    AdminKeyRevoked "admin_key_revoked"
+    /// Credit service: somebody is suspended, or not any more, durably, and that is not answered.
+    SuspensionKept "suspension_kept"
+    /// Credit follower: a part of the chain is read, and nothing of it in the books.
+    PartRead "part_read"
+    /// Credit follower: it is written with the cursor and all that expired, and its transaction is open.
+    PartWritten "part_written"
+    /// Credit follower: it is in the books, durably, and nobody was told.
+    PartEntered "part_entered"
+    /// Credit operator: payments that the contract is to be told of are chosen.
+    PaymentsChosen "payments_chosen"
+    /// Credit operator: the transaction that tells of them is signed, and its hash not in the books.
+    RecordSigned "record_signed"
+    /// Credit operator: the hash is in the books, durably, and the transaction not sent.
+    RecordNoted "record_noted"
+    /// Credit operator: the node has it.
+    RecordSent "record_sent"
+    /// Credit operator: it is mined, as far as the sender knows; the books do not know it from that.
+    RecordMined "record_mined"
 }
 
 /// The places of a gate with its own facilitator, in the order of a payment that is settled first.
@@ -102,6 +138,32 @@ pub const L402_CLIENT: [Point; 5] = [
 
 /// The places of a gate that sells for tokens: the money moved before they are shown.
 pub const L402_GATE: [Point; 3] = [Point::Claimed, Point::Served, Point::Kept];
+
+/// The places of a credit core where somebody waits for an answer.
+pub const CREDIT_SERVICE: [Point; 10] = [
+    Point::TabOpened,
+    Point::Locked,
+    Point::CertificateSigned,
+    Point::CertificateKept,
+    Point::SignedIn,
+    Point::SessionRenewed,
+    Point::SignedOut,
+    Point::AdminKeyKept,
+    Point::AdminKeyRevoked,
+    Point::SuspensionKept,
+];
+
+/// Its places between the chain and the books.
+pub const CREDIT_FOLLOWER: [Point; 3] = [Point::PartRead, Point::PartWritten, Point::PartEntered];
+
+/// Its places while it tells the contract of payments.
+pub const CREDIT_OPERATOR: [Point; 5] = [
+    Point::PaymentsChosen,
+    Point::RecordSigned,
+    Point::RecordNoted,
+    Point::RecordSent,
+    Point::RecordMined,
+];
 
 /// Where this process is to end.
 #[cfg(feature = "crash-points")]
@@ -154,7 +216,10 @@ mod tests {
                 || FACILITATOR.contains(point)
                 || CLIENT.contains(point)
                 || L402_CLIENT.contains(point)
-                || L402_GATE.contains(point);
+                || L402_GATE.contains(point)
+                || CREDIT_SERVICE.contains(point)
+                || CREDIT_FOLLOWER.contains(point)
+                || CREDIT_OPERATOR.contains(point);
             assert!(listed, "{}", point.name());
         }
     }

@@ -253,7 +253,7 @@ pub const CREDIT_ISSUES_MAX: u32 = 4_096;
 /// How often guarantees are looked for whose certificate was not signed, because a process ended in between.
 pub const CREDIT_CERTIFY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How old they have to be, in seconds: another process may be on it.
+/// How old they have to be, in seconds, but at the start: somebody may be on it.
 pub const CREDIT_CERTIFY_AGE_SECS: u64 = 5;
 
 /// Most of them that are looked at each time, and most sign-in nonces and sessions that are forgotten.

@@ -1,5 +1,6 @@
-//! Gate, facilitator and client as processes of their own, killed at every named place and started again on their files:
-//! charged once or not at all, and whoever was charged gets what was sold.
+//! Gate, facilitator, client and credit core as processes of their own, killed at every named place and started again on their
+//! files: charged once or not at all, and whoever was charged gets what was sold; no deposit, lock, payment or certificate is
+//! lost or counted twice.
 //!
 //! The places come from `faregate_core::crash`, one list per process, so no place is without its test.
 //!
@@ -16,6 +17,8 @@
 
 #[path = "crash/client.rs"]
 mod client;
+#[path = "crash/credit.rs"]
+mod credit;
 #[path = "crash/facilitator.rs"]
 mod facilitator;
 #[path = "crash/gate.rs"]
@@ -104,8 +107,8 @@ fn configure_permits(folder: &Path, stack: &Stack, upstream: &str, policy: &str)
     url
 }
 
-/// Starts a gate or a facilitator, to end at `point` if there is one, and waits until it answers.
-async fn start(kind: &str, folder: &Path, url: &str, point: Option<Point>) -> Child {
+/// Starts a gate, a facilitator or a credit core, to end at `point` if there is one.
+fn launch(kind: &str, folder: &Path, point: Option<Point>) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_faregate"));
     command
         .args([kind, "-c"])
@@ -113,14 +116,22 @@ async fn start(kind: &str, folder: &Path, url: &str, point: Option<Point>) -> Ch
         .env_clear()
         .env("GAS_KEY", Devchain::accounts()[SIGNER].private_key)
         .env("TOKEN_KEY", "a key of these tests and of no others")
+        .env("BLS_KEY", credit::BLS_KEY)
+        .env("ADMIN_SEED", credit::ADMIN_SEED)
         .stdout(Stdio::null())
         .kill_on_drop(true);
     if let Some(point) = point {
         command.env("FAREGATE_CRASH_AT", point.name());
     }
-    let child = command.spawn().unwrap();
+    command.spawn().unwrap()
+}
+
+/// The same, and waits until it answers.
+async fn start(kind: &str, folder: &Path, url: &str, point: Option<Point>) -> Child {
+    let mut child = launch(kind, folder, point);
     let answers = async {
         while http().get(format!("{url}/livez")).send().await.is_err() {
+            assert_eq!(child.try_wait().unwrap(), None, "it did not start");
             sleep(Duration::from_millis(10)).await;
         }
     };

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
+use faregate_core::crash::{self, Point};
 use faregate_core::credit::{PaymentStage, Place, TabPayment};
 use faregate_core::port::credit::CreditStore;
 use faregate_types::ChainId;
@@ -247,6 +248,7 @@ impl Clerk {
             }
         }
         for some in news.chunks(batch_max) {
+            crash::point(Point::PaymentsChosen);
             // As long as it is told nobody tells it again: `told` says from when on.
             let far = now.checked_add(CREDIT_LATER).unwrap_or(until);
             self.waiting

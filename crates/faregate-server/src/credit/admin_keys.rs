@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use faregate_core::crash::{self, Point};
 use faregate_core::port::access::{
     AccessStore, AdminKey as Kept, AdminKeyId, AdminScope, AdminScopes, SecretHash,
 };
@@ -102,6 +103,7 @@ pub(super) async fn create(parts: Arc<Parts>, call: Call) -> Said {
             "too many api keys: revoke one first",
         ));
     }
+    crash::point(Point::AdminKeyKept);
     Ok(message(&CreatedAdminKey {
         id: info.id,
         name: info.name,
@@ -132,6 +134,7 @@ pub(super) async fn revoke(parts: Arc<Parts>, call: Call) -> Said {
     let id = parse_uuid(call.segment("id")).ok_or_else(|| Refusal::bad("invalid api key id"))?;
     let revoked = parts.access.revoke_admin_key(id, parts.clock.now()).await?;
     let key = revoked.ok_or_else(|| Refusal::not_found("api key not found"))?;
+    crash::point(Point::AdminKeyRevoked);
     Ok(message(&info(&key)))
 }
 

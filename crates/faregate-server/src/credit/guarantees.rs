@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use faregate_core::crash::{self, Point};
 use faregate_core::credit::{CreditRefusal, Guarantee, Identity, Issue, TabId};
 use faregate_core::port::credit::CreditError;
 use faregate_types::credit::{
@@ -47,6 +48,7 @@ pub(super) async fn issue(parts: Arc<Parts>, call: Call) -> Said {
             }
             issued => issued?,
         };
+        crash::point(Point::Locked);
         let certificate = certify(&parts, guarantee).await?;
         drop(place);
         Ok(certificate)
@@ -128,7 +130,9 @@ pub(super) async fn certify(
         tracing::error!(%tab, %req, "a guarantee in the books cannot be certified");
         Refusal::internal()
     })?;
+    crash::point(Point::CertificateSigned);
     parts.books.certify(tab, req, certificate.clone()).await?;
+    crash::point(Point::CertificateKept);
     Ok(certificate)
 }
 

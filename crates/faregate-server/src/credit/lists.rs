@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::response::Response;
+use faregate_core::crash::{self, Point};
 use faregate_core::credit::Tab;
 use faregate_core::port::credit::Page;
 use faregate_types::Address;
@@ -131,6 +132,7 @@ pub(super) async fn suspend(parts: Arc<Parts>, call: Call) -> Said {
     let asked: SetSuspension = call.message()?;
     let (user, now) = (call.address("address")?, parts.clock.now());
     let account = parts.books.suspend(user, asked.suspended, now).await?;
+    crash::point(Point::SuspensionKept);
     Ok(message(&Suspension {
         address: account.address,
         suspended: account.suspended,

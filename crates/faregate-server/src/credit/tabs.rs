@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use faregate_core::crash::{self, Point};
 use faregate_core::credit::{Identity, OpenTab, Tab, TabId};
 use faregate_core::port::credit::CreditError;
 use faregate_types::credit::api::{CreateTab, CreatedTab};
@@ -32,6 +33,7 @@ pub(super) async fn create(parts: Arc<Parts>, call: Call) -> Said {
     };
     let terms = (*parts.terms()).clone();
     let opened = parts.books.open_tab(command, terms).await?;
+    crash::point(Point::TabOpened);
     Ok(message(&CreatedTab {
         id: opened.tab.id.0,
         payer: opened.tab.identity.payer,

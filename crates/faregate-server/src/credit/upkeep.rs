@@ -22,6 +22,8 @@ impl Worker {
         let task = tokio::spawn(async move {
             let mut ticks = interval(CREDIT_CERTIFY_INTERVAL);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            // What is unsigned at the start was left by a process that is no more: its owner waits for it.
+            let mut age_min = 0;
             loop {
                 tokio::select! {
                     biased;
@@ -29,7 +31,8 @@ impl Worker {
                     _ = stopped.changed() => return,
                     _ = ticks.tick() => {}
                 }
-                once(&parts).await;
+                once(&parts, age_min).await;
+                age_min = CREDIT_CERTIFY_AGE_SECS;
             }
         });
         Self { stopping, task }
@@ -42,7 +45,7 @@ impl Worker {
     }
 }
 
-async fn once(parts: &Arc<Parts>) {
+async fn once(parts: &Arc<Parts>, age_min: u64) {
     let now = parts.clock.now();
     if let Err(error) = parts.access.purge_access(now, CREDIT_UPKEEP_ROWS).await {
         tracing::warn!(%error, "what is over could not be forgotten");
@@ -55,7 +58,7 @@ async fn once(parts: &Arc<Parts>) {
         }
     };
     for guarantee in open {
-        if now.secs_since(guarantee.created_at) < CREDIT_CERTIFY_AGE_SECS {
+        if now.secs_since(guarantee.created_at) < age_min {
             continue;
         }
         let (tab, req) = (guarantee.tab, guarantee.req);

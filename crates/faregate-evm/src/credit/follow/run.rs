@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use faregate_core::crash::{self, Point};
 use faregate_core::credit::{Cursor, TabEvent};
 use faregate_core::port::credit::{Batch, CreditStore};
 use faregate_ledger::StoreError;
@@ -184,6 +185,7 @@ impl Runner {
             happenings: happenings.clone(),
         };
         let terms = self.facts.borrow().terms(&self.config.policy);
+        crash::point(Point::PartRead);
         let entering = self.store.enter(batch, terms, self.config.release_max);
         // A timeout is no answer: it may be in the books. They are asked where they stand before anything else.
         let entered = timeout(CREDIT_BOOKS_TIMEOUT, entering).await;
@@ -195,6 +197,7 @@ impl Runner {
                 return Err(Setback::Books);
             }
         };
+        crash::point(Point::PartEntered);
         for (place, odd) in &entered.odd {
             tracing::warn!(block = place.block, transaction = %place.transaction, log = ?place.log, why = odd.name(), "something on the chain does not fit the books and was put aside");
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, LogData};
+use faregate_core::crash::{self, Point};
 use faregate_core::credit::Place;
 use faregate_core::port::credit::CreditStore;
 use tokio::sync::mpsc;
@@ -64,6 +65,7 @@ impl Desk {
             Ok(receipt) => receipt,
             Err(end) => return some.into_iter().map(|(place, _)| (place, end)).collect(),
         };
+        crash::point(Point::RecordMined);
         let refusals = self.refusals(&receipt);
         for (place, payment) in some {
             let why = refusals.iter().find(|(id, _)| *id == payment.id);
@@ -137,16 +139,23 @@ impl Desk {
             match news {
                 None => return Err(End::NotSent),
                 Some(News::Record(ask)) => {
+                    crash::point(Point::RecordSigned);
                     let telling = self.store.telling(places.clone(), ask.hash);
                     match timeout(CREDIT_BOOKS_TIMEOUT, telling).await {
-                        Ok(Ok(())) => drop(ask.recorded.send(())),
+                        Ok(Ok(())) => {
+                            crash::point(Point::RecordNoted);
+                            ask.recorded.send(()).ok();
+                        }
                         Ok(Err(error)) => {
                             tracing::warn!(%error, "the books did not note a transaction that records payments: it is not sent");
                         }
                         Err(_) => {}
                     }
                 }
-                Some(News::Left(departure)) => track = Some(departure.track),
+                Some(News::Left(departure)) => {
+                    crash::point(Point::RecordSent);
+                    track = Some(departure.track);
+                }
                 Some(News::NotSent(why)) => {
                     tracing::warn!(operator = %self.operator, ?why, "payments could not be recorded");
                     return Err(match why {

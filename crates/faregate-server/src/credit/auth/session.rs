@@ -4,6 +4,7 @@
 //! new each time. So the books keep one row for each session, and whoever shows another second half than the last one shows a
 //! token that was used up: the session is over, because two have it.
 
+use faregate_core::crash::{self, Point};
 use faregate_core::port::access::{AccessLimits, Rotated, Rotation, SecretHash, SignIn};
 use faregate_types::credit::api::Hidden;
 use faregate_types::{Address, Timestamp};
@@ -43,6 +44,7 @@ pub(super) async fn begin(
     {
         return Err(Refusal::unauthorized("nonce already used"));
     }
+    crash::point(Point::SignedIn);
     Ok(text(&bytes))
 }
 
@@ -67,7 +69,10 @@ pub(super) async fn rotate(
         expires_at: expires_at(parts, now)?,
     };
     match parts.access.rotate(rotation).await? {
-        Rotated::Now { address } => Ok((address, text(&next))),
+        Rotated::Now { address } => {
+            crash::point(Point::SessionRenewed);
+            Ok((address, text(&next)))
+        }
         Rotated::Unknown => Err(invalid()),
         Rotated::Expired => Err(Refusal::unauthorized("refresh token expired")),
         Rotated::Reused => {
@@ -80,10 +85,12 @@ pub(super) async fn rotate(
 
 /// Ends a session, whichever of its tokens is shown.
 pub(super) async fn end(parts: &Parts, shown: &str) -> Result<bool, Refusal> {
-    match parse(shown) {
-        Some(bytes) => Ok(parts.access.sign_out(family(&bytes)).await?),
-        None => Ok(false),
-    }
+    let Some(bytes) = parse(shown) else {
+        return Ok(false);
+    };
+    let revoked = parts.access.sign_out(family(&bytes)).await?;
+    crash::point(Point::SignedOut);
+    Ok(revoked)
 }
 
 fn expires_at(parts: &Parts, now: Timestamp) -> Result<Timestamp, Refusal> {

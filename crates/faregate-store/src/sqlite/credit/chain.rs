@@ -1,6 +1,7 @@
 //! What the chain said, and what it is told.
 
 use alloy_primitives::B256;
+use faregate_core::crash::{self, Point};
 use faregate_core::credit::{Changes, Cursor, Happening, Place, TabPayment, Terms, apply, release};
 use faregate_core::port::credit::{Batch, Entered, PutAside};
 use faregate_ledger::StoreError;
@@ -69,6 +70,7 @@ pub(super) fn enter(
             batch.to.hash.0,
             codec::secs(batch.to.time)
         ])?;
+    crash::point(Point::PartWritten);
     Ok(entered)
 }
 
