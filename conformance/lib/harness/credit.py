@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 from . import install, peers, stacks, wire
 from .binary import faregate
 from .chain import Chain, word
-from .outcome import Fail, Skip, equal, once, require, shown
+from .outcome import Fail, equal, once, require, shown
 from .paths import PEERS, WORK
-from .procs import Service, free_port, run
+from .procs import Service, free_port
 from .world import CHAIN_ID, USDC, Account
 
 RELEASES = ("0.4.3", "1.1.1")
-# Where the core stands. `faregate dev` has none on somebody else's chain; once it has, "anvil" belongs here.
-WHERE = ("dev",)
+# Where the core stands: on our dev chain, and on a node that is not ours.
+WHERE = ("dev", "anvil")
 # Long against what a row takes, on any machine: grace, expiration, delay, withdrawal. They pass by the chain's clock, at once.
 _TIMING = "1209600,1814400,21600,1900800"
 ETH = "0x" + "00" * 20
@@ -30,7 +30,7 @@ _WEALTH_ETH, _WEALTH_USDC = 100 * 10**18, 1_000 * 10**6
 _MINT = "0x40c10f19"
 _ENV_NAMES = (
     "FAREGATE_RPC_URL FAREGATE_CHAIN_ID FAREGATE_USDC FAREGATE_CREDIT_URL FAREGATE_CREDIT_CONTRACT FAREGATE_ADMIN_API_KEY "
-    "FAREGATE_VALIDATION_REGISTRY FAREGATE_VALIDATOR_ADDRESS"
+    "FAREGATE_VALIDATION_REGISTRY FAREGATE_VALIDATOR_ADDRESS FAREGATE_CREDIT_ADMIN_ADDRESS"
 ).split()
 _numbers = itertools.count()
 
@@ -45,6 +45,7 @@ class Core(NamedTuple):
     admin_key: str
     registry: str
     validator: str
+    admin: str
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> Any:
         """What a GET of that path says, as it is on the wire."""
@@ -252,14 +253,18 @@ def wait(ready: Callable[[], bool], what: Callable[[], str], seconds: float = FO
 @once
 def core(where: str, name: str = "still", *flags: str) -> Core:
     """A core of that name on our dev chain or on npm's anvil. The rows of one name share the passing of time."""
-    if "credit" not in run([str(faregate()), "dev", "--help"]).stdout:
-        raise Skip("needs a `faregate dev` with a credit core")
     words = ["--rpc-port", "0"]
     if where == "anvil":
         chain = Chain(peers.start_anvil(f"anvil-credit-{name}")[1])
         chain.place_token()
         words = ["--rpc-url", chain.url]
     return _start(f"credit-{name}-{where}", *words, *flags)
+
+
+def started_again(before: Core) -> Core:
+    """Ends a core and starts another one on the same node."""
+    before.service.stop()
+    return _start(f"{before.service.name.removeprefix('faregate-')}-again", "--rpc-url", before.chain.url)
 
 
 def _start(name: str, *flags: str) -> Core:
@@ -283,4 +288,5 @@ def _start(name: str, *flags: str) -> Core:
         values["FAREGATE_ADMIN_API_KEY"],
         values["FAREGATE_VALIDATION_REGISTRY"],
         values["FAREGATE_VALIDATOR_ADDRESS"],
+        values["FAREGATE_CREDIT_ADMIN_ADDRESS"],
     )

@@ -181,6 +181,15 @@ impl Account {
         balance.map_err(|error| away(&error))
     }
 
+    /// Whether there is a contract, as of the newest block.
+    ///
+    /// # Errors
+    /// [`AskError::Away`].
+    pub async fn has_code(&self, address: Address) -> Result<bool, AskError> {
+        let found = self.network.rpc.has_code(address).await;
+        found.map_err(|error| away(&error))
+    }
+
     /// Asks a contract, as of the newest block.
     ///
     /// # Errors

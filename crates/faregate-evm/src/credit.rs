@@ -10,6 +10,7 @@
 //! | [`abi`] | the interface as Solidity text |
 //! | `call` | [`CreditCore`]: transactions and questions, and the answers to those |
 //! | `deploy` | [`Deployment`]: putting the contracts onto a chain |
+//! | `put` | the same where parts of it stand already |
 //! | `event` | [`Event`]: what the contract logs, typed |
 //! | `revert` | [`Revert`]: why a call was refused |
 //! | `follow` | [`CreditFollower`]: what happens on the chain, in the books |
@@ -22,6 +23,7 @@ mod call;
 mod deploy;
 mod event;
 mod follow;
+mod put;
 mod record;
 mod revert;
 
@@ -31,12 +33,13 @@ pub use call::{
     AssetBalance, Call, CreditCore, Payment, Question, SignatureWords, TabStatus, Timing,
     VerificationKey, VersionConfig, eth_tab_calldata,
 };
-pub use deploy::Deployment;
+pub use deploy::{Creation, Deployment};
 pub use event::Event;
 pub use follow::{
     Confirmation, ContractFacts, CreditAsset, CreditFollowConfig, CreditFollower, Difference,
     FollowState, Fork, Reconciliation, TermsPolicy,
 };
+pub use put::PutError;
 pub use record::{CreditOperator, CreditOperatorConfig};
 pub use revert::Revert;
 

@@ -78,8 +78,8 @@ impl Net {
             registry,
             deployment,
         };
-        for call in net.deployment.creations() {
-            net.send(net.payer, &call).await;
+        for creation in net.deployment.creations() {
+            net.send(net.payer, &creation.call).await;
         }
         for call in net.deployment.steps() {
             net.send(net.deployment.admin, &call).await;

@@ -113,7 +113,11 @@ pub struct DevArgs {
         default_value_t = credit::CreditTimes(DevCredit::timing())
     )]
     pub credit_timing: credit::CreditTimes,
-    /// Use this JSON-RPC endpoint instead of the built-in chain. It must have the network's official USDC.
+    /// Whether everybody has to sign in at the credit core.
+    #[arg(long, value_enum, default_value_t = credit::CreditAuth::Optional)]
+    pub credit_auth: credit::CreditAuth,
+    /// Use this JSON-RPC endpoint instead of the built-in chain. It must have the network's official USDC; credit's contracts are
+    /// put there, paid for by the seventh of the well-known accounts.
     #[arg(long, value_name = "URL")]
     pub rpc_url: Option<String>,
     /// Address to listen on.

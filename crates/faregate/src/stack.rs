@@ -27,6 +27,7 @@ use crate::wire;
 mod credit;
 
 pub use credit::DevCredit;
+use credit::{DevCreditConfig, Ground};
 
 /// Places of the well-known dev accounts.
 const SIGNER: usize = 0;
@@ -52,6 +53,8 @@ pub struct StackConfig {
     pub credit_port: Option<u16>,
     /// The four times of the credit contract.
     pub credit_timing: CreditTiming,
+    /// Whether everybody has to sign in at the credit core.
+    pub credit_sign_in: bool,
     /// A node to use instead of the dev chain.
     pub rpc_url: Option<Url>,
 }
@@ -68,6 +71,7 @@ impl Default for StackConfig {
             lnd_port: 0,
             credit_port: Some(0),
             credit_timing: DevCredit::timing(),
+            credit_sign_in: false,
             rpc_url: None,
         }
     }
@@ -87,7 +91,7 @@ pub struct Stack {
     rpc_url: Url,
     devchain: Option<Arc<Devchain>>,
     lightning: DevLightning,
-    credit: Option<DevCredit>,
+    credit: Result<DevCredit, String>,
     seller: Seller,
     facilitator: Running,
     gate: Running,
@@ -120,10 +124,7 @@ impl Stack {
             (None, Some(devchain)) => url(&devchain.rpc_url())?,
             (None, None) => return Err(Failed::new(Exit::Failure, "there is no chain")),
         };
-        let credit = match &devchain {
-            Some(devchain) => Some(start_credit(&config, devchain, &rpc_url).await?),
-            None => None,
-        };
+        let credit = start_credit(&config, &asset, &rpc_url).await?;
         // The dev chain has it; somebody's node need not.
         let settler = devchain.as_ref().map(|_| BATCH_SETTLER);
         let settling = settling(chain, &rpc_url, &asset, settler).await?;
@@ -223,10 +224,12 @@ impl Stack {
         &self.lightning
     }
 
-    /// The credit core, where the chain has its contract.
-    #[must_use]
-    pub const fn credit(&self) -> Option<&DevCredit> {
-        self.credit.as_ref()
+    /// The credit core, where the chain has its contract; or why it has not.
+    ///
+    /// # Errors
+    /// A sentence: only on somebody's node.
+    pub fn credit(&self) -> Result<&DevCredit, &str> {
+        self.credit.as_ref().map_err(String::as_str)
     }
 
     /// How often the sample API really ran its `/joke`.
@@ -276,7 +279,7 @@ impl Stack {
     pub async fn shutdown(self) {
         self.gate.shutdown().await;
         self.facilitator.shutdown().await;
-        if let Some(credit) = self.credit {
+        if let Ok(credit) = self.credit {
             credit.shutdown().await;
         }
         self.seller.shutdown().await;
@@ -318,13 +321,30 @@ async fn start_chain(config: &StackConfig) -> Result<Devchain, Failed> {
     })
 }
 
+/// The credit core, or why its contract cannot be on somebody's node; the rest works without.
 async fn start_credit(
     config: &StackConfig,
-    devchain: &Arc<Devchain>,
+    asset: &Asset,
     rpc_url: &Url,
-) -> Result<DevCredit, Failed> {
-    let place = (config.bind, config.credit_port);
-    DevCredit::start(config.chain, rpc_url, place, Arc::clone(devchain)).await
+) -> Result<Result<DevCredit, String>, Failed> {
+    let ground = match &config.rpc_url {
+        None => Ground::dev_chain(),
+        Some(_) => {
+            let (chain, token) = (config.chain, asset.id.token());
+            match Ground::on_node(chain, rpc_url, token, config.credit_timing).await {
+                Ok(ground) => ground,
+                Err(why) => return Ok(Err(why.message)),
+            }
+        }
+    };
+    let credit = DevCreditConfig {
+        chain: config.chain,
+        rpc_url,
+        ground,
+        place: (config.bind, config.credit_port),
+        sign_in: config.credit_sign_in,
+    };
+    DevCredit::start(credit).await.map(Ok)
 }
 
 async fn start_lightning(config: &StackConfig) -> Result<DevLightning, Failed> {

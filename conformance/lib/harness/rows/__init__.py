@@ -6,7 +6,7 @@ import importlib
 _GROUPS = (
     "self_check", "permits", "chains", "clients", "lightning", "managed", "tolls", "lnbits", "fleets", "databases", "real_lightning",
     "real_lnd",
-    "gates", "permit_gates", "credit", "credit_aged", "credit_access",
+    "gates", "permit_gates", "credit", "credit_aged", "credit_access", "credit_shapes",
     "servers", "facilitators", "hostile", "hostile_permits", "sellers", "anvil",
 )
 

@@ -8,7 +8,7 @@ import socket
 from functools import partial
 
 from .. import credit, install, wire
-from ..credit import WHERE, Core, Pair, Raised
+from ..credit import RELEASES, WHERE, Core, Pair, Raised
 from ..outcome import Skip, equal, require, shown
 from ..paths import PEERS
 from ..procs import run
@@ -20,13 +20,36 @@ _THEIR_PORT = 3000
 _TESTS_SECONDS = 300.0
 
 
+def _closed() -> Core:
+    return credit.core("dev", "closed", "--credit-auth", "required")
+
+
 def _signed_in(core: Core, **more: object) -> Pair:
     return credit.pair("1.1.1", core, enable_auth=None, **more)
 
 
+def _unknown(release: str) -> str:
+    """Without a token nothing is told but what everybody may know."""
+    core, missing = _closed(), "missing authorization"
+    equal([core.get(f"/core/{path}") is None for path in ("public-params", "tokens", "health")], [False] * 3, "what everybody may know")
+    pair = credit.pair(release, core)
+    pair.unopened(401, missing, USDC)
+    pair.unissued(401, missing, pair.sign(pair.claims(1, 0, 1)))
+    for path, values in (
+        ("get_tab", [1]), ("get_tab_guarantees", [1]), ("get_latest_guarantee", [1]), ("get_guarantee", [1, 0]),
+        ("get_collateral_events_for_tab", [1]), ("get_user_asset_balance", [pair.payer.address, USDC]), ("list_settled_tabs", []),
+        ("list_recipient_tabs", []), ("list_pending_remunerations", []), ("list_recipient_payments", []),
+    ):
+        pair.recipient.refused("RecipientQueryError", 401, missing, f"recipient.{path}", *values)
+    if release == "1.1.1":  # the same wallet, signed in
+        member = credit.wallet(release, core, pair.recipient.key, enable_auth=None)
+        equal(member.call("recipient.list_settled_tabs"), [], "asked with a session")
+    return "401 for whatever is asked" + ("" if release == "1.1.1" else "; it has no way to show a token")
+
+
 def _login() -> str:
     """Signing in, the whole of a tab, and what others may not see of it."""
-    core = credit.core("dev")
+    core = _closed()
     pair = _signed_in(core)
     tokens = pair.recipient.call("login")
     require(tokens["access_token"].count(".") == 2, "an access token of three parts")
@@ -66,7 +89,7 @@ def _refreshed(core: Core, token: str) -> str | None:
 
 def _refresh() -> str:
     """Refresh tokens are good once; the second use of one ends the family. A client with a large margin refreshes each time."""
-    core = credit.core("dev")
+    core = _closed()
     hasty = _signed_in(core, auth_refresh_margin_secs=10**6).recipient
     first = hasty.call("login")
     for _ in range(3):
@@ -90,7 +113,7 @@ def _refresh() -> str:
 
 def _bearer() -> str:
     """A token that is configured, with the word Bearer or without."""
-    core = credit.core("dev")
+    core = _closed()
     member = _signed_in(core).recipient
     token = member.call("login")["access_token"]
     for text in (token, f"Bearer {token}"):
@@ -148,6 +171,9 @@ def _integration() -> str:
 
 
 def _rows() -> None:
+    for release in RELEASES:
+        about = f"sdk-4mica {release} hears 401 where signing in is required (dev)"
+        row(f"credit/unknown-{release}+dev", about)(partial(_unknown, release))
     for name, check, about in (
         ("login-1.1.1", _login, "sdk-4mica 1.1.1 signs in, uses a tab, and sees nobody else's"),
         ("refresh-1.1.1", _refresh, "sdk-4mica 1.1.1 refreshes; a used token ends its family"),

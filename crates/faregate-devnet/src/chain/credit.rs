@@ -191,6 +191,15 @@ fn steps(
     ]
 }
 
+/// The creation code of the registry at [`VALIDATION_REGISTRY`], for chains that have none.
+///
+/// # Errors
+/// [`DevchainError::Contract`]: never, as long as the artifact is one.
+pub fn validation_registry() -> Result<Bytes, DevchainError> {
+    let code = creation("TestValidationRegistry", REGISTRY_JSON, &[])?;
+    Ok(code.unwrap_or_default())
+}
+
 fn creation(
     name: &'static str,
     json: &str,

@@ -70,7 +70,7 @@ pub use self::{
     config::ChainConfig,
     credit::{
         CREDIT_CORE, CREDIT_MANAGER, CreditConfig, CreditTiming, VALIDATION_DECODER,
-        VALIDATION_REGISTRY,
+        VALIDATION_REGISTRY, validation_registry,
     },
     devchain::Devchain,
     error::{CallError, ControlError, DevchainError, LogError, TxRejection},

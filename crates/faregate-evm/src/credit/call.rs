@@ -53,6 +53,10 @@ pub struct Question<T> {
 }
 
 impl<T> Question<T> {
+    pub(super) const fn new(to: Address, data: Bytes, read: fn(&[u8]) -> Option<T>) -> Self {
+        Self { to, data, read }
+    }
+
     /// Reads the answer; `None` when it is not one of this contract.
     #[must_use]
     pub fn read(&self, answer: &[u8]) -> Option<T> {

@@ -10,7 +10,7 @@ use super::abi::Core;
 use super::call::{Call, CreditCore, Timing, VerificationKey};
 
 /// Where the deterministic deployment proxy stands on every chain.
-const CREATE2_DEPLOYER: Address = address!("0x4e59b44847b379578588920cA78FbF26c0B4956C");
+pub(super) const CREATE2_DEPLOYER: Address = address!("0x4e59b44847b379578588920cA78FbF26c0B4956C");
 
 /// `bytecode` of the artifacts `CreditManager`, `CreditCore` and `ValidationGuaranteeDecoder` in `contracts/artifacts/`.
 const MANAGER: &str = include_str!("creation/manager.hex");
@@ -63,6 +63,32 @@ pub struct Deployment {
     pub operator: Address,
 }
 
+/// A contract to be, at the address that follows from its code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Creation {
+    /// Where it will be.
+    pub address: Address,
+    /// What puts it there, once. Anyone may send it.
+    pub call: Call,
+}
+
+impl Creation {
+    /// The contract with this creation code, arguments included.
+    #[must_use]
+    pub fn of(code: &[u8]) -> Self {
+        Self {
+            address: create2(code),
+            call: Call {
+                to: CREATE2_DEPLOYER,
+                value: U256::ZERO,
+                data: [B256::ZERO.as_slice(), code].concat().into(),
+                gas: DEPLOY_GAS,
+            },
+        }
+    }
+}
+
 impl Deployment {
     /// Where the AccessManager will be.
     #[must_use]
@@ -82,21 +108,16 @@ impl Deployment {
         Some(create2(&self.decoder_code()?))
     }
 
-    /// The calls that put the contracts onto the chain. Anyone may send them, in any order, each once.
+    /// The contracts to be put onto the chain, the core last.
     #[must_use]
-    pub fn creations(&self) -> Vec<Call> {
+    pub fn creations(&self) -> Vec<Creation> {
         let codes = [
             Some(self.manager_code()),
-            Some(self.core_code()),
             self.decoder_code(),
+            Some(self.core_code()),
         ];
-        let create = |code: Vec<u8>| Call {
-            to: CREATE2_DEPLOYER,
-            value: U256::ZERO,
-            data: [B256::ZERO.as_slice(), &code].concat().into(),
-            gas: DEPLOY_GAS,
-        };
-        codes.into_iter().flatten().map(create).collect()
+        let codes = codes.iter().flatten();
+        codes.map(|code| Creation::of(code)).collect()
     }
 
     /// The calls that the administrator sends afterwards, in this order: durations, version 2, and last the roles, with which

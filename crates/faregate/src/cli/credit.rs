@@ -5,6 +5,15 @@ use std::str::FromStr;
 
 use faregate_devnet::chain::CreditTiming;
 
+/// Whether the credit core wants everybody to sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum CreditAuth {
+    /// What is private takes a token.
+    Required,
+    /// Who signs in is told apart, and nobody has to.
+    Optional,
+}
+
 /// The four times of a credit contract.
 #[derive(Clone, Copy, Debug)]
 pub struct CreditTimes(pub CreditTiming);

@@ -60,7 +60,7 @@ async fn whole(printer: Printer) -> Result<(), Failed> {
         &format!("regtest at {}", stack.lightning().rest_url()),
     );
     steps.say("facilitator", &stack.facilitator_url());
-    if let Some(credit) = stack.credit() {
+    if let Ok(credit) = stack.credit() {
         steps.say("credit core", &credit.url());
     }
     steps.say(

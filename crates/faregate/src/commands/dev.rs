@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::cli::DevArgs;
+use crate::cli::credit::CreditAuth;
 use crate::exit::Failed;
 use crate::printer::Printer;
 use crate::signals;
@@ -34,6 +35,7 @@ pub(crate) async fn run(args: &DevArgs, printer: Printer) -> Result<(), Failed> 
         lnd_port: args.lnd_port,
         credit_port: args.credit_port,
         credit_timing: args.credit_timing.0,
+        credit_sign_in: args.credit_auth == CreditAuth::Required,
         rpc_url,
     })
     .await?;
@@ -49,7 +51,7 @@ pub(crate) async fn run(args: &DevArgs, printer: Printer) -> Result<(), Failed> 
         stack.facilitator_url(),
         stack.gate_url(),
         stack.token_endpoint().as_deref().unwrap_or("none"),
-        stack.credit().map_or_else(|| "none".to_owned(), |credit| format!("{} (contract {})", credit.url(), credit.contract())),
+        stack.credit().map_or_else(|why| format!("none: {why}"), |credit| format!("{} (contract {})", credit.url(), credit.contract())),
     ));
     printer.line(&format!(
         "try it:\n  curl -i {gate}/joke\n  FAREGATE_PRIVATE_KEY={key} faregate curl {gate}/joke\n\nstop with ctrl-c",

@@ -1,17 +1,17 @@
-//! The credit core of `demo` and `dev`: its contract on the dev chain, books in memory, short times.
+//! The credit core of `demo` and `dev`: its contract on the dev chain or on somebody's node, books in memory, short times.
+
+mod clockwork;
+mod ground;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use faregate_core::port::credit::CreditStore as _;
-use faregate_devnet::chain::{
-    CREDIT_CORE, CreditConfig, CreditTiming, DevAccount, Devchain, VALIDATION_REGISTRY,
-};
+use faregate_devnet::chain::{CreditConfig, CreditTiming, DevAccount, Devchain};
 use faregate_evm::credit::{Confirmation, CreditFollowConfig, CreditOperatorConfig};
 use faregate_evm::{Endpoint, NetworkConfig};
 use faregate_server::credit::{AuthSettings, Parameters, RateSettings, Settings, TokenKey};
-use faregate_store::sqlite::{SqliteCredit, SqliteLedger};
+use faregate_store::sqlite::SqliteLedger;
 use faregate_types::credit::{AdminKey, BlsSecretKey};
 use faregate_types::{Address, ChainId, Secret};
 use tokio::task::JoinSet;
@@ -19,6 +19,9 @@ use url::Url;
 
 use crate::exit::{Exit, Failed};
 use crate::wire::credit::{CreditCore, CreditPlan};
+
+use self::clockwork::Node;
+pub(super) use self::ground::Ground;
 
 /// Places of the well-known dev accounts. Each is used for one thing: two senders of one account would fight over its nonces.
 const ADMIN: usize = 6;
@@ -34,17 +37,26 @@ const ADMIN_SEED: &str = "faregate dev";
 /// Where SDKs look for a credit core when nobody says where it is.
 const PORT: u16 = 3000;
 
-/// A chain in process is looked at this often.
+/// A chain on this machine is looked at this often.
 const POLL: Duration = Duration::from_millis(200);
-
-/// So long nothing happens on the chain before a block is mined all the same.
-const QUIET: Duration = Duration::from_secs(5);
 
 /// The credit core, running, and what one has to know to use it.
 #[derive(Debug)]
 pub struct DevCredit {
     core: CreditCore,
+    ground: Ground,
     clockwork: JoinSet<()>,
+}
+
+/// What is different from one to the next.
+pub(super) struct DevCreditConfig<'a> {
+    pub(super) chain: ChainId,
+    pub(super) rpc_url: &'a Url,
+    pub(super) ground: Ground,
+    /// The port as in [`StackConfig`](super::StackConfig).
+    pub(super) place: (IpAddr, Option<u16>),
+    /// Whether everybody has to sign in.
+    pub(super) sign_in: bool,
 }
 
 impl DevCredit {
@@ -70,19 +82,21 @@ impl DevCredit {
     }
 
     /// Starts the core of this chain.
-    pub(super) async fn start(
-        chain: ChainId,
-        rpc_url: &Url,
-        (bind, port): (IpAddr, Option<u16>),
-        devchain: Arc<Devchain>,
-    ) -> Result<Self, Failed> {
+    pub(super) async fn start(config: DevCreditConfig<'_>) -> Result<Self, Failed> {
+        let DevCreditConfig {
+            chain,
+            rpc_url,
+            ground,
+            place: (bind, port),
+            sign_in,
+        } = config;
         let endpoint = Endpoint::Http(rpc_url.clone());
-        let mut follow = CreditFollowConfig::new(chain, endpoint, CREDIT_CORE);
-        follow.deployed_at = Some(0);
+        let mut follow = CreditFollowConfig::new(chain, endpoint, ground.contract);
+        follow.deployed_at = ground.deployed_at;
         follow.confirmation = Confirmation::Depth(0);
         follow.poll = POLL;
         let network = NetworkConfig::new(chain, rpc_url.clone(), Vec::new());
-        let operator = CreditOperatorConfig::new(network, CREDIT_CORE);
+        let operator = CreditOperatorConfig::new(network, ground.contract);
         let broken = |what: &str| Failed::new(Exit::Failure, what);
         let signer = super::signer(Some(account(OPERATOR)?))?;
         let bind = SocketAddr::new(bind, free_port(bind, port)?);
@@ -98,8 +112,8 @@ impl DevCredit {
             key: key()?,
             admin_seed: Some(Secret::new(ADMIN_SEED.as_bytes().to_vec())),
             settings: Settings {
-                parameters: parameters(chain, rpc_url),
-                auth: auth(bind, key_of_tokens),
+                parameters: parameters(chain, rpc_url, &ground),
+                auth: auth(bind, key_of_tokens, sign_in),
                 rates: RateSettings::default(),
                 origins: Vec::new(),
                 proxies: Vec::new(),
@@ -108,8 +122,15 @@ impl DevCredit {
         };
         let core = CreditCore::start(plan).await?;
         let mut clockwork = JoinSet::new();
-        clockwork.spawn(keep_time(devchain, core.books.clone()));
-        Ok(Self { core, clockwork })
+        clockwork.spawn(clockwork::keep_time(
+            Node::new(rpc_url)?,
+            core.books.clone(),
+        ));
+        Ok(Self {
+            core,
+            ground,
+            clockwork,
+        })
     }
 
     /// Where its API is.
@@ -121,14 +142,14 @@ impl DevCredit {
     /// The contract that holds collateral.
     #[must_use]
     pub const fn contract(&self) -> Address {
-        CREDIT_CORE
+        self.ground.contract
     }
 
     /// Addresses and keys as `NAME`, `value`.
     pub(super) fn env(&self) -> Vec<(&'static str, String)> {
         let mut lines = vec![
             ("FAREGATE_CREDIT_URL", self.url()),
-            ("FAREGATE_CREDIT_CONTRACT", CREDIT_CORE.to_string()),
+            ("FAREGATE_CREDIT_CONTRACT", self.contract().to_string()),
             (
                 "FAREGATE_ADMIN_API_KEY",
                 AdminKey::bootstrap(ADMIN_SEED.as_bytes())
@@ -137,7 +158,7 @@ impl DevCredit {
             ),
             (
                 "FAREGATE_VALIDATION_REGISTRY",
-                VALIDATION_REGISTRY.to_string(),
+                self.ground.registry.to_string(),
             ),
         ];
         for (place, address, key) in [
@@ -169,26 +190,6 @@ impl DevCredit {
     }
 }
 
-/// A chain on which nothing happens has no time, and certificates would never expire: while something is locked and no block
-/// comes, one is mined now and then.
-async fn keep_time(devchain: Arc<Devchain>, books: SqliteCredit) {
-    let mut newest = None;
-    loop {
-        tokio::time::sleep(QUIET).await;
-        let before = newest;
-        newest = devchain.block_number().await.ok();
-        if newest == before && is_waiting(&books).await {
-            drop(devchain.mine(1).await);
-        }
-    }
-}
-
-/// Whether there is anything that may expire.
-async fn is_waiting(books: &SqliteCredit) -> bool {
-    let some = books.collaterals(None, 1_000).await;
-    some.is_ok_and(|all| all.iter().any(|(_, _, sums)| !sums.locked.is_zero()))
-}
-
 fn account(place: usize) -> Result<&'static DevAccount, Failed> {
     let account = Devchain::accounts().get(place);
     account.ok_or_else(|| Failed::new(Exit::Failure, "the dev chain has too few accounts"))
@@ -210,22 +211,22 @@ fn free_port(bind: IpAddr, wanted: Option<u16>) -> Result<u16, Failed> {
     Ok(found.port())
 }
 
-fn parameters(chain: ChainId, rpc_url: &Url) -> Parameters {
+fn parameters(chain: ChainId, rpc_url: &Url, ground: &Ground) -> Parameters {
     Parameters {
         chain,
-        contract: CREDIT_CORE,
+        contract: ground.contract,
         node_url: rpc_url.as_str().trim_end_matches('/').into(),
         eip712_name: "4mica".into(),
         eip712_version: "1".into(),
         tokens: Vec::new(),
-        registries: vec![VALIDATION_REGISTRY],
+        registries: vec![ground.registry],
     }
 }
 
-/// Nobody has to sign in, and who does is told apart.
-fn auth(bind: SocketAddr, key: TokenKey) -> AuthSettings {
+/// Who signs in is told apart, whether or not everybody has to.
+fn auth(bind: SocketAddr, key: TokenKey, required: bool) -> AuthSettings {
     AuthSettings {
-        required: false,
+        required,
         key,
         issuer: "4mica-core".into(),
         audience: "4mica".into(),

@@ -9,15 +9,15 @@ use faregate_devnet::chain::{CREDIT_CORE, CreditConfig, CreditTiming};
 use faregate_devnet::{ChainConfig, Devchain};
 use faregate_types::credit::api::SettlementStatus;
 use faregate_types::credit::{BlsSecretKey, Claims, GuaranteeVersion, SigningScheme};
-use faregate_types::{SecretKey, Timestamp, U256};
+use faregate_types::{Address, SecretKey, Timestamp, U256};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 /// Places of the dev accounts.
-const PAYER: usize = 1;
-const RECIPIENT: usize = 9;
-const ADMIN: usize = 6;
+pub(crate) const PAYER: usize = 1;
+pub(crate) const RECIPIENT: usize = 9;
+pub(crate) const ADMIN: usize = 6;
 const OPERATOR: usize = 7;
 
 const BLS_KEY: &str = "00000000000000000000000000000000000000000000000000000000000000a7";
@@ -86,19 +86,23 @@ async fn core(file: &Path) -> (Child, String) {
     (child, said["credit"].as_str().unwrap().to_owned())
 }
 
-async fn client(url: &str, account: usize) -> CreditClient {
+pub(crate) fn signer(account: usize) -> LocalSigner {
     let key = SecretKey::from_hex(Devchain::accounts()[account].private_key).unwrap();
+    LocalSigner::new(key).unwrap()
+}
+
+pub(crate) async fn client(url: &str, contract: Address, account: usize) -> CreditClient {
     CreditClient::builder()
         .service(url.parse().unwrap())
-        .signer(LocalSigner::new(key).unwrap())
-        .contract(CREDIT_CORE)
+        .signer(signer(account))
+        .contract(contract)
         .connect()
         .await
         .unwrap()
 }
 
 /// Total and locked, once they are these.
-async fn balance(recipient: &CreditClient, chain: &Devchain, expected: (u64, u64)) {
+pub(crate) async fn balance(recipient: &CreditClient, chain: &Devchain, expected: (u64, u64)) {
     let payer = Devchain::accounts()[PAYER].address;
     let mut found = None;
     for _ in 0..200 {
@@ -114,7 +118,7 @@ async fn balance(recipient: &CreditClient, chain: &Devchain, expected: (u64, u64
     panic!("{found:?} and not {expected:?}");
 }
 
-async fn claims(chain: &Devchain, tab: U256, req: u64, amount: u64) -> Claims {
+pub(crate) async fn claims(chain: &Devchain, tab: U256, req: u64, amount: u64) -> Claims {
     Claims {
         payer: Devchain::accounts()[PAYER].address,
         recipient: Devchain::accounts()[RECIPIENT].address,
@@ -133,7 +137,10 @@ async fn what_was_promised_is_kept_by_the_next_start() {
     let chain = chain().await;
     let file = file(folder.path(), &chain);
     let (mut first, url) = core(&file).await;
-    let (payer, recipient) = (client(&url, PAYER).await, client(&url, RECIPIENT).await);
+    let (payer, recipient) = (
+        client(&url, CREDIT_CORE, PAYER).await,
+        client(&url, CREDIT_CORE, RECIPIENT).await,
+    );
     let token = chain.usdc();
     payer.user().approve(token, U256::MAX).await.unwrap();
     payer
@@ -156,7 +163,7 @@ async fn what_was_promised_is_kept_by_the_next_start() {
     let paid = user.pay_tab(tab, U256::ZERO, U256::from(100), recipient_address, token);
     paid.await.unwrap();
     let (_second, url) = core(&file).await;
-    let recipient = client(&url, RECIPIENT).await;
+    let recipient = client(&url, CREDIT_CORE, RECIPIENT).await;
     let about = recipient.recipient();
     let kept = about.latest_guarantee(tab).await.unwrap().unwrap();
     assert_eq!(kept.certificate.unwrap().0, issued.certificate);

@@ -51,8 +51,7 @@ pub(super) async fn owe(stack: &Stack, steps: Steps) -> Result<(), Failed> {
 }
 
 async fn side(stack: &Stack, account: Option<&DevAccount>) -> Result<CreditClient, Failed> {
-    let credit = stack.credit();
-    let credit = credit.ok_or_else(|| broken("there is no credit core"))?;
+    let credit = stack.credit().map_err(broken)?;
     let service = credit.url().parse();
     CreditClient::builder()
         .service(service.map_err(|_| broken("the credit core has no URL"))?)
