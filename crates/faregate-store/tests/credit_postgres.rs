@@ -6,15 +6,21 @@
     clippy::panic,
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
+    clippy::integer_division,
     reason = "these are tests"
 )]
 
+mod common;
 #[path = "credit/in_turns.rs"]
 mod in_turns;
 #[path = "postgres/kit.rs"]
 mod kit;
 #[path = "credit/made_up.rs"]
 mod made_up;
+#[path = "credit/measured.rs"]
+mod measured;
+#[path = "credit/shared.rs"]
+mod shared;
 
 use std::thread;
 

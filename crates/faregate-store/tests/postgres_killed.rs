@@ -12,8 +12,12 @@
 )]
 
 mod common;
+#[path = "postgres/killed_credit.rs"]
+mod credit;
 #[path = "postgres/kit.rs"]
 mod kit;
+#[path = "credit/made_up.rs"]
+mod made_up;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +32,9 @@ use futures_util::future::BoxFuture;
 const PAYMENTS: u64 = 600;
 const KILLS: u64 = 3;
 const TASKS: u64 = 8;
+
+/// One test at a time kills it.
+static SERVER: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Asks until there is an answer.
 async fn certain<'a, T>(ask: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>) -> T {
@@ -78,6 +85,7 @@ async fn killed_in_the_middle_of_everything() {
         eprintln!("skipped: needs a PostgreSQL that may be killed");
         return;
     };
+    let _alone = SERVER.lock().await;
     let Some(place) = kit::Place::new().await else {
         return;
     };

@@ -26,9 +26,9 @@ def _cargo(name: str, words: list[str], env: dict[str, str]) -> str:
     return f"{counts.passed} tests passed"
 
 
-@row("postgres/ledger", "the suite of ledgers, all engines compared, sign-ins, processes beside each other, silent servers")
+@row("postgres/ledger", "the suites of ledgers and credit books, all engines compared, sign-ins, processes beside each other, silent servers")
 def _ledger() -> str:
-    names = ("postgres", "engines", "events", "revocations", "access")
+    names = ("postgres", "credit_postgres", "engines", "events", "revocations", "access")
     return _cargo("ledger", [word for name in names for word in ("--test", name)], {})
 
 
@@ -37,7 +37,7 @@ def _command() -> str:
     return _cargo("command", ["--test", "it", "migrate"], {})
 
 
-@row("postgres/killed", "the server killed three times while two instances claim and settle the same payments")
+@row("postgres/killed", "the server killed three times while two instances claim and settle the same payments, and three times while they issue")
 def _killed() -> str:
     env = {"FAREGATE_TEST_POSTGRES_KILL": _server().kill_command(), "FAREGATE_TEST_POSTGRES_START": "true"}
     return _cargo("killed", ["--test", "postgres_killed"], env)

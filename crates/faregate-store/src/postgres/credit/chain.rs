@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use alloy_primitives::B256;
+use faregate_core::crash::{self, Point};
 use faregate_core::credit::{
     Changes, Cursor, Happening, Place, TabEvent, TabId, Terms, apply, release,
 };
@@ -188,6 +189,7 @@ impl Follow {
         }
         write::sheet(link, &sheet).await?;
         diary.write(link, &batch.to).await?;
+        crash::point(Point::PartWritten);
         Ok(diary.entered)
     }
 
