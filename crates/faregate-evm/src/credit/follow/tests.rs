@@ -34,6 +34,7 @@ const DEPLOYED: u64 = 10;
 const TAB: TabId = TabId(U256::from_limbs([0xabc, 0, 0, 0]));
 
 mod model;
+mod stopped;
 
 use model::*;
 

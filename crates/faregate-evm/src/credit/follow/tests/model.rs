@@ -53,6 +53,8 @@ pub(super) struct ModelChain {
     pub(super) dice: Dice,
     /// In so many of a hundred calls the chain changes before the answer, and in so many the node misbehaves.
     pub(super) restless: u64,
+    /// Answers come later: whoever asks waits once.
+    pub(super) waits: bool,
     pub(super) odd: u64,
     pub(super) expiration: u64,
     pub(super) traces: bool,
@@ -78,6 +80,7 @@ impl ModelChain {
             blocks: BTreeMap::from([(first.hash, first)]),
             dice: Dice(seed),
             restless: 0,
+            waits: false,
             odd: 0,
             expiration: 1_000_000,
             traces: false,
@@ -399,6 +402,12 @@ impl Transport for Model {
         method: &'static str,
         params: Value,
     ) -> BoxFuture<'_, Result<Value, TransportError>> {
-        Box::pin(async move { self.0.lock().unwrap().answer(method, &params) })
+        Box::pin(async move {
+            let waits = self.0.lock().unwrap().waits;
+            if waits {
+                tokio::task::yield_now().await;
+            }
+            self.0.lock().unwrap().answer(method, &params)
+        })
     }
 }
