@@ -74,7 +74,8 @@ impl PostgresLedger {
             let pool = Pool::new(address, most).map_err(|_| PostgresError::Certificates);
             pool.map(Arc::new)
         };
-        let (writes, reads) = (pool(1)?, pool(limits::READ_CONNECTIONS)?);
+        let writes = Pool::by_keys(address).map_err(|_| PostgresError::Certificates)?;
+        let (writes, reads) = (Arc::new(writes), pool(limits::READ_CONNECTIONS)?);
         LEDGER.migrate(&reads).await?;
         let hold = if alone {
             // With a connection of its own, so that nobody keeps it from being seen.
@@ -94,9 +95,9 @@ impl PostgresLedger {
         })
     }
 
-    /// One more connection to the same database.
+    /// One more connection to the same database, for a lane.
     pub(super) fn one_connection(&self) -> Result<Arc<Pool>, StoreError> {
-        let pool = Pool::new(&self.address, 1).map_err(|_| StoreError::Unavailable)?;
+        let pool = Pool::by_keys(&self.address).map_err(|_| StoreError::Unavailable)?;
         Ok(Arc::new(pool))
     }
 

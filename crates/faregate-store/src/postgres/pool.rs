@@ -25,6 +25,8 @@ pub(in crate::postgres) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 pub(in crate::postgres) struct Pool {
     address: PostgresUrl,
     tls: Option<MakeTls>,
+    /// Rows are only ever looked for by their keys.
+    by_keys: bool,
     idle: Mutex<Vec<Link>>,
     places: Semaphore,
     /// When a connection could not be made; nobody knocks again at once where nobody answered.
@@ -74,9 +76,19 @@ impl Pool {
         Ok(Self {
             address: address.clone(),
             tls: tls.transpose().map_err(|_| TlsFault)?,
+            by_keys: false,
             idle: Mutex::default(),
             places: Semaphore::new(most),
             failed_at: Mutex::default(),
+        })
+    }
+
+    /// One connection for what looks for rows by their keys alone, and never for many: a lane.
+    pub(in crate::postgres) fn by_keys(address: &PostgresUrl) -> Result<Self, TlsFault> {
+        let pool = Self::new(address, 1)?;
+        Ok(Self {
+            by_keys: true,
+            ..pool
         })
     }
 
@@ -169,6 +181,9 @@ impl Pool {
             }
         };
         link.prepare().await?;
+        if self.by_keys {
+            link.plan_by_keys().await?;
+        }
         Ok(link)
     }
 }
@@ -247,6 +262,25 @@ impl Link {
         if is_off {
             // An answer means that it is on the disk, whatever else this server is used for.
             self.batch("SET synchronous_commit = on").await?;
+        }
+        Ok(())
+    }
+
+    /// Has every row looked up in the index of its key. Plans are made once for a connection; of a table that was empty then they
+    /// would read all of it, however large it has become, until somebody analyses it. What is not to be done looks expensive to
+    /// the planner, but nothing of this is worth compiling.
+    async fn plan_by_keys(&self) -> Result<(), Fault> {
+        for way in [
+            "enable_seqscan",
+            "enable_hashjoin",
+            "enable_mergejoin",
+            "jit",
+        ] {
+            match self.batch(&format!("SET {way} = off")).await {
+                // A relative of PostgreSQL that plans another way.
+                Err(fault) if fault.remedy() == Remedy::Nothing => {}
+                done => done?,
+            }
         }
         Ok(())
     }

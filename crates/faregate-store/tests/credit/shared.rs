@@ -327,3 +327,41 @@ async fn an_audit_finds_what_does_not_add_up() {
         assert!(audit.faults.iter().any(named), "{sql}");
     }
 }
+
+/// Plans are made when tables are empty and kept while they grow: rows are looked up by their keys all the same, from the beginning.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_table_is_read_whole_to_find_a_row() {
+    const ROUNDS: u64 = 40;
+    let Some(place) = kit::Place::new().await else {
+        return;
+    };
+    let credit = place.open().await.credit(CHAIN).await.unwrap();
+    enter(&credit, vec![deposit(payer(1), 1_000)], 1).await;
+    let (other, connection) = tokio_postgres::connect(&place.text(), NoTls).await.unwrap();
+    let driver = tokio::spawn(connection);
+    // The server counts with a delay, of one connection all at once.
+    let sql = "SELECT relname, seq_scan, coalesce(idx_scan, 0) FROM pg_stat_user_tables WHERE schemaname = $1 \
+               AND relname IN ('balance', 'credit_collateral', 'credit_guarantee', 'credit_tab')";
+    let mut round = 0;
+    loop {
+        let one = guarantee(&credit, identity(1, 1), round, 1).await.unwrap();
+        let kept = certificate(&one);
+        credit.certify(one.tab, one.req, kept).await.unwrap();
+        round += 1;
+        let counted = other.query(sql, &[&place.schema()]).await.unwrap();
+        assert_eq!(counted.len(), 4);
+        let found = |row: &tokio_postgres::Row| row.get::<_, i64>(2) >= 30;
+        if round >= ROUNDS && counted.iter().all(found) {
+            for row in counted {
+                let (table, read): (&str, i64) = (row.get(0), row.get(1));
+                // To make its indexes.
+                assert!(read <= 8, "{table} was read {read} times");
+            }
+            break;
+        }
+        assert!(round < 900);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(other);
+    driver.await.unwrap().unwrap();
+}

@@ -37,10 +37,10 @@ const BOUND: &str = "SELECT chain FROM credit_core";
 pub(super) const CURSOR: &str = "SELECT block, block_hash, block_time FROM credit_core";
 
 /// Only one follower at a time.
-const LOCK: &str = "SELECT block, block_hash, block_time, happened FROM credit_core FOR UPDATE";
+const LOCK: &str =
+    "SELECT block, block_hash, block_time, happened FROM credit_core WHERE id = 1 FOR UPDATE";
 
-const MOVE: &str =
-    "UPDATE credit_core SET block = $1, block_hash = $2, block_time = $3, happened = $4";
+const MOVE: &str = "UPDATE credit_core SET block = $1, block_hash = $2, block_time = $3, happened = $4 WHERE id = 1";
 
 const SEEN: &str = "SELECT record FROM credit_happening WHERE record = ANY($1)";
 
