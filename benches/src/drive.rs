@@ -28,6 +28,9 @@ use crate::http::Measured;
 use crate::process::Process;
 use crate::{Failed, chain, payer};
 
+pub mod credit;
+pub mod follow;
+
 /// What a driver answers: its latencies in microseconds and how long it took.
 #[derive(Debug, Serialize, Deserialize)]
 struct Report {

@@ -26,6 +26,8 @@ pub enum Requests {
     Once(Arc<Queue>),
     /// Each in order, from the beginning again after the last.
     Around(Arc<Queue>),
+    /// Each connection has a queue of its own, whose requests are each sent once, in order; it ends when none is left.
+    Lanes(Arc<[Arc<Queue>]>),
 }
 
 /// Requests that were made beforehand, so that making them is not measured.
@@ -51,6 +53,11 @@ impl Queue {
         self.all.len()
     }
 
+    fn once(&self) -> Option<&[u8]> {
+        let place = self.next.fetch_add(1, Ordering::Relaxed);
+        self.all.get(place).map(Vec::as_slice)
+    }
+
     /// True for a queue without requests.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -59,13 +66,12 @@ impl Queue {
 }
 
 impl Requests {
-    fn next(&self) -> Option<&[u8]> {
+    /// The next one of this connection.
+    fn next(&self, connection: usize) -> Option<&[u8]> {
         match self {
             Self::Same(bytes) => Some(bytes),
-            Self::Once(queue) => {
-                let place = queue.next.fetch_add(1, Ordering::Relaxed);
-                queue.all.get(place).map(Vec::as_slice)
-            }
+            Self::Once(queue) => queue.once(),
+            Self::Lanes(queues) => queues.get(connection)?.once(),
             Self::Around(queue) => {
                 let place = queue.next.fetch_add(1, Ordering::Relaxed);
                 let place = place.checked_rem(queue.all.len())?;
@@ -154,7 +160,10 @@ pub async fn run(load: &Load) -> Result<Measured, Failed> {
     );
     let started = Instant::now();
     let workers: Vec<_> = (0..load.connections)
-        .map(|_| tokio::spawn(worker(load.clone(), Arc::clone(&stop), Arc::clone(&sent))))
+        .map(|number| {
+            let (stop, sent) = (Arc::clone(&stop), Arc::clone(&sent));
+            tokio::spawn(worker(number, load.clone(), stop, sent))
+        })
         .collect();
     let end = tokio::time::sleep(load.duration);
     let collect = async {
@@ -177,6 +186,7 @@ pub async fn run(load: &Load) -> Result<Measured, Failed> {
 }
 
 async fn worker(
+    number: usize,
     load: Load,
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicUsize>,
@@ -185,7 +195,7 @@ async fn worker(
     let mut latencies = Vec::with_capacity(64 * 1024);
     while !stop.load(Ordering::Relaxed) && sent.fetch_add(1, Ordering::Relaxed) < load.requests_max
     {
-        let Some(request) = load.requests.next() else {
+        let Some(request) = load.requests.next(number) else {
             break;
         };
         let asked = Instant::now();
@@ -215,8 +225,15 @@ pub async fn once(addr: SocketAddr, request: &[u8]) -> Result<Answer<'static>, F
 /// A `POST` of JSON.
 #[must_use]
 pub fn post(path: &str, body: &[u8]) -> Vec<u8> {
+    post_as("", path, body)
+}
+
+/// A `POST` of JSON, with one more header if `header` is not empty.
+#[must_use]
+pub fn post_as(header: &str, path: &str, body: &[u8]) -> Vec<u8> {
+    let line = if header.is_empty() { "" } else { "\r\n" };
     let mut request = format!(
-        "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{header}{line}content-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     )
     .into_bytes();
@@ -387,13 +404,23 @@ mod tests {
     fn a_queue_gives_each_request_once_or_goes_around() {
         let all = || Queue::new(vec![b"a".to_vec(), b"b".to_vec()]);
         let once = Requests::Once(all());
-        assert_eq!(once.next(), Some(&b"a"[..]));
-        assert_eq!(once.next(), Some(&b"b"[..]));
-        assert_eq!(once.next(), None);
+        assert_eq!(once.next(0), Some(&b"a"[..]));
+        assert_eq!(once.next(1), Some(&b"b"[..]));
+        assert_eq!(once.next(0), None);
         let around = Requests::Around(all());
-        assert_eq!(around.next(), Some(&b"a"[..]));
-        assert_eq!(around.next(), Some(&b"b"[..]));
-        assert_eq!(around.next(), Some(&b"a"[..]));
+        assert_eq!(around.next(0), Some(&b"a"[..]));
+        assert_eq!(around.next(0), Some(&b"b"[..]));
+        assert_eq!(around.next(0), Some(&b"a"[..]));
+    }
+
+    #[test]
+    fn a_lane_is_for_one_connection() {
+        let queue = |text: &str| Queue::new(vec![text.as_bytes().to_vec()]);
+        let lanes = Requests::Lanes([queue("a"), queue("b")].into());
+        assert_eq!(lanes.next(1), Some(&b"b"[..]));
+        assert_eq!(lanes.next(1), None);
+        assert_eq!(lanes.next(0), Some(&b"a"[..]));
+        assert_eq!(lanes.next(2), None);
     }
 
     #[test]

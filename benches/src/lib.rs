@@ -8,10 +8,12 @@
 //! | processes, their processor time and memory | [`process`] |
 //! | the chain everything settles on | [`chain`] |
 //! | what runs in the measured processes | [`serve`], [`drive`] |
+//! | a credit core, its payers and what they ask for | [`credit`] |
 //! | which rows there are, and what they have to reach | [`rows`] |
 //! | tables | [`report`] |
 
 pub mod chain;
+pub mod credit;
 pub mod drive;
 pub mod http;
 pub mod payer;

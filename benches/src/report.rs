@@ -37,6 +37,8 @@ pub struct Goal {
 enum Kind {
     /// Answers per second, in percent of another row.
     AtLeast { beside: &'static str, percent: u64 },
+    /// Answers per second.
+    Rate { per_second: u64 },
     /// Processor time for one answer, in nanoseconds more than another row.
     CpuBeside { beside: &'static str, nanos: u64 },
     /// In microseconds.
@@ -85,6 +87,12 @@ impl Goal {
         Self { what, of, kind }
     }
 
+    /// `of` gives at least so many answers in a second.
+    pub(crate) const fn rate(what: &'static str, of: &'static str, per_second: u64) -> Self {
+        let kind = Kind::Rate { per_second };
+        Self { what, of, kind }
+    }
+
     /// `of` takes less than `nanos` of processor time more than `beside`.
     pub(crate) const fn cpu_beside(
         what: &'static str,
@@ -120,6 +128,16 @@ impl Goal {
                     format!("at least {}", times(percent)),
                     times(found),
                     found >= percent,
+                )
+            }
+            Kind::Rate { per_second } => {
+                let wanted = per_second.saturating_mul(10);
+                let found = of.per_ten_seconds;
+                let each = |per_ten_seconds| format!("{} per second", rate(per_ten_seconds));
+                (
+                    format!("at least {}", each(wanted)),
+                    each(found),
+                    found >= wanted,
                 )
             }
             Kind::CpuBeside { beside, nanos } => {

@@ -7,7 +7,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use faregate_benches::credit::Crowd;
+use faregate_benches::drive::credit::{self, Work};
+use faregate_benches::drive::follow::follow;
 use faregate_benches::rows::{self, GROUPS, Options};
+use faregate_benches::serve::credit::serve_credit;
 use faregate_benches::serve::desk;
 use faregate_benches::serve::shop::{self, Shop};
 use faregate_benches::serve::toll::{self, Buys};
@@ -20,7 +24,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Measures Faregate, and real peers beside it.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Groups: unpaid, paid, l402, tokens, verify, settle, permits, client, claim, policies, background"
+    after_help = "Groups: unpaid, paid, l402, tokens, verify, settle, permits, client, claim, policies, background, credit, certificates, follower"
 )]
 struct Arguments {
     /// The groups to measure; all without any.
@@ -98,6 +102,8 @@ enum Serve {
         #[arg(long)]
         rpc: Option<String>,
     },
+    /// A credit core.
+    Credit { crowd: Crowd, books: String },
     /// A shop that is paid over Lightning.
     Toll {
         /// Tokens buy any number of requests, not one.
@@ -112,6 +118,23 @@ enum Serve {
 enum Drive {
     /// Our client.
     Client { url: String, books: String },
+    /// Guarantees of a credit core in this process.
+    Guarantees {
+        crowd: Crowd,
+        books: String,
+        lanes: usize,
+        count: usize,
+    },
+    /// A chain, into the books of a credit core.
+    Follow {
+        rpc: String,
+        folder: PathBuf,
+        before: u64,
+        last: u64,
+        events: usize,
+    },
+    /// Signatures alone.
+    Signatures { work: Work },
     /// Claims.
     Claims { file: PathBuf, per_second: u64 },
     /// Collecting permits.
@@ -165,6 +188,21 @@ fn start(arguments: &Arguments) -> Result<(), Failed> {
                 toll::serve_toll(buys, books).await
             }
             Some(Part::Drive(Drive::Client { url, books })) => drive::client(url, books).await,
+            Some(Part::Serve(Serve::Credit { crowd, books })) => serve_credit(*crowd, books).await,
+            Some(Part::Drive(Drive::Guarantees {
+                crowd,
+                books,
+                lanes,
+                count,
+            })) => credit::guarantees(*crowd, books, *lanes, *count).await,
+            Some(Part::Drive(Drive::Follow {
+                rpc,
+                folder,
+                before,
+                last,
+                events,
+            })) => follow(rpc, folder, (*before, *last), *events).await,
+            Some(Part::Drive(Drive::Signatures { work })) => credit::signatures(*work).await,
             Some(Part::Drive(Drive::Claims { file, per_second })) => {
                 drive::claims(file, *per_second).await
             }

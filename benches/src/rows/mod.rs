@@ -3,6 +3,7 @@
 //! A group's contestants are all started first, warmed up, and then measured in turn, round after round, so that a machine
 //! that becomes slower is slower for everybody. The median of the rounds counts.
 
+mod credit;
 mod desks;
 mod facilitators;
 mod own;
@@ -17,6 +18,7 @@ use alloy_primitives::Address;
 
 use crate::Failed;
 use crate::chain::Chain;
+use crate::credit::story::Story;
 use crate::drive;
 use crate::http::{self, Expected, Load, Measured, Requests};
 use crate::payer::Payers;
@@ -24,7 +26,7 @@ use crate::process::Process;
 use crate::report::{Goal, GroupReport, Line};
 
 /// Every group, in the order they are measured.
-pub const GROUPS: [&str; 11] = [
+pub const GROUPS: [&str; 14] = [
     "unpaid",
     "paid",
     "l402",
@@ -36,6 +38,9 @@ pub const GROUPS: [&str; 11] = [
     "claim",
     "policies",
     "background",
+    "credit",
+    "certificates",
+    "follower",
 ];
 
 /// What to measure, and how long.
@@ -67,6 +72,8 @@ pub(crate) struct World {
     chain: Chain,
     /// Beside anvil, for rows that are measured on both.
     dev: Option<Chain>,
+    /// A chain with a contract of the credit network.
+    story: Option<Story>,
     payers: Payers,
     /// The contract that settles many payments at once.
     batch_settler: Address,
@@ -136,6 +143,9 @@ async fn start(name: &str, world: &mut World) -> Result<Group, Failed> {
         "settle" => facilitators::settle(world).await,
         "permits" => own::permits(world).await,
         "client" => own::client(world),
+        "credit" => credit::guarantees(world).await,
+        "certificates" => credit::certificates(world),
+        "follower" => credit::follower(world).await,
         _ => own::claim(world),
     }
 }
@@ -158,6 +168,7 @@ impl World {
             options: options.clone(),
             chain,
             dev: None,
+            story: None,
             payers,
             batch_settler,
             folder: tempfile::tempdir()?,
@@ -284,6 +295,12 @@ fn served(
         Requests::Once(queue) => {
             let runs = world.options.rounds.saturating_add(1);
             queue.len().checked_div(runs).unwrap_or(0)
+        }
+        Requests::Lanes(queues) => {
+            // One more, because some lanes are faster than others.
+            let runs = world.options.rounds.saturating_add(2);
+            let count = queues.iter().map(|queue| queue.len()).sum::<usize>();
+            count.checked_div(runs).unwrap_or(0)
         }
     };
     Contestant {

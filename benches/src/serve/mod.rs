@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "a server says where it listens")]
 
 pub mod books;
+pub mod credit;
 pub mod desk;
 pub mod shop;
 pub mod stub;
