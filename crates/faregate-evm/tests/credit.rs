@@ -12,6 +12,7 @@
 mod common;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
@@ -21,6 +22,7 @@ use faregate_core::credit::{
     Collateral, Identity, Issue, OpenTab, PaymentStage, Settlement, Tab, TabId, TabPayment, Terms,
 };
 use faregate_core::port::credit::{CreditStore, Page};
+use faregate_core::port::{Alone, Turn};
 use faregate_evm::credit::{
     Call, Confirmation, CreditCore, CreditFollowConfig, CreditFollower, CreditOperator,
     CreditOperatorConfig, ETH, Payment, SignatureWords, VerificationKey, abi::Core,
@@ -29,6 +31,7 @@ use faregate_evm::{ConnectError, Endpoint, LocalSigner, NetworkConfig};
 use faregate_store::memory::MemoryCredit;
 use faregate_types::Timestamp;
 use faregate_types::credit::{BlsSecretKey, Certificate, Guarantee};
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -126,10 +129,15 @@ impl Town {
     }
 
     async fn operate(&self, bell: Arc<Notify>) -> CreditOperator {
+        self.operate_in_turn(bell, Arc::new(Alone)).await
+    }
+
+    async fn operate_in_turn(&self, bell: Arc<Notify>, turn: Arc<dyn Turn>) -> CreditOperator {
         let network = NetworkConfig::new(self.world.chain, self.world.url.parse().unwrap(), vec![]);
         let mut config = CreditOperatorConfig::new(network, self.core.address());
         config.poll = POLL;
         config.again_after = Duration::from_secs(1);
+        config.turn = turn;
         let store = Arc::clone(&self.store) as _;
         CreditOperator::connect(config, self.operator.clone(), store, bell)
             .await
@@ -418,6 +426,58 @@ async fn many_payments_are_told_in_few_transactions_and_once() {
     );
     assert_eq!(town.tab(tab).await.paid, U256::from(210));
     drop(operator);
+}
+
+/// The turn of a process of this number: what all share says whose it is.
+#[derive(Debug)]
+struct TurnOf(usize, Arc<AtomicUsize>);
+
+impl Turn for TurnOf {
+    fn is_ours(&self) -> BoxFuture<'_, bool> {
+        Box::pin(async { self.1.load(Ordering::Acquire) == self.0 })
+    }
+
+    fn leave(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// Two processes with one account: each record is sent once, and the second goes on where the first stopped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_operators_the_one_whose_turn_it_is_tells() {
+    let town = Town::new().await;
+    let (payer, recipient, core) = (town.payer, town.recipient, town.core);
+    let follower = town.follow().await;
+    let token = town.deposit_tokens(1_000).await;
+    town.caught_up(&follower).await;
+    let tab = town.open(0x70, token, follower.terms()).await;
+    let before = town.world.sent_by(town.operator.address()).await;
+    let whose = Arc::new(AtomicUsize::new(2));
+    let mut operators = Vec::new();
+    for number in 0..2 {
+        let turn = TurnOf(number, Arc::clone(&whose));
+        operators.push(town.operate_in_turn(follower.bell(), Arc::new(turn)).await);
+    }
+    let pay = async || {
+        let paying = core.pay_tab(tab.0, token, U256::from(7), recipient);
+        town.send(payer, &paying).await;
+        town.caught_up(&follower).await;
+    };
+    pay().await;
+    // Several looks of both.
+    tokio::time::sleep(POLL.saturating_mul(10)).await;
+    let untold = town.store.untold_payments(10).await.unwrap();
+    assert_eq!(untold[0].stage, PaymentStage::Found, "nobody's turn");
+    for (paid, number) in [(1_usize, 0), (2, 1), (3, 0)] {
+        whose.store(number, Ordering::Release);
+        town.settled(paid).await;
+        let sent = town.world.sent_by(town.operator.address()).await - before;
+        assert_eq!(usize::try_from(sent).unwrap(), paid);
+        if paid < 3 {
+            pay().await;
+        }
+    }
+    drop(operators);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

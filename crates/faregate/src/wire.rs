@@ -22,7 +22,7 @@ pub(crate) use lightning::l402;
 pub(crate) use managed::custody;
 pub(crate) use permits::{permits, token_key};
 pub(crate) use replay::{GateName, new_name};
-pub(crate) use store::{Ledger, ledger, postgres, revocations, sqlite};
+pub(crate) use store::{CreditBooks, Ledger, credit_books, ledger, postgres, revocations};
 
 /// The system's clock.
 #[must_use]

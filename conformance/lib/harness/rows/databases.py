@@ -41,3 +41,9 @@ def _command() -> str:
 def _killed() -> str:
     env = {"FAREGATE_TEST_POSTGRES_KILL": _server().kill_command(), "FAREGATE_TEST_POSTGRES_START": "true"}
     return _cargo("killed", ["--test", "postgres_killed"], env)
+
+
+@row("postgres/credit-cores", "two credit cores on one database and one chain, killed in turn, and the server killed under them")
+def _credit_cores() -> str:
+    env = {"FAREGATE_TEST_POSTGRES_KILL": _server().kill_command()}
+    return _cargo("credit-cores", ["--test", "it", "credit_cores"], env)

@@ -8,9 +8,11 @@ mod facilitator;
 pub mod lightning;
 mod permit;
 pub mod replay;
+mod turn;
 
 pub use clock::Clock;
 pub use facilitator::{
     Away, Facilitator, Finality, NoTrail, SettleOutcome, Settlement, Trail, Unknown, Verdict,
 };
 pub use permit::{Care, Collector, PermitOrder, PermitVerdict};
+pub use turn::{Alone, Turn};

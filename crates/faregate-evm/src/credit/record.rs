@@ -13,12 +13,15 @@
 //!   a record was lost in a reorganisation, what is missing is told and nothing else.
 //! - What the contract will never take is refused in the books; what it does not take now is tried again, much later.
 //!
+//! - Of several processes with the same books one has the turn ([`Turn`]). A record is taken once whoever sends it, but each
+//!   that is sent costs gas.
+//!
 //! The operator's account is for this alone: two lanes for one account would fight over its nonces. Nothing is told to
 //! whoever waits; that a payment is recorded is known when the follower has entered it.
 
 mod tell;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +30,7 @@ use alloy_primitives::{Address, B256};
 use faregate_core::crash::{self, Point};
 use faregate_core::credit::{PaymentStage, Place, TabPayment};
 use faregate_core::port::credit::CreditStore;
+use faregate_core::port::{Alone, Turn};
 use faregate_types::ChainId;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use tokio::sync::Notify;
@@ -76,18 +80,22 @@ pub struct CreditOperatorConfig {
     pub batch_max: usize,
     /// How long the follower has to find a record before the contract is asked whether it is still there.
     pub again_after: Duration,
+    /// Whose turn it is, where several processes have the same books.
+    pub turn: Arc<dyn Turn>,
 }
 
 impl CreditOperatorConfig {
-    /// A look every two seconds, a hundred payments in one transaction, a minute until the contract is asked again.
+    /// A look every two seconds, a hundred payments in one transaction, a minute until the contract is asked again, always our
+    /// turn.
     #[must_use]
-    pub const fn new(network: NetworkConfig, contract: Address) -> Self {
+    pub fn new(network: NetworkConfig, contract: Address) -> Self {
         Self {
             network,
             contract,
             poll: Duration::from_secs(2),
             batch_max: 100,
             again_after: Duration::from_secs(60),
+            turn: Arc::new(Alone),
         }
     }
 }
@@ -142,6 +150,8 @@ impl CreditOperator {
             config,
             waiting: BTreeMap::new(),
             telling: JoinSet::new(),
+            had_turn: false,
+            mined: BTreeSet::new(),
         };
         let task = tokio::spawn(clerk.run(bell)).abort_handle();
         Ok(Self { address, task })
@@ -176,6 +186,9 @@ struct Clerk {
     /// Payments that are told, or put off, and until when nothing is done about them.
     waiting: BTreeMap<Place, Instant>,
     telling: JoinSet<Vec<(Place, End)>>,
+    had_turn: bool,
+    /// Transactions of an earlier process that were found to be mined.
+    mined: BTreeSet<B256>,
 }
 
 /// What the contract knows of a payment.
@@ -193,8 +206,15 @@ impl Clerk {
     /// Never ends.
     async fn run(mut self, bell: Arc<Notify>) {
         loop {
-            if let Err(error) = self.round().await {
+            if self.has_turn().await
+                && let Err(error) = self.round().await
+            {
                 tracing::debug!(%error, "payments could not be told to the contract");
+                // Perhaps another process reaches a node.
+                if self.telling.is_empty() {
+                    self.had_turn = false;
+                    self.config.turn.leave().await;
+                }
             }
             tokio::select! {
                 () = bell.notified() => {}
@@ -202,6 +222,21 @@ impl Clerk {
                 Some(told) = self.telling.join_next() => self.told(told.unwrap_or_default()),
             }
         }
+    }
+
+    /// Of several processes with the same books one tells: another one's account, or the same, would pay for gas once more.
+    async fn has_turn(&mut self) -> bool {
+        let asked = timeout(CREDIT_BOOKS_TIMEOUT, self.config.turn.is_ours());
+        let ours = asked.await.unwrap_or(false);
+        if ours && !self.had_turn {
+            // Whoever had it may have used the same account.
+            self.desk.lane.doubt();
+        }
+        if ours != self.had_turn {
+            tracing::debug!(ours, "whose turn it is to tell the contract of payments");
+        }
+        self.had_turn = ours;
+        ours
     }
 
     /// Everything that is due, as much as may be in the air.
@@ -261,9 +296,14 @@ impl Clerk {
 
     /// What is recorded or refused need not be remembered.
     fn forget(&mut self, untold: &[TabPayment]) {
-        let places: std::collections::BTreeSet<_> =
-            untold.iter().map(|payment| payment.place).collect();
+        let places: BTreeSet<_> = untold.iter().map(|payment| payment.place).collect();
         self.waiting.retain(|place, _| places.contains(place));
+        let told = untold.iter().filter_map(|payment| match payment.stage {
+            PaymentStage::Telling(hash) => Some(hash),
+            _ => None,
+        });
+        let told: BTreeSet<_> = told.collect();
+        self.mined.retain(|hash| told.contains(hash));
     }
 
     /// Asks the contract which of these it knows, as of the newest block.
@@ -298,7 +338,7 @@ impl Clerk {
     /// Whether a transaction that tells of it may still be mined: one of an earlier process, or one given up here. `known`
     /// has what was asked before.
     async fn is_out(
-        &self,
+        &mut self,
         payment: &TabPayment,
         known: &mut BTreeMap<B256, bool>,
     ) -> Result<bool, NodeError> {
@@ -309,8 +349,11 @@ impl Clerk {
             return Ok(*out);
         }
         let rpc = &self.desk.rpc;
-        // Mined without a record, it did not tell of this one: it may be told again.
-        let out = rpc.transaction(hash).await?.is_some() && rpc.receipt(hash).await?.is_none();
+        let is_there = rpc.transaction(hash).await?.is_some();
+        let is_mined = is_there && rpc.receipt(hash).await?.is_some();
+        // It may have been mined after the contract was asked. Mined before that and without a record, it did not tell of
+        // this one, which may be told again.
+        let out = is_there && (!is_mined || self.mined.insert(hash));
         known.insert(hash, out);
         Ok(out)
     }

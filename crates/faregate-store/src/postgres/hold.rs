@@ -20,7 +20,7 @@ use super::pool::Pool;
 use super::schema::PostgresError;
 
 /// Takes what nobody holds, or who holds it was not seen for too long; the name stays.
-const TAKE: &str = "INSERT INTO holder AS h (name, gate, run, seen_at) \
+pub(super) const TAKE: &str = "INSERT INTO holder AS h (name, gate, run, seen_at) \
      VALUES ($1, $2, $3, (extract(epoch FROM clock_timestamp()) * 1000)::bigint) \
      ON CONFLICT (name) DO UPDATE SET run = excluded.run, seen_at = excluded.seen_at \
      WHERE h.run = excluded.run OR h.seen_at < excluded.seen_at - $4 RETURNING h.gate";
@@ -30,7 +30,8 @@ const SEEN: &str = "SELECT run, seen_at FROM holder WHERE name = $1";
 const BEAT: &str = "UPDATE holder SET seen_at = (extract(epoch FROM clock_timestamp()) * 1000)::bigint \
      WHERE name = $1 AND run = $2 RETURNING name";
 
-const LEAVE: &str = "UPDATE holder SET seen_at = 0 WHERE name = $1 AND run = $2 RETURNING name";
+pub(super) const LEAVE: &str =
+    "UPDATE holder SET seen_at = 0 WHERE name = $1 AND run = $2 RETURNING name";
 
 /// What is held. There is one ledger in a schema.
 const NAME: &str = "ledger";
@@ -161,7 +162,7 @@ async fn beat(hold: Weak<Hold>) {
     }
 }
 
-fn random() -> Result<[u8; 16], PostgresError> {
+pub(super) fn random() -> Result<[u8; 16], PostgresError> {
     let mut bytes = [0; 16];
     let filled = getrandom::fill(&mut bytes);
     filled.map_err(|_| PostgresError::Unavailable("the system has no random bytes".into()))?;

@@ -18,6 +18,7 @@
 //! | what is in the database, and which version | `schema`, `migrations/` |
 //! | the books of a credit core | `credit` |
 //! | one process per ledger, where it has to be | `hold` |
+//! | one process at a time, where two would pay twice | `turn` |
 //! | what becomes of the database's errors | `fault` |
 //! | rows to domain types and back | `codec` |
 //! | do the books add up? | `audit` |
@@ -43,6 +44,7 @@ mod schema;
 mod seqs;
 mod sheet;
 mod tls;
+mod turn;
 mod work;
 mod write;
 
@@ -50,3 +52,4 @@ pub use address::{PostgresUrl, PostgresUrlError};
 pub use credit::PostgresCredit;
 pub use ledger::PostgresLedger;
 pub use schema::{PostgresError, migrate, schema_version};
+pub use turn::PostgresTurn;

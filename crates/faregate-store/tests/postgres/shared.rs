@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use faregate_core::port::Turn as _;
 use faregate_ledger::{Claimed, LedgerStore as _, Step, StoreError};
 use faregate_store::postgres::{
     PostgresError, PostgresLedger, PostgresUrl, migrate, schema_version,
@@ -165,6 +166,36 @@ async fn one_holds_a_ledger_and_nobody_writes_beside_it() {
         second.payment(id(2)).await.unwrap().is_some(),
         "it may be read"
     );
+}
+
+/// One of two has the turn; the other has it as soon as it is left, or when who had it is not seen for a while.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_several_has_the_turn() {
+    let Some(place) = Place::new().await else {
+        return;
+    };
+    let ledgers = [place.open().await, place.open().await];
+    let [first, second] = ledgers
+        .each_ref()
+        .map(|ledger| ledger.turn("records").unwrap());
+    let other = ledgers[1].turn("something else").unwrap();
+    let (a, b) = tokio::join!(first.is_ours(), second.is_ours());
+    assert!(a ^ b, "{a} {b}");
+    let (has, waits) = if a {
+        (&first, &second)
+    } else {
+        (&second, &first)
+    };
+    assert!(has.is_ours().await && !waits.is_ours().await && other.is_ours().await);
+    has.leave().await;
+    assert!(waits.is_ours().await && !has.is_ours().await);
+    place
+        .run("UPDATE holder SET seen_at = seen_at - 25000 WHERE name = 'records'")
+        .await;
+    assert!(has.is_ours().await);
+    // Who was away for so long finds out.
+    tokio::time::sleep(std::time::Duration::from_millis(2_100)).await;
+    assert!(!waits.is_ours().await);
 }
 
 /// While one row is locked by somebody else, everything that comes waits for one transaction, however much it is.

@@ -6,7 +6,6 @@ use faregate_evm::credit::{Confirmation, CreditFollowConfig, CreditOperatorConfi
 use faregate_evm::{Endpoint, LocalSigner, NetworkConfig};
 use faregate_server::config::{CreditConfig, Env, SecretSource};
 use faregate_server::health::Readiness;
-use faregate_store::sqlite::SqliteLedger;
 use faregate_types::Code;
 use serde_json::json;
 
@@ -14,8 +13,8 @@ use crate::cli::ConfigArgs;
 use crate::commands::{admin, config};
 use crate::exit::Failed;
 use crate::printer::Printer;
-use crate::wire;
 use crate::wire::credit::{CreditCore, CreditPlan};
+use crate::wire::{self, CreditBooks};
 
 /// Runs until it is told to stop.
 ///
@@ -27,10 +26,9 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         .credit
         .ok_or_else(|| Failed::usage(format!("{} has no [credit]", args.config.display())))?;
     let admin = admin::prepare(file.admin.as_ref())?;
-    let (ledger, lock) = wire::sqlite(&settings.store).await?;
-    let ledger = Arc::new(ledger);
-    let readiness = Readiness::new(Arc::clone(&ledger) as _, None);
-    let core = CreditCore::start(plan(&settings, env, ledger)?).await?;
+    let books = wire::credit_books(&settings.store, settings.chain).await?;
+    let readiness = Readiness::new(Arc::clone(&books.ledger), None);
+    let core = CreditCore::start(plan(&settings, env, books)?).await?;
     let url = core.url();
     let admin = admin.start(readiness, None).await?;
     let admin_url = admin::url(admin.as_ref());
@@ -46,12 +44,11 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     }));
     let (service, behind) = core.split();
     admin::until_stopped(service, admin, printer).await;
-    drop(behind);
-    drop(lock);
+    behind.stop().await;
     Ok(())
 }
 
-fn plan(config: &CreditConfig, env: &Env, ledger: Arc<SqliteLedger>) -> Result<CreditPlan, Failed> {
+fn plan(config: &CreditConfig, env: &Env, books: CreditBooks) -> Result<CreditPlan, Failed> {
     let endpoint = Endpoint::Http(config.rpc_url.expose().clone());
     let mut follow = CreditFollowConfig::new(config.chain, endpoint, config.contract);
     follow.deployed_at = config.deployed_at;
@@ -72,7 +69,7 @@ fn plan(config: &CreditConfig, env: &Env, ledger: Arc<SqliteLedger>) -> Result<C
         bind: config.bind,
         follow,
         operator: (operator, self::operator(&config.signer_keys, env)?),
-        ledger,
+        books,
         key: config
             .certificate_key
             .load_certificate_key(env)

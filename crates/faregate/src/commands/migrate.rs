@@ -57,7 +57,8 @@ pub(crate) fn stores(file: &Config) -> impl Iterator<Item = (&'static str, &Stor
     let facilitator = facilitator.map(|facilitator| ("facilitator", &facilitator.store));
     let managed = file.managed.as_ref();
     let managed = managed.map(|managed| ("managed", &managed.store));
-    [gate, facilitator, managed]
+    let credit = file.credit.as_ref().map(|credit| ("credit", &credit.store));
+    [gate, facilitator, managed, credit]
         .into_iter()
         .flatten()
         .filter(|(_, store)| **store != StoreConfig::File(":memory:".into()))

@@ -10,14 +10,15 @@ use std::time::Duration;
 use faregate_devnet::chain::{CreditConfig, CreditTiming, DevAccount, Devchain};
 use faregate_evm::credit::{Confirmation, CreditFollowConfig, CreditOperatorConfig};
 use faregate_evm::{Endpoint, NetworkConfig};
+use faregate_server::config::StoreConfig;
 use faregate_server::credit::{AuthSettings, Parameters, RateSettings, Settings, TokenKey};
-use faregate_store::sqlite::SqliteLedger;
 use faregate_types::credit::{AdminKey, BlsSecretKey};
 use faregate_types::{Address, ChainId, Secret};
 use tokio::task::JoinSet;
 use url::Url;
 
 use crate::exit::{Exit, Failed};
+use crate::wire;
 use crate::wire::credit::{CreditCore, CreditPlan};
 
 use self::clockwork::Node;
@@ -103,12 +104,12 @@ impl DevCredit {
         let token_key = super::random_key()?;
         let key_of_tokens = TokenKey::new(token_key.as_bytes())
             .ok_or_else(|| broken("the key of access tokens is too short"))?;
-        let ledger = SqliteLedger::in_memory();
+        let memory = StoreConfig::File(":memory:".into());
         let plan = CreditPlan {
             bind,
             follow,
             operator: (operator, signer),
-            ledger: Arc::new(ledger.map_err(|error| broken(&error.to_string()))?),
+            books: wire::credit_books(&memory, chain).await?,
             key: key()?,
             admin_seed: Some(Secret::new(ADMIN_SEED.as_bytes().to_vec())),
             settings: Settings {
@@ -124,7 +125,7 @@ impl DevCredit {
         let mut clockwork = JoinSet::new();
         clockwork.spawn(clockwork::keep_time(
             Node::new(rpc_url)?,
-            core.books.clone(),
+            Arc::clone(&core.books),
         ));
         Ok(Self {
             core,
@@ -186,7 +187,7 @@ impl DevCredit {
         self.clockwork.shutdown().await;
         let (service, behind) = self.core.split();
         service.shutdown().await;
-        drop(behind);
+        behind.stop().await;
     }
 }
 

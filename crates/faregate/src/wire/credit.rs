@@ -1,17 +1,19 @@
 //! The credit core put together: its books, the follower and the sender at its contract, and the service on top.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use faregate_core::credit::Terms;
+use faregate_core::port::Turn;
+use faregate_core::port::credit::CreditStore;
 use faregate_evm::LocalSigner;
 use faregate_evm::credit::{
     ContractFacts, CreditFollowConfig, CreditFollower, CreditOperator, CreditOperatorConfig,
 };
 use faregate_server::credit::{CreditServer, Service, Settings};
 use faregate_server::http::Running;
-use faregate_store::sqlite::{SqliteCredit, SqliteLedger};
 use faregate_types::credit::api::SupportedToken;
 use faregate_types::credit::{BlsSecretKey, GuaranteeVersion, certificate};
 use faregate_types::{Address, ChainId, Secret};
@@ -19,7 +21,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::exit::{Exit, Failed};
-use crate::wire;
+use crate::wire::{self, CreditBooks};
 
 /// How often it is looked whether the chain is still followed.
 const READY_EVERY: Duration = Duration::from_millis(500);
@@ -33,7 +35,7 @@ pub(crate) struct CreditPlan {
     /// Who tells the contract of payments, and how.
     pub(crate) operator: (CreditOperatorConfig, LocalSigner),
     /// Its books, and those of who may call.
-    pub(crate) ledger: Arc<SqliteLedger>,
+    pub(crate) books: CreditBooks,
     /// Signs certificates.
     pub(crate) key: BlsSecretKey,
     /// From which the first administrator's key follows.
@@ -43,19 +45,29 @@ pub(crate) struct CreditPlan {
 }
 
 /// A credit core that runs.
-#[derive(Debug)]
 pub(crate) struct CreditCore {
     /// Tabs, guarantees, collateral.
-    pub(crate) books: SqliteCredit,
+    pub(crate) books: Arc<dyn CreditStore>,
     service: Running,
     behind: Behind,
 }
 
 /// What serves the service. Stops when dropped.
-#[derive(Debug)]
 pub(crate) struct Behind {
     _operator: CreditOperator,
+    turn: Arc<dyn Turn>,
+    /// Files stay locked until the end.
+    _books: CreditBooks,
     watchers: [AbortHandle; 2],
+}
+
+impl Behind {
+    /// Stops it, and lets another process record payments at once.
+    pub(crate) async fn stop(self) {
+        let turn = Arc::clone(&self.turn);
+        drop(self);
+        turn.leave().await;
+    }
 }
 
 impl Drop for Behind {
@@ -66,6 +78,14 @@ impl Drop for Behind {
     }
 }
 
+impl fmt::Debug for CreditCore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreditCore")
+            .field("service", &self.service)
+            .finish_non_exhaustive()
+    }
+}
+
 impl CreditCore {
     /// Starts everything; returns when the service answers.
     ///
@@ -73,21 +93,15 @@ impl CreditCore {
     /// A node that is not of this chain, a contract that believes another key or other domains, books or a port that are taken.
     pub(crate) async fn start(plan: CreditPlan) -> Result<Self, Failed> {
         let chain = plan.follow.chain;
-        let store = |error: faregate_ledger::StoreError| {
-            Failed::new(
-                Exit::Failure,
-                format!("the books of the credit core: {error}"),
-            )
-        };
-        let books = plan.ledger.credit(chain).await.map_err(store)?;
-        let shared: Arc<SqliteCredit> = Arc::new(books.clone());
-        let follower = CreditFollower::connect(plan.follow, Arc::clone(&shared) as _);
+        let books = Arc::clone(&plan.books.books);
+        let follower = CreditFollower::connect(plan.follow, Arc::clone(&books));
         let follower = Arc::new(follower.await.map_err(|error| connect(&error))?);
         let facts = Arc::clone(&follower.facts().borrow());
         agree(&facts, &plan.key, chain)?;
-        let (config, signer) = plan.operator;
-        let bell = follower.bell();
-        let operator = CreditOperator::connect(config, signer, Arc::clone(&shared) as _, bell)
+        let (mut config, signer) = plan.operator;
+        let (turn, bell) = (Arc::clone(&plan.books.turn), follower.bell());
+        config.turn = Arc::clone(&turn);
+        let operator = CreditOperator::connect(config, signer, Arc::clone(&books), bell)
             .await
             .map_err(|error| connect(&error))?;
         let (terms, rules) = terms_of(&follower);
@@ -95,8 +109,8 @@ impl CreditCore {
         let mut settings = plan.settings;
         settings.parameters.tokens = tokens(&facts);
         let service = Service {
-            books: shared,
-            access: plan.ledger,
+            books: Arc::clone(&books),
+            access: Arc::clone(&plan.books.access),
             terms,
             chain: ready,
             key: plan.key,
@@ -113,6 +127,8 @@ impl CreditCore {
             service,
             behind: Behind {
                 _operator: operator,
+                turn,
+                _books: plan.books,
                 watchers: [rules, looks],
             },
         })

@@ -4,16 +4,22 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use faregate_core::port::access::AccessStore;
+use faregate_core::port::credit::CreditStore;
+use faregate_core::port::{Alone, Turn};
 use faregate_core::rail::l402::Revocations;
-use faregate_ledger::{AccountStore, EventStore, LedgerStore, RevocationStore};
+use faregate_ledger::{AccountStore, EventStore, LedgerStore, RevocationStore, StoreError};
 use faregate_server::config::{StoreConfig, StoreUrl};
 use faregate_store::memory::MemoryLedger;
 use faregate_store::postgres::{PostgresError, PostgresLedger, PostgresUrl};
 use faregate_store::sqlite::SqliteLedger;
-use faregate_types::Code;
+use faregate_types::{ChainId, Code};
 
 use super::replay::{self, GateName, new_name};
 use crate::exit::{Exit, Failed};
+
+/// What credit cores with the same books take turns at: telling the contract of payments.
+const RECORDS: &str = "credit records";
 
 /// A ledger and the lock that keeps a second process off it.
 pub(crate) struct Ledger {
@@ -122,17 +128,8 @@ pub(crate) fn postgres(url: &StoreUrl) -> Result<PostgresUrl, Failed> {
 
 async fn open_postgres(url: &StoreUrl) -> Result<Opened, Failed> {
     let url = postgres(url)?;
-    let ledger = PostgresLedger::open_alone(&url).await.map_err(|error| {
-        let message = format!("the ledger {url} cannot be used: {error}");
-        match error {
-            PostgresError::Held => Failed::usage(message)
-                .hint("one gate or facilitator per ledger: name another database"),
-            other => Failed::new(Exit::Failure, message)
-                .code(other.code())
-                .hint("check store, and that the database is there; `faregate migrate` says more"),
-        }
-    })?;
-    let ledger = Arc::new(ledger);
+    let ledger = PostgresLedger::open_alone(&url).await;
+    let ledger = Arc::new(ledger.map_err(|error| no_database(&url, error))?);
     let name = match ledger.gate() {
         Some(name) => name,
         None => new_name()?,
@@ -142,6 +139,18 @@ async fn open_postgres(url: &StoreUrl) -> Result<Opened, Failed> {
         held,
         ..Opened::new(ledger, name, None)
     })
+}
+
+fn no_database(url: &PostgresUrl, error: PostgresError) -> Failed {
+    let message = format!("the ledger {url} cannot be used: {error}");
+    match error {
+        PostgresError::Held => {
+            Failed::usage(message).hint("one gate or facilitator per ledger: name another database")
+        }
+        other => Failed::new(Exit::Failure, message)
+            .code(other.code())
+            .hint("check store, and that the database is there; `faregate migrate` says more"),
+    }
 }
 
 fn open(path: &Path) -> Result<Opened, Failed> {
@@ -192,17 +201,71 @@ fn open_alone(path: &Path, hint: &str) -> Result<(SqliteLedger, File), Failed> {
     Ok((store, lock))
 }
 
-/// The books of a credit core in a file, and the lock that keeps a second core off it.
+/// The books of a credit core, of who may call it, and whose turn it is among cores that share them.
+pub(crate) struct CreditBooks {
+    /// Where it is asked whether they answer.
+    pub(crate) ledger: Arc<dyn LedgerStore>,
+    /// Tabs, guarantees, collateral.
+    pub(crate) books: Arc<dyn CreditStore>,
+    /// Sign-ins and administrators' keys.
+    pub(crate) access: Arc<dyn AccessStore>,
+    /// Who tells the contract of payments.
+    pub(crate) turn: Arc<dyn Turn>,
+    _lock: Option<File>,
+}
+
+/// Opens the books of a credit core: a file that is its alone, a database that others may share, or memory for `:memory:`.
 ///
 /// # Errors
-/// As [`ledger`], and for a store that is no file.
-pub(crate) async fn sqlite(config: &StoreConfig) -> Result<(SqliteLedger, Option<File>), Failed> {
-    let StoreConfig::File(path) = config else {
-        return Err(
-            Failed::usage("the books of a credit core are a file: store = \"credit.db\"")
-                .code(Code::ConfigInvalid),
-        );
+/// As [`ledger`], and when they are those of another chain.
+pub(crate) async fn credit_books(
+    config: &StoreConfig,
+    chain: ChainId,
+) -> Result<CreditBooks, Failed> {
+    let of_another_chain = |name: &dyn std::fmt::Display, error: StoreError| match error {
+        StoreError::Conflict => {
+            Failed::usage(format!("{name} has the credit books of another chain"))
+                .hint("a file or a schema of its own for each chain")
+        }
+        error => Failed::new(
+            Exit::Failure,
+            format!("the ledger {name} cannot be used: {error}"),
+        ),
     };
+    match config {
+        StoreConfig::Postgres(url) => {
+            let url = postgres(url)?;
+            let ledger = PostgresLedger::open(&url).await;
+            let ledger = ledger.map_err(|error| no_database(&url, error))?;
+            let books = ledger.credit(chain).await;
+            let turn = ledger.turn(RECORDS);
+            let ledger = Arc::new(ledger);
+            Ok(CreditBooks {
+                books: Arc::new(books.map_err(|error| of_another_chain(&url, error))?),
+                turn: Arc::new(turn.map_err(|error| no_database(&url, error))?),
+                access: Arc::clone(&ledger) as _,
+                ledger,
+                _lock: None,
+            })
+        }
+        StoreConfig::File(path) => {
+            let (ledger, lock) = credit_file(path).await?;
+            let books = ledger.credit(chain).await;
+            let books = books.map_err(|error| of_another_chain(&path.display(), error))?;
+            let ledger = Arc::new(ledger);
+            Ok(CreditBooks {
+                books: Arc::new(books),
+                turn: Arc::new(Alone),
+                access: Arc::clone(&ledger) as _,
+                ledger,
+                _lock: lock,
+            })
+        }
+        _ => Err(Failed::usage("this program does not know such a store")),
+    }
+}
+
+async fn credit_file(path: &Path) -> Result<(SqliteLedger, Option<File>), Failed> {
     let path = path.to_owned();
     let opened = tokio::task::spawn_blocking(move || {
         if path == Path::new(":memory:") {
@@ -211,7 +274,10 @@ pub(crate) async fn sqlite(config: &StoreConfig) -> Result<(SqliteLedger, Option
                 .map(|ledger| (ledger, None))
                 .map_err(|error| unusable(&path, &error));
         }
-        let (ledger, lock) = open_alone(&path, "one credit core per file")?;
+        let (ledger, lock) = open_alone(
+            &path,
+            "one credit core per file; cores that share books have them in PostgreSQL",
+        )?;
         Ok((ledger, Some(lock)))
     });
     opened

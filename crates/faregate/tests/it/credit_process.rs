@@ -18,15 +18,15 @@ use tokio::process::{Child, Command};
 pub(crate) const PAYER: usize = 1;
 pub(crate) const RECIPIENT: usize = 9;
 pub(crate) const ADMIN: usize = 6;
-const OPERATOR: usize = 7;
+pub(crate) const OPERATOR: usize = 7;
 
 const BLS_KEY: &str = "00000000000000000000000000000000000000000000000000000000000000a7";
 
-fn bls() -> BlsSecretKey {
+pub(crate) fn bls() -> BlsSecretKey {
     BlsSecretKey::from_hex(BLS_KEY).unwrap()
 }
 
-async fn chain() -> Devchain {
+pub(crate) async fn chain() -> Devchain {
     let credit = CreditConfig {
         verification_key: bls().public_key().words(),
         operator: Devchain::accounts()[OPERATOR].address,
@@ -45,15 +45,20 @@ async fn chain() -> Devchain {
     chain.await.unwrap()
 }
 
-fn file(folder: &Path, chain: &Devchain) -> PathBuf {
+fn file_of_books(folder: &Path, chain: &Devchain) -> PathBuf {
+    let store = folder.join("credit.db");
+    file(folder, chain, &store.display().to_string(), "strict")
+}
+
+/// A file for a core on this chain, with its books there.
+pub(crate) fn file(folder: &Path, chain: &Devchain, store: &str, request_ids: &str) -> PathBuf {
     let path = folder.join("credit.toml");
     let text = format!(
         "[credit]\nbind = \"127.0.0.1:0\"\nnetwork = \"base-sepolia\"\nrpc_url = \"{rpc}\"\npublic_rpc_url = \"{rpc}\"\n\
-         contract = \"{CREDIT_CORE}\"\ndeployed_at = 0\nconfirmations = 0\npoll_ms = 50\nstore = '{store}'\n\
+         contract = \"{CREDIT_CORE}\"\ndeployed_at = 0\nconfirmations = 0\npoll_ms = 50\nstore = '{store}'\nrequest_ids = \"{request_ids}\"\n\
          public_url = \"http://127.0.0.1:3000\"\nauth = \"optional\"\nsigner_key = \"env:OPERATOR\"\n\
          certificate_key = \"env:BLS\"\ntoken_key = \"env:TOKENS\"\n",
         rpc = chain.rpc_url(),
-        store = folder.join("credit.db").display(),
     );
     std::fs::write(&path, text).unwrap();
     path
@@ -74,7 +79,7 @@ fn command(file: &Path, key: &str) -> Command {
 }
 
 /// A core that runs, and where it is.
-async fn core(file: &Path) -> (Child, String) {
+pub(crate) async fn core(file: &Path) -> (Child, String) {
     let mut child = command(file, BLS_KEY)
         .stdout(Stdio::piped())
         .spawn()
@@ -135,7 +140,7 @@ pub(crate) async fn claims(chain: &Devchain, tab: U256, req: u64, amount: u64) -
 async fn what_was_promised_is_kept_by_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let chain = chain().await;
-    let file = file(folder.path(), &chain);
+    let file = file_of_books(folder.path(), &chain);
     let (mut first, url) = core(&file).await;
     let (payer, recipient) = (
         client(&url, CREDIT_CORE, PAYER).await,
@@ -184,7 +189,7 @@ async fn what_was_promised_is_kept_by_the_next_start() {
 async fn a_key_that_the_contract_does_not_believe_is_refused_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let chain = chain().await;
-    let file = file(folder.path(), &chain);
+    let file = file_of_books(folder.path(), &chain);
     let other = BLS_KEY.replace("a7", "a8");
     let run = command(&file, &other).output();
     let output = tokio::time::timeout(Duration::from_secs(60), run).await;

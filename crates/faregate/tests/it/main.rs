@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod credit_cores;
 mod credit_node;
 mod credit_process;
 mod curl_l402;

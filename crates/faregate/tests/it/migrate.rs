@@ -17,6 +17,7 @@ fn command(arguments: &[&str], file: &Path) -> Command {
         .arg("--json")
         .env_clear()
         .env("BOOKS_PASSWORD", "hunter2")
+        .env("KEY", "1".repeat(64))
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command
@@ -48,8 +49,20 @@ fn file(folder: &Path, store: &str) -> PathBuf {
     path
 }
 
+/// A file for a credit core with its books there.
+fn credit_file(folder: &Path, store: &str) -> PathBuf {
+    let path = folder.join("credit.toml");
+    let text = format!(
+        "[credit]\nnetwork = \"base-sepolia\"\nrpc_url = \"http://127.0.0.1:1\"\nstore = '{store}'\n\
+         contract = \"0x5FbDB2315678afecb367f032d93F642f64180aa3\"\npublic_url = \"http://localhost:3000\"\n\
+         signer_key = \"env:KEY\"\ncertificate_key = \"env:KEY\"\ntoken_key = \"env:KEY\"\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
 /// From nothing to the newest version: what is looked at is not changed, and what is up to date stays.
-async fn is_brought_up_to_date(file: &Path) {
+async fn is_brought_up_to_date(file: &Path, of: &str) {
     for _ in 0..2 {
         let (code, said) = run(&["migrate", "--check"], file).await;
         assert_eq!((code, said["error"].is_object()), (1, true), "{said}");
@@ -57,7 +70,7 @@ async fn is_brought_up_to_date(file: &Path) {
     for found in [0, 2] {
         let (code, said) = run(&["migrate"], file).await;
         let store = &said["stores"][0];
-        assert_eq!((code, store["of"].as_str()), (0, Some("gate")), "{said}");
+        assert_eq!((code, store["of"].as_str()), (0, Some(of)), "{said}");
         let newest = store["newest"].as_i64().unwrap();
         let expected = if found == 0 { 0 } else { newest };
         assert_eq!(store["found"].as_i64(), Some(expected), "{said}");
@@ -73,7 +86,7 @@ async fn a_file_is_brought_up_to_date_and_only_looked_at_with_check() {
     let file = file(folder.path(), &store.display().to_string());
     let (code, _) = run(&["migrate", "--check"], &file).await;
     assert_eq!((code, store.exists()), (1, false));
-    is_brought_up_to_date(&file).await;
+    is_brought_up_to_date(&file, "gate").await;
     std::fs::write(&store, "something else").unwrap();
     for arguments in [&["migrate"][..], &["migrate", "--check"]] {
         let (code, said) = run(arguments, &file).await;
@@ -82,6 +95,29 @@ async fn a_file_is_brought_up_to_date_and_only_looked_at_with_check() {
             (1, &"store_unavailable".into())
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_books_of_a_credit_core_are_brought_up_to_date_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("credit.db");
+    let file = credit_file(folder.path(), &store.display().to_string());
+    is_brought_up_to_date(&file, "credit").await;
+    let away = credit_file(
+        folder.path(),
+        "postgres://core:${BOOKS_PASSWORD}@127.0.0.1:1/books",
+    );
+    let (code, said) = run(&["migrate", "--check"], &away).await;
+    assert_eq!(
+        (code, &said["error"]["code"]),
+        (1, &"store_unavailable".into())
+    );
+    let none = credit_file(
+        folder.path(),
+        "postgres://core:${BOOKS_PASSWORD}@127.0.0.1:1",
+    );
+    let (code, _) = run(&["config", "check"], &none).await;
+    assert_eq!(code, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,7 +179,7 @@ async fn a_database_is_brought_up_to_date_and_has_one_gate() {
     };
     let folder = tempfile::tempdir().unwrap();
     let file = file(folder.path(), &store);
-    is_brought_up_to_date(&file).await;
+    is_brought_up_to_date(&file, "gate").await;
     let first = gate(&file).await;
     let (code, said) = run(&["gate"], &file).await;
     assert_eq!(code, 2, "{said}");

@@ -119,6 +119,10 @@ impl Runner {
                 // Another process that follows was first.
                 Err(Setback::Overtaken) => {
                     from = self.stand().await?;
+                    // What it entered further on may have been other rules.
+                    if from.is_some_and(|at| at.number > to.number) {
+                        self.learn().await?;
+                    }
                     part = self.scanner.scan(from, &head).await?;
                     continue;
                 }

@@ -1,11 +1,11 @@
 //! Time on a chain that makes blocks of transactions only, like the dev chain and anvil: when nothing happens there,
 //! certificates would never expire.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use faregate_core::port::credit::CreditStore as _;
+use faregate_core::port::credit::CreditStore;
 use faregate_http::{Http, Trust};
-use faregate_store::sqlite::SqliteCredit;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -62,21 +62,21 @@ impl Node {
 }
 
 /// Has a block mined now and then while something is locked and no block comes. Ends where the node mines as it likes.
-pub(super) async fn keep_time(node: Node, books: SqliteCredit) {
+pub(super) async fn keep_time(node: Node, books: Arc<dyn CreditStore>) {
     let mut newest = None;
     loop {
         tokio::time::sleep(QUIET).await;
         let before = newest;
         newest = node.newest().await;
         let is_quiet = newest.is_some() && newest == before;
-        if is_quiet && is_waiting(&books).await && !node.mine().await {
+        if is_quiet && is_waiting(books.as_ref()).await && !node.mine().await {
             return;
         }
     }
 }
 
 /// Whether there is anything that may expire.
-async fn is_waiting(books: &SqliteCredit) -> bool {
+async fn is_waiting(books: &dyn CreditStore) -> bool {
     let some = books.collaterals(None, PAYERS_MAX).await;
     some.is_ok_and(|all| all.iter().any(|(_, _, sums)| !sums.locked.is_zero()))
 }
