@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, RwLock};
 use std::time::Duration;
 
@@ -39,6 +39,7 @@ const SMALL: u64 = 400;
 /// Requests of each tab.
 const REQUESTS: usize = 4 * TURNS;
 const TURNS: usize = 6;
+const ALL: usize = PAYERS.len() * RECIPIENTS.len() * REQUESTS;
 
 /// A place of its own in the database, and how the server is killed. Who takes it is alone there.
 struct Place {
@@ -185,6 +186,8 @@ struct Market {
     issued: Mutex<Issued>,
     refused: AtomicUsize,
     done: AtomicUsize,
+    /// Nothing is going to be killed any more.
+    is_calm: AtomicBool,
     at: Timestamp,
 }
 
@@ -221,6 +224,7 @@ impl Market {
             issued: Mutex::default(),
             refused: AtomicUsize::new(0),
             done: AtomicUsize::new(0),
+            is_calm: AtomicBool::new(false),
             at,
         };
         for account in PAYERS.into_iter().chain([PAYS]) {
@@ -343,6 +347,7 @@ impl Market {
         assert_eq!(tab.id, same.id);
         let mut goes_on = true;
         for number in 0..REQUESTS {
+            self.keeps_some().await;
             if goes_on {
                 let req = U256::from(number);
                 let amount = 10 + u64::try_from(number).unwrap();
@@ -362,6 +367,7 @@ impl Market {
     async fn reserved(&self, payer: usize, recipient: usize) {
         let part = async |first: usize| {
             for turn in 0..TURNS {
+                self.keeps_some().await;
                 let tab = self.tab(first + turn, payer, recipient).await;
                 let req = tab.next_req_id.unwrap();
                 let amount = 20 + u64::try_from(first + turn).unwrap();
@@ -373,11 +379,19 @@ impl Market {
         tokio::join!(part(0), part(1), part(2), part(3));
     }
 
+    /// The last fifth is asked for when everything was killed, so that something is asked for afterwards.
+    async fn keeps_some(&self) {
+        while !self.is_calm.load(Ordering::Acquire)
+            && 5 * self.done.load(Ordering::Acquire) >= 4 * ALL
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Kills what there is, one after the other, while the rest goes on.
     async fn trouble(&self, place: &Place, pays: Option<&CreatedTab>) {
-        let all = PAYERS.len() * RECIPIENTS.len() * REQUESTS;
         for blow in 0..3 {
-            while 5 * self.done.load(Ordering::Acquire) < all * (blow + 1) {
+            while 5 * self.done.load(Ordering::Acquire) < ALL * (blow + 1) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             match blow {
@@ -389,7 +403,8 @@ impl Market {
             }
         }
         let done = self.done.load(Ordering::Acquire);
-        assert!(done < all, "the last was killed when all was done");
+        assert!(done < ALL, "the last was killed when all was done");
+        self.is_calm.store(true, Ordering::Release);
     }
 
     async fn pay(&self, tab: &CreatedTab) {
