@@ -30,7 +30,7 @@ _WEALTH_ETH, _WEALTH_USDC = 100 * 10**18, 1_000 * 10**6
 _MINT = "0x40c10f19"
 _ENV_NAMES = (
     "FAREGATE_RPC_URL FAREGATE_CHAIN_ID FAREGATE_USDC FAREGATE_CREDIT_URL FAREGATE_CREDIT_CONTRACT FAREGATE_ADMIN_API_KEY "
-    "FAREGATE_VALIDATION_REGISTRY FAREGATE_VALIDATOR_ADDRESS FAREGATE_CREDIT_ADMIN_ADDRESS"
+    "FAREGATE_VALIDATION_REGISTRY FAREGATE_VALIDATOR_ADDRESS FAREGATE_CREDIT_ADMIN_ADDRESS FAREGATE_FACILITATOR_URL"
 ).split()
 _numbers = itertools.count()
 
@@ -46,6 +46,7 @@ class Core(NamedTuple):
     registry: str
     validator: str
     admin: str
+    facilitator: str
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> Any:
         """What a GET of that path says, as it is on the wire."""
@@ -110,6 +111,11 @@ class Wallet:
         if isinstance(said, Raised):
             raise Fail(f"{self.release} {path} raised {said.kind}: {shown(said.text)}")
         return said
+
+    def pay(self, offer: dict[str, Any], at: str | None = None) -> Any:
+        """What X402Flow makes of an offer, or of a 402 answer of version 2; `Raised` if it raises."""
+        said = self._post({"client": self._name, "pay": offer, "at": at})
+        return Raised(said["raised"], said["text"], said["status"]) if "raised" in said else said["said"]
 
     def refused(self, kind: str, status: int | None, text: str, path: str, *values: Any, **named: Any) -> None:
         """Fails the row unless the SDK raises exactly this. With a status the text is the core's."""
@@ -289,4 +295,5 @@ def _start(name: str, *flags: str) -> Core:
         values["FAREGATE_VALIDATION_REGISTRY"],
         values["FAREGATE_VALIDATOR_ADDRESS"],
         values["FAREGATE_CREDIT_ADMIN_ADDRESS"],
+        values["FAREGATE_FACILITATOR_URL"].rstrip("/"),
     )

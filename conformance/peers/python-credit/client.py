@@ -5,9 +5,12 @@ Input: PORT. Each POST to / is one call as JSON, answered with JSON: `{"said": �
 
     {"open": "payer", "set": {"rpc_url": "http://…", "wallet_private_key": "0x…", "enable_auth": null}}
     {"client": "payer", "do": "user.deposit", "with": [1000, "0x…"], "named": {}}
+    {"client": "payer", "pay": {…}, "at": "http://facilitator/"}
 
 `set` holds methods of ConfigBuilder. Among the values, {"$claims": {…}} is what a payer signs (with `validation` one of
 version 2, its two hashes made by the SDK), {"$certificate": {…}} a certificate, {"$scheme": "eip712"} how it is signed.
+`pay` holds what X402Flow pays: an offer of version 1, which is settled `at` a facilitator if one is named, or all of a 402
+answer of version 2, whose first offer is paid.
 """
 
 import asyncio
@@ -20,7 +23,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 
 from fourmica_sdk import client as sdk
-from fourmica_sdk import config, models
+from fourmica_sdk import config, models, x402
 
 clients: dict = {}
 loop = asyncio.new_event_loop()
@@ -88,11 +91,27 @@ async def called(client, path: str, values: list, named: dict):
     return await said if hasattr(said, "__await__") else said
 
 
+async def paid(client, offer: dict, at: str | None):
+    flow, address = x402.X402Flow.from_client(client), client.gateway.account.address
+    if "accepts" in offer:
+        required = x402.X402PaymentRequired.from_raw(offer)
+        return {"header": (await flow.sign_payment_v2(required, required.accepts[0], address)).header}
+    requirements = x402.PaymentRequirements.from_raw(offer)
+    payment = await flow.sign_payment(requirements, address)
+    if at is None:
+        return {"header": payment.header}
+    settled = (await flow.settle_payment(payment, requirements, at)).settlement
+    # 0.4.3 has no receipt around it
+    return {"header": payment.header, "settlement": getattr(settled, "raw", settled)}
+
+
 async def answer(call: dict):
     try:
         if "open" in call:
             return {"said": shown(await opened(call["open"], call["set"]))}
         client = clients[call["client"]]
+        if "pay" in call:
+            return {"said": shown(await paid(client, call["pay"], call.get("at")))}
         said = await called(client, call["do"], call.get("with", []), call.get("named", {}))
         return {"said": None if said is client.rpc else shown(said)}
     except Exception as error:  # pylint: disable=broad-exception-caught

@@ -30,6 +30,7 @@
 //! |---|---|
 //! | what payers do | [`CreditUser`] |
 //! | what recipients do | [`CreditRecipient`] |
+//! | a service as what a facilitator needs of it | [`CoreIssuer`] |
 //! | every endpoint of the service, for administrators too | [`CreditRpc`] |
 //! | configuration | [`CreditClientBuilder`], networks in `network`, environment in `env` |
 //! | what is checked at the start | `terms` |
@@ -41,6 +42,8 @@ mod client;
 mod env;
 mod error;
 mod http;
+mod issue;
+mod issuer;
 mod network;
 mod recipient;
 mod rpc;
@@ -61,7 +64,9 @@ pub use error::{
     CertificateFault, ClaimsFault, ConfigFault, CreditError, Distrust, NoAnswer, ServiceRefusal,
     SignInFault,
 };
+pub use issue::Issued;
+pub use issuer::CoreIssuer;
 pub use network::{CreditNetwork, NETWORKS, network};
-pub use recipient::{CreditRecipient, Issued};
+pub use recipient::CreditRecipient;
 pub use rpc::CreditRpc;
 pub use user::CreditUser;

@@ -142,6 +142,12 @@ pub const CREDIT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a call of a credit service is sent, when that is safe.
 pub const CREDIT_TRIES: u32 = 3;
 
+/// Longest time to find out who a credit service is.
+pub(crate) const CREDIT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// After a credit service could not be connected to, nobody tries again for this long.
+pub(crate) const CREDIT_CONNECT_AGAIN: Duration = Duration::from_secs(1);
+
 /// Pause before a call of a credit service is sent again; the next one is twice as long.
 pub const CREDIT_PAUSE: Duration = Duration::from_millis(500);
 

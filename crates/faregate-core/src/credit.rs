@@ -17,7 +17,7 @@
 //! | question | where |
 //! |---|---|
 //! | may this tab be opened, or is there one already | [`open_tab`] |
-//! | is there enough collateral for this guarantee | [`issue`] |
+//! | is there enough collateral for this guarantee | [`issue`]; without issuing it, over a [`Snapshot`] |
 //! | what did the chain do to the books | [`apply()`] |
 //! | whose certificates can no longer be redeemed | [`release`] |
 //!
@@ -32,6 +32,7 @@ mod guarantee;
 mod open;
 mod payment;
 mod refusal;
+mod snapshot;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod tab;
@@ -46,6 +47,7 @@ pub use guarantee::{Guarantee, Issue, issue};
 pub use open::{OpenTab, Opened, TAKEN_IN_A_ROW_MAX, open_tab};
 pub use payment::{PaymentStage, TabPayment};
 pub use refusal::CreditRefusal;
+pub use snapshot::Snapshot;
 pub use tab::{Identity, Tab, TabId};
 pub use terms::{ReqIds, Terms};
 

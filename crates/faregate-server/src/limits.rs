@@ -325,3 +325,6 @@ impl Default for Limits {
         }
     }
 }
+
+/// How long a list of what is supported waits for a credit core that is not connected yet.
+pub(crate) const CREDIT_KINDS_WAIT: Duration = Duration::from_secs(1);

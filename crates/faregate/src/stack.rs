@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use alloy_primitives::Address;
+use faregate_core::port::Issuer;
 use faregate_core::rail::l402::Revocations;
 use faregate_devnet::chain::{BATCH_SETTLER, CreditTiming};
 use faregate_devnet::{
@@ -13,7 +14,7 @@ use faregate_devnet::{
 use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
 use faregate_ledger::RevokedName;
 use faregate_server::config::{Config, Env, GatewayConfig};
-use faregate_server::facilitator::FacilitatorServer;
+use faregate_server::facilitator::{CreditNetworks, FacilitatorServer, Settings};
 use faregate_server::gateway::{Deps, Events, Gateway};
 use faregate_server::http::{self, Running};
 use faregate_store::memory::MemoryLedger;
@@ -128,11 +129,17 @@ impl Stack {
         // The dev chain has it; somebody's node need not.
         let settler = devchain.as_ref().map(|_| BATCH_SETTLER);
         let settling = settling(chain, &rpc_url, &asset, settler).await?;
-        let facilitator = FacilitatorServer::start(
+        let issuers = credit.iter().map(|credit| {
+            let issuer = credit.issuer(chain, &rpc_url)?;
+            Ok(Arc::new(issuer) as Arc<dyn Issuer>)
+        });
+        let issuers = issuers.collect::<Result<_, Failed>>()?;
+        let facilitator = FacilitatorServer::start_with(
             SocketAddr::new(config.bind, config.facilitator_port),
             Arc::new(settling.clone()),
             Arc::new(MemoryLedger::new()),
             wire::clock(),
+            Settings::default().credit(CreditNetworks::new(issuers)),
         )
         .await
         .map_err(start_failed)?;

@@ -12,12 +12,14 @@ use faregate_types::{Code, Timestamp};
 use crate::exit::{Exit, Failed};
 
 pub(crate) mod credit;
+mod issuers;
 pub(crate) mod lightning;
 mod managed;
 mod permits;
 mod replay;
 mod store;
 
+pub(crate) use issuers::issuers;
 pub(crate) use lightning::l402;
 pub(crate) use managed::custody;
 pub(crate) use permits::{permits, token_key};

@@ -22,6 +22,7 @@ use super::terms::{Pins, Terms};
 use crate::limits;
 
 /// A credit client in the making; see [`CreditClient::builder`]. A service and a key have no default.
+#[derive(Clone)]
 #[must_use]
 pub struct CreditClientBuilder {
     service: Option<Url>,
@@ -42,12 +43,14 @@ pub struct CreditClientBuilder {
 }
 
 /// How to say who calls.
+#[derive(Clone)]
 enum Wish {
     Open,
     Bearer(Hidden),
     SignIn,
 }
 
+#[derive(Clone)]
 enum Node {
     Url(Url),
     InProcess(Arc<dyn Transport>),

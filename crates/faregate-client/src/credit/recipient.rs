@@ -1,35 +1,24 @@
 //! What recipients do: open tabs, have claims turned into certificates, and claim what was not paid.
 
-use alloy_primitives::keccak256;
 use faregate_evm::credit::{ETH, SignatureWords, TabStatus};
-use faregate_evm::{AskError, Mined, SendError, recover};
+use faregate_evm::{AskError, Mined, SendError};
 use faregate_types::credit::api::{
     AssetBalance, CollateralEvent, CreateTab, CreatedTab, GuaranteeInfo, PendingRemuneration,
     RecipientPayment, SettlementStatus, TabInfo,
 };
 use faregate_types::credit::{
-    Certificate, CertificateError, Guarantee, GuaranteeRequest, GuaranteeVersion, write,
+    Certificate, CertificateError, Guarantee, GuaranteeRequest, GuaranteeVersion,
 };
 use faregate_types::{Address, U256};
 
 use super::client::CreditClient;
-use super::error::{CertificateFault, ClaimsFault, CreditError, Distrust};
-use crate::limits::{CREDIT_PAUSE, CREDIT_TRIES};
+use super::error::{CertificateFault, ClaimsFault, CreditError};
+use super::issue::{Issued, answered};
 
 /// The recipient's face of a [`CreditClient`]. It acts for the client's own address.
 #[derive(Clone, Copy, Debug)]
 pub struct CreditRecipient<'a> {
     client: &'a CreditClient,
-}
-
-/// A certificate that was verified, and what it says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Issued {
-    /// Keep it: it is money.
-    pub certificate: Certificate,
-    /// What it says.
-    pub guarantee: Guarantee,
 }
 
 impl<'a> CreditRecipient<'a> {
@@ -55,12 +44,7 @@ impl<'a> CreditRecipient<'a> {
             ttl,
             version: Some(version.number()),
         };
-        let tab = self.client.rpc().create_tab(&request).await?;
-        let is_it = tab.payer == payer
-            && tab.recipient == request.recipient
-            && tab.asset == asset
-            && tab.version == version.number();
-        answered(is_it, tab)
+        self.client.open_tab(&request).await
     }
 
     /// Has a payer's signed claims turned into a certificate, and verifies it. Served is what there is a certificate for.
@@ -75,63 +59,10 @@ impl<'a> CreditRecipient<'a> {
         &self,
         request: &GuaranteeRequest,
     ) -> Result<Issued, CreditError> {
-        let terms = &self.client.inner().terms;
         if request.claims.recipient != self.client.address() {
             return Err(ClaimsFault::Recipient.into());
         }
-        terms.check_claims(&request.claims)?;
-        if request.signed_as(terms.claims_domain, recover).is_none() {
-            return Err(ClaimsFault::Signature.into());
-        }
-        let key = keccak256(write(request)).to_string();
-        let (mut pause, mut tries) = (CREDIT_PAUSE, 1);
-        loop {
-            let error = match self.client.rpc().issue_guarantee(request, &key).await {
-                Ok(certificate) => return self.issued(request, certificate).await,
-                Err(error) => error,
-            };
-            let unknown = error.is_unknown() || is_passing(&error);
-            if unknown || is_there_already(&error) {
-                match self.find(request).await {
-                    Ok(Some(issued)) => return Ok(issued),
-                    Ok(None) => {}
-                    // What it first said counts: it may be unknown, and this is not known any better.
-                    Err(_) => return Err(error),
-                }
-            }
-            if !unknown || tries >= CREDIT_TRIES {
-                return Err(error);
-            }
-            tokio::time::sleep(pause).await;
-            pause = pause.saturating_mul(2);
-            tries = tries.saturating_add(1);
-        }
-    }
-
-    /// The certificate of these claims, if it was issued.
-    async fn find(&self, request: &GuaranteeRequest) -> Result<Option<Issued>, CreditError> {
-        let claims = &request.claims;
-        let found = self.guarantee(claims.tab_id, claims.req_id).await?;
-        let Some(text) = found.and_then(|found| found.certificate) else {
-            return Ok(None);
-        };
-        self.issued(request, text.0).await.map(Some)
-    }
-
-    async fn issued(
-        &self,
-        request: &GuaranteeRequest,
-        certificate: Certificate,
-    ) -> Result<Issued, CreditError> {
-        let claims = request.claims.clone();
-        self.off_thread(move |client| {
-            let guarantee = client.inner().terms.verify_for(&claims, &certificate)?;
-            Ok(Issued {
-                certificate,
-                guarantee,
-            })
-        })
-        .await
+        self.client.issue(request).await
     }
 
     /// What a certificate says, if the contract would accept its signature, domain and version. Takes a millisecond or two
@@ -153,7 +84,7 @@ impl<'a> CreditRecipient<'a> {
     /// [`CreditError::Certificate`]; [`CreditError::Transaction`], with the contract's own reason when it would refuse.
     pub async fn remunerate(&self, certificate: &Certificate) -> Result<Mined, CreditError> {
         let certificate = certificate.clone();
-        let call = self.off_thread(move |client| {
+        let call = self.client.off_thread(move |client| {
             let terms = &client.inner().terms;
             terms.verify(&certificate)?;
             let words = certificate.signature.words();
@@ -281,40 +212,4 @@ impl<'a> CreditRecipient<'a> {
         let is_it = |found: &AssetBalance| found.payer == payer && found.asset == asset;
         answered(found.iter().all(is_it), found)
     }
-
-    /// For pairings, which take too long for where others wait.
-    async fn off_thread<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&CreditClient) -> Result<T, CertificateFault> + Send + 'static,
-    ) -> Result<T, CreditError> {
-        let client = self.client.clone();
-        let done = tokio::task::spawn_blocking(move || work(&client)).await;
-        // A runtime that stops answers nobody any more.
-        Ok(done.map_err(|_| CreditError::Sign(faregate_evm::SignError::Away))??)
-    }
-}
-
-/// An answer, if it is about what was asked for.
-fn answered<T>(is_it: bool, answer: T) -> Result<T, CreditError> {
-    if is_it {
-        Ok(answer)
-    } else {
-        Err(Distrust::Answer.into())
-    }
-}
-
-/// Refused for now, and nothing happened.
-fn is_passing(error: &CreditError) -> bool {
-    let is_not_sent = matches!(
-        error,
-        CreditError::NoAnswer(super::error::NoAnswer::NotSent)
-    );
-    is_not_sent
-        || matches!(error, CreditError::Service(refusal)
-            if refusal.status == 429 || (refusal.status == 409 && refusal.text.contains("retry")))
-}
-
-fn is_there_already(error: &CreditError) -> bool {
-    matches!(error, CreditError::Service(refusal)
-        if matches!(refusal.status, 400 | 409) && refusal.text.contains("already exists"))
 }

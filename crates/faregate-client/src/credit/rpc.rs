@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use faregate_types::credit::api::{
-    AdminKeyInfo, AssetBalance, CollateralEvent, CreateAdminKey, CreateTab, CreatedAdminKey,
-    CreatedTab, GuaranteeInfo, Health, Hidden, PendingRemuneration, PublicParams, RecipientPayment,
-    SetSuspension, SettlementStatus, SupportedTokens, Suspension, TabInfo,
+    AdminKeyInfo, AssetBalance, CheckedGuarantee, CollateralEvent, CreateAdminKey, CreateTab,
+    CreatedAdminKey, CreatedTab, GuaranteeInfo, Health, Hidden, PendingRemuneration, PublicParams,
+    RecipientPayment, SetSuspension, SettlementStatus, SupportedTokens, Suspension, TabInfo,
 };
 use faregate_types::credit::{Certificate, GuaranteeRequest, Message, parse_uuid, to_uuid, write};
 use faregate_types::{Address, U256};
@@ -128,6 +128,19 @@ impl CreditRpc {
     ) -> Result<Certificate, CreditError> {
         let call = Call::post("core/guarantees".to_owned(), write(request), Again::Never);
         self.call(&call.with_key(key.to_owned())).await
+    }
+
+    /// Whether claims would be turned into a certificate now. Only services of this kind know the question.
+    ///
+    /// # Errors
+    /// [`CreditError`].
+    pub async fn check_guarantee(
+        &self,
+        request: &GuaranteeRequest,
+    ) -> Result<CheckedGuarantee, CreditError> {
+        let path = "core/guarantees/check".to_owned();
+        self.call(&Call::post(path, write(request), Again::Always))
+            .await
     }
 
     /// A tab.

@@ -22,7 +22,7 @@ fn certificate(claims: &Claims, total: u64) -> Certificate {
     Certificate::issue(&guarantee.unwrap(), &bls())
 }
 
-fn issued(claims: &Claims, total: u64) -> Value {
+pub fn issued(claims: &Claims, total: u64) -> Value {
     serde_json::from_str(&write(&certificate(claims, total))).unwrap()
 }
 
@@ -54,7 +54,7 @@ async fn payer() -> CreditClient {
     builder.connect().await.unwrap()
 }
 
-async fn signed(claims: Claims, scheme: SigningScheme) -> GuaranteeRequest {
+pub async fn signed(claims: Claims, scheme: SigningScheme) -> GuaranteeRequest {
     payer()
         .await
         .user()

@@ -17,6 +17,7 @@ mod calls;
 mod chain;
 mod guarantees;
 mod hostile;
+mod issuer;
 mod session;
 mod vectors;
 mod world;

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 
 use crate::credit::{
     Account, Certificate, Collateral, CreditRefusal, Cursor, Entry, Guarantee, Happening, Issue,
-    Odd, OpenTab, Opened, Place, Settlement, Tab, TabId, TabPayment, Terms,
+    Odd, OpenTab, Opened, Place, Settlement, Snapshot, Tab, TabId, TabPayment, Terms,
 };
 
 /// Why a command of the credit books was not done.
@@ -108,6 +108,26 @@ pub trait CreditStore: Send + Sync + 'static {
 
     /// [`issue`](crate::credit::issue): locks the amount and records the guarantee, without its certificate.
     fn issue(&self, command: Issue, terms: Terms) -> BoxFuture<'_, Result<Guarantee, CreditError>>;
+
+    /// Whether [`issue`](Self::issue) would do it now. Changes nothing; what is read may change while it is read, so a yes is
+    /// no promise.
+    fn check<'a>(
+        &'a self,
+        command: &'a Issue,
+        terms: &'a Terms,
+    ) -> BoxFuture<'a, Result<(), CreditError>> {
+        Box::pin(async move {
+            let identity = &command.identity;
+            let snapshot = Snapshot {
+                payer: self.account(identity.payer).await?,
+                recipient: self.account(identity.recipient).await?,
+                collateral: self.collateral(identity.payer, identity.asset).await?,
+                tab: self.tab(command.tab).await?,
+                is_taken: self.guarantee(command.tab, command.req).await?.is_some(),
+            };
+            Ok(snapshot.check(terms, command)?)
+        })
+    }
 
     /// Keeps the certificate of a guarantee. The first one stays. [`StoreError::NotFound`] when there is no such guarantee.
     fn certify(&self, tab: TabId, req: U256, certificate: Certificate) -> Answer<'_, ()>;

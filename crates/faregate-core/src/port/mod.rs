@@ -1,10 +1,11 @@
 //! What the core needs from outside, as traits: a clock, a facilitator, a collector of
-//! permits, a trail, Lightning wallets, a memory of who may call.
+//! permits, a trail, Lightning wallets, whoever gives credit, a memory of who may call.
 
 pub mod access;
 mod clock;
 pub mod credit;
 mod facilitator;
+mod issuer;
 pub mod lightning;
 mod permit;
 pub mod replay;
@@ -14,5 +15,6 @@ pub use clock::Clock;
 pub use facilitator::{
     Away, Facilitator, Finality, NoTrail, SettleOutcome, Settlement, Trail, Unknown, Verdict,
 };
+pub use issuer::{IssueError, IssueOutcome, Issuer, TabAsk};
 pub use permit::{Care, Collector, PermitOrder, PermitVerdict};
 pub use turn::{Alone, Turn};

@@ -7,6 +7,7 @@ use faregate_types::{Asset, AssetRegistry, ChainId, Erc20, TransferMethod};
 use toml::de::DeValue;
 
 use super::caller::{self, AccessConfig};
+use super::credit_core::{self, CreditCoreConfig};
 use super::error::ConfigCode;
 use super::parts::{self, PrivateUrl, UrlKind};
 use super::reader::{Inherited, Section};
@@ -27,6 +28,8 @@ pub struct FacilitatorConfig {
     pub embedded: EmbeddedConfig,
     /// Who may use it.
     pub access: AccessConfig,
+    /// The credit cores it stands before.
+    pub credit: Vec<CreditCoreConfig>,
     /// How long a stopping service waits for settlements in progress. What is left is open in the ledger.
     pub shutdown: Duration,
 }
@@ -94,6 +97,8 @@ pub(super) fn service(
     let store = store::read(section, "facilitator.db");
     let embedded = embedded(section, about, &Inherited::Absent);
     let access = caller::read(section);
+    let networks = embedded.as_ref().map(|embedded| &*embedded.networks);
+    let credit = credit_core::read(section, about.mainnet, networks.unwrap_or_default());
     let shutdown = section
         .number("shutdown_secs", 0..=3_600)
         .map_or(SHUTDOWN_TIMEOUT, Duration::from_secs);
@@ -102,6 +107,7 @@ pub(super) fn service(
         store,
         embedded: embedded?,
         access: access?,
+        credit: credit?,
         shutdown,
     })
 }

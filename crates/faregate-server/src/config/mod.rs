@@ -30,6 +30,7 @@
 mod admin;
 mod caller;
 mod credit;
+mod credit_core;
 mod error;
 mod facilitator;
 mod gate;
@@ -57,6 +58,7 @@ use reader::{Reader, Section};
 pub use admin::AdminConfig;
 pub use caller::{AccessConfig, CallerConfig, Duplicates};
 pub use credit::{CreditConfig, CreditTerms};
+pub use credit_core::CreditCoreConfig;
 pub use error::{ConfigCode, ConfigError, ConfigErrors};
 pub use facilitator::{EmbeddedConfig, EmbeddedNetwork, FacilitatorConfig, FacilitatorSource};
 pub use gate::{GatewayConfig, Unmatched};

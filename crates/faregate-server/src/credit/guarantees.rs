@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use faregate_core::crash::{self, Point};
-use faregate_core::credit::{CreditRefusal, Guarantee, Identity, Issue, TabId};
+use faregate_core::credit::{CreditRefusal, Guarantee, Identity, Issue, TabId, Terms};
 use faregate_core::port::credit::CreditError;
+use faregate_types::credit::api::CheckedGuarantee;
 use faregate_types::credit::{
     Certificate, Claims, Guarantee as Statement, GuaranteeRequest, binding, read, write,
 };
@@ -20,8 +21,15 @@ use super::{Call, Parts, Said, message};
 /// Marks a request as one that may be a repetition: then the same request hears the same certificate again.
 pub(super) const REPEATABLE: &str = "idempotency-key";
 
-/// `POST /core/guarantees`.
-pub(super) async fn issue(parts: Arc<Parts>, call: Call) -> Said {
+/// `POST /core/guarantees/check`: everything but issuing it.
+pub(super) async fn check(parts: Arc<Parts>, call: Call) -> Said {
+    let (command, terms) = wanted(&parts, &call).await?;
+    parts.books.check(&command, &terms).await?;
+    Ok(message(&CheckedGuarantee { valid: true }))
+}
+
+/// What is asked for, by somebody who may, and signed by the payer.
+async fn wanted(parts: &Parts, call: &Call) -> Result<(Issue, Arc<Terms>), Refusal> {
     let request: GuaranteeRequest = call.message()?;
     let caller = call.caller()?;
     if !caller.acts_for_others() && !caller.is(request.claims.recipient) {
@@ -34,8 +42,14 @@ pub(super) async fn issue(parts: Arc<Parts>, call: Call) -> Said {
         let refusal = CreditRefusal::RequestVersion { version, accepted };
         return Err(CreditError::from(refusal).into());
     }
-    let command = command(&request, &parts);
-    signed(&parts, request).await?;
+    let command = command(&request, parts);
+    signed(parts, request).await?;
+    Ok((command, terms))
+}
+
+/// `POST /core/guarantees`.
+pub(super) async fn issue(parts: Arc<Parts>, call: Call) -> Said {
+    let (command, terms) = wanted(&parts, &call).await?;
     let repeatable = call.headers.contains_key(REPEATABLE);
     let Ok(place) = Arc::clone(&parts.issues).try_acquire_owned() else {
         return Err(Refusal::away());

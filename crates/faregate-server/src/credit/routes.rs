@@ -111,6 +111,7 @@ pub(super) static ROUTES: &[Route] = &[
     route!(POST "/auth/logout" "auth_logout" "Ends a session", Access::SigningIn, No, Some("RefreshRequest") => "LoggedOut", auth::logout),
     route!(POST "/core/payment-tabs" "create_tab" "Opens a tab, or finds the one there is", CREATE, No, Some("CreateTab") => "CreatedTab", tabs::create),
     route!(POST "/core/guarantees" "issue_guarantee" "Issues the certificate of a guarantee", ISSUE, No, Some("GuaranteeRequest") => "Certificate", guarantees::issue),
+    route!(POST "/core/guarantees/check" "check_guarantee" "Whether a guarantee would be issued; locks nothing", ISSUE, No, Some("GuaranteeRequest") => "CheckedGuarantee", guarantees::check),
     route!(GET "/core/tabs/{tab_id}" "tab" "A tab, or null", READ, No, None => "TabInfo?", tabs::one),
     route!(GET "/core/tabs/{tab_id}/guarantees" "guarantees" "Guarantees of a tab, oldest first", READ, Page, None => "GuaranteeInfo*", lists::guarantees),
     route!(GET "/core/tabs/{tab_id}/guarantees/latest" "latest_guarantee" "The guarantee of a tab that was issued last, or null", READ, No, None => "GuaranteeInfo?", lists::latest),

@@ -31,6 +31,7 @@ const SCHEMAS: &[(&str, Members)] = &[
         ("asset_address", "address"), ("timestamp", "whole"), ("validation_registry_address", "address-"), ("validation_request_hash", "text-"),
         ("validation_chain_id", "whole-"), ("validator_address", "address-"), ("validator_agent_id", "number-"), ("min_validation_score", "whole-"),
         ("validation_subject_hash", "text-"), ("required_validation_tag", "text-"), ("job_hash", "text-")]),
+    ("CheckedGuarantee", &[("valid", "flag")]),
     ("Certificate", &[("claims", "text"), ("signature", "text")]),
     ("TabInfo", &[("tab_id", "number"), ("user_address", "address"), ("recipient_address", "address"), ("asset_address", "address"), ("accepted_guarantee_version", "whole"),
         ("start_timestamp", "whole"), ("ttl_seconds", "whole"), ("status", "text"), ("settlement_status", "text"), ("created_at", "whole"), ("updated_at", "whole"),

@@ -18,6 +18,8 @@ const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"facilitator
 pub(super) enum Endpoint {
     Verify,
     Settle,
+    /// Of credit.
+    Tabs,
 }
 
 impl Endpoint {
@@ -26,6 +28,7 @@ impl Endpoint {
         match self {
             Self::Verify => "verify",
             Self::Settle => "settle",
+            Self::Tabs => "tabs",
         }
     }
 }
@@ -58,6 +61,7 @@ pub(super) fn refuse(endpoint: Endpoint, about: &Problem) -> Response {
             ("network", "".into()),
         ]
         .to_vec(),
+        Endpoint::Tabs => vec![("error", detail.into())],
     };
     body.extend(
         members
@@ -78,7 +82,7 @@ pub(super) fn refuse(endpoint: Endpoint, about: &Problem) -> Response {
 pub(super) fn turned_away(endpoint: Endpoint, about: &Problem) -> Response {
     let mut response = match endpoint {
         Endpoint::Verify => respond::problem(about),
-        Endpoint::Settle => refuse(endpoint, about),
+        Endpoint::Settle | Endpoint::Tabs => refuse(endpoint, about),
     };
     if about.code == Code::Unauthorized {
         let headers = response.headers_mut();

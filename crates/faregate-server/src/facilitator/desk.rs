@@ -1,4 +1,4 @@
-//! Who answers the three calls.
+//! Who answers the calls.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,6 +13,7 @@ use faregate_core::port::SettleOutcome;
 use faregate_core::rail::x402::response_of;
 use faregate_core::{Away, Clock, Facilitator, Recovery, Settler, Verdict};
 use faregate_ledger::LedgerStore;
+use faregate_types::credit::x402::CreditCall;
 use faregate_types::limits::BODY_BYTES_MAX;
 use faregate_types::x402::exact::ExactPayment;
 use faregate_types::x402::{FacilitatorRequest, SettleResponse, VerifyResponse};
@@ -24,6 +25,7 @@ use tracing::Instrument;
 
 use super::access::{Access, Caller};
 use super::answer::{self, Endpoint};
+use super::credit::{self, CreditNetworks};
 use super::heard::{Call, Heard};
 use super::meter::{self, Outcome};
 use crate::config::Duplicates;
@@ -41,6 +43,7 @@ struct Parts {
     settler: Settler,
     settles: Settles,
     access: Access,
+    credit: CreditNetworks,
     heard: Heard,
 }
 
@@ -71,6 +74,7 @@ impl Desk {
         store: Arc<dyn LedgerStore>,
         clock: Arc<dyn Clock>,
         access: Access,
+        credit: CreditNetworks,
     ) -> Self {
         let places = usize::try_from(limits::SETTLES_MAX).unwrap_or(usize::MAX);
         Self(Arc::new(Parts {
@@ -84,12 +88,17 @@ impl Desk {
             clock,
             settles: Settles(Arc::new(Semaphore::new(places))),
             access,
+            credit,
             heard: Heard::default(),
         }))
     }
 
     pub(super) fn settles(&self) -> Settles {
         self.0.settles.clone()
+    }
+
+    pub(super) fn gives_credit(&self) -> bool {
+        !self.0.credit.is_empty()
     }
 
     pub(super) fn recovery(&self) -> Recovery {
@@ -107,10 +116,19 @@ impl Desk {
 
 /// `GET /supported`. For everybody: a caller has to know what it could ask for.
 pub(super) async fn supported(State(desk): State<Desk>) -> Response {
-    match desk.0.facilitator.supported().await {
-        Ok(supported) => answer::ok(&supported),
+    let (supported, credit) = tokio::join!(desk.0.facilitator.supported(), desk.0.credit.kinds());
+    match supported {
+        Ok(mut supported) => {
+            supported.kinds.extend(credit);
+            answer::ok(&supported)
+        }
         Err(away) => answer::away(away),
     }
+}
+
+/// `POST /tabs`.
+pub(super) async fn tabs(State(desk): State<Desk>, request: Request<Body>) -> Response {
+    desk.0.measured(Endpoint::Tabs, request).await
 }
 
 /// `POST /verify`.
@@ -148,16 +166,72 @@ impl Parts {
             return turned_away(endpoint, Outcome::Limited, &about);
         }
         let call = Call::of(request.headers());
-        let request = match read(request).await {
-            Ok(request) => request,
+        let body = match json::read(request, BODY_BYTES_MAX).await {
+            Ok(body) => body,
             Err(about) => return (Outcome::BadRequest, answer::refuse(endpoint, &about)),
+        };
+        if endpoint == Endpoint::Tabs {
+            let opened = self.credit.tab(&body, |payee| caller.may_act_for(payee));
+            let response = opened.await;
+            return (Outcome::of_status(response.status()), response);
+        }
+        if self.credit.is_for(&body) {
+            return self.guaranteed(endpoint, caller, &body).await;
+        }
+        let request = match FacilitatorRequest::decode(&body) {
+            Ok(request) => request,
+            Err(error) => {
+                let about = Problem::from(&error);
+                return (Outcome::BadRequest, answer::refuse(endpoint, &about));
+            }
         };
         if let Err(about) = caller.check_payee(&request) {
             return (Outcome::Forbidden, answer::refuse(endpoint, &about));
         }
         match endpoint {
-            Endpoint::Verify => self.verify(&request).await,
             Endpoint::Settle => self.settle(caller, call, request).await,
+            Endpoint::Verify | Endpoint::Tabs => self.verify(&request).await,
+        }
+    }
+
+    /// A payment that is a promise: see `credit`.
+    async fn guaranteed(&self, endpoint: Endpoint, caller: &Caller, body: &[u8]) -> Answered {
+        let call = match CreditCall::decode(body) {
+            Ok(call) => call,
+            Err(refusal) => {
+                let about = Problem::from(&refusal);
+                return match (refusal.code, endpoint) {
+                    (Code::MalformedJson | Code::BodyTooLarge, _) => {
+                        (Outcome::BadRequest, answer::refuse(endpoint, &about))
+                    }
+                    (_, Endpoint::Settle) => credit::failed("", &refusal),
+                    (_, Endpoint::Verify | Endpoint::Tabs) => credit::invalid(&refusal),
+                };
+            }
+        };
+        if let Err(about) = caller.may_act_for(call.demand.recipient) {
+            return (Outcome::Forbidden, answer::refuse(endpoint, &about));
+        }
+        if endpoint == Endpoint::Verify {
+            return self.credit.verify(&call).await;
+        }
+        let away = |code| (Outcome::Away, answer::away(Away { code }));
+        let Ok(place) = Arc::clone(&self.settles.0).try_acquire_owned() else {
+            return away(Code::Overloaded);
+        };
+        let networks = self.credit.clone();
+        let settling = async move {
+            let answered = networks.settle(&call).await;
+            drop(place);
+            answered
+        };
+        // Whoever hangs up here stops nothing.
+        match tokio::spawn(settling.in_current_span()).await {
+            Ok(answered) => answered,
+            Err(error) => {
+                tracing::error!(%error, "a guarantee ended in a panic; a copy of the request finds out how it ended");
+                away(Code::Internal)
+            }
         }
     }
 
@@ -247,12 +321,6 @@ impl Parts {
             SettleOutcome::Unknown(_) => (Outcome::Pending, answer::ok(&response)),
         }
     }
-}
-
-/// Reads and decodes, or says what is wrong.
-async fn read(request: Request<Body>) -> Result<FacilitatorRequest, Problem> {
-    let body = json::read(request, BODY_BYTES_MAX).await?;
-    FacilitatorRequest::decode(&body).map_err(|error| Problem::from(&error))
 }
 
 fn turned_away(endpoint: Endpoint, outcome: Outcome, about: &Problem) -> Answered {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faregate_core::port::SettleOutcome;
+use http::StatusCode;
 use metrics::{SharedString, Unit, counter, describe_counter, describe_histogram, histogram};
 
 use super::answer::Endpoint;
@@ -15,12 +16,12 @@ const SECONDS: &str = "faregate_facilitator_request_seconds";
 pub fn describe_metrics() {
     describe_counter!(
         REQUESTS,
-        "Answered requests by `call` (verify, settle) and `outcome` (valid, invalid, settled, failed, pending, duplicate, bad_request, unauthorized, forbidden, limited, away), and `caller` (a configured name, or open)"
+        "Answered requests by `call` (verify, settle, tabs) and `outcome` (valid, invalid, settled, failed, pending, duplicate, bad_request, unauthorized, forbidden, limited, away), and `caller` (a configured name, or open)"
     );
     describe_histogram!(
         SECONDS,
         Unit::Seconds,
-        "Time from the head of a request to its answer, by `call` (verify, settle)"
+        "Time from the head of a request to its answer, by `call` (verify, settle, tabs)"
     );
 }
 
@@ -48,6 +49,16 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    /// What an answer's status says by itself.
+    pub(super) fn of_status(status: StatusCode) -> Self {
+        match status {
+            status if status.is_success() => Self::Valid,
+            StatusCode::FORBIDDEN => Self::Forbidden,
+            status if status.is_server_error() => Self::Away,
+            _ => Self::Invalid,
+        }
+    }
+
     const fn label(self) -> &'static str {
         match self {
             Self::Valid => "valid",

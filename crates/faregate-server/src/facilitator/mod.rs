@@ -1,4 +1,5 @@
-//! A facilitator as a service: `GET /supported`, `POST /verify`, `POST /settle` (x402 wire facts §3.1), and health.
+//! A facilitator as a service: `GET /supported`, `POST /verify`, `POST /settle` (x402 wire facts §3.1), `POST /tabs` where it
+//! gives credit, and health.
 //!
 //! | what happened | answer |
 //! |---|---|
@@ -11,6 +12,7 @@
 //! | a payee the caller may not settle for | 403, `payee_not_allowed` |
 //! | more calls than allowed, or a payer whose settlements fail | 429 with `Retry-After` |
 //! | ledger, chain or facilitator away | 503 with `Retry-After`, problem details, and on purpose no verdict |
+//! | scheme `4mica-credit` | see `credit` |
 //! | another path or method | 404, 405, problem details |
 //!
 //! A settlement is claimed in the ledger before it is sent: copies of one request make one transaction, also after a restart.
@@ -18,6 +20,7 @@
 
 mod access;
 mod answer;
+mod credit;
 mod desk;
 mod heard;
 mod meter;
@@ -39,6 +42,7 @@ use crate::recovery::Worker;
 use desk::Desk;
 
 pub use access::Access;
+pub use credit::CreditNetworks;
 pub use meter::describe_metrics;
 
 /// What may be different from one service to the next.
@@ -47,6 +51,8 @@ pub use meter::describe_metrics;
 pub struct Settings {
     /// Who may use it.
     pub access: Access,
+    /// Where it gives credit.
+    pub credit: CreditNetworks,
     /// How long stopping waits for settlements in progress.
     pub shutdown: Duration,
 }
@@ -56,6 +62,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             access: Access::default(),
+            credit: CreditNetworks::default(),
             shutdown: limits::SHUTDOWN_TIMEOUT,
         }
     }
@@ -66,6 +73,13 @@ impl Settings {
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
         self.access = access;
+        self
+    }
+
+    /// With credit on these networks.
+    #[must_use]
+    pub fn credit(mut self, networks: CreditNetworks) -> Self {
+        self.credit = networks;
         self
     }
 
@@ -109,7 +123,13 @@ impl FacilitatorServer {
         settings: Settings,
     ) -> Result<Running, StartError> {
         let listener = http::listen(bind).await?;
-        let desk = Desk::new(facilitator, store, Arc::clone(&clock), settings.access);
+        let desk = Desk::new(
+            facilitator,
+            store,
+            Arc::clone(&clock),
+            settings.access,
+            settings.credit,
+        );
         let (settles, recovery) = (desk.settles(), desk.recovery());
         let limits = Limits {
             // The service bounds its bodies itself, far below the default, and says so in the protocol's shape.
@@ -131,15 +151,19 @@ pub fn router(
     facilitator: Arc<dyn Facilitator>,
     store: Arc<dyn LedgerStore>,
     clock: Arc<dyn Clock>,
-    access: Access,
+    settings: Settings,
 ) -> Router {
-    routes(Desk::new(facilitator, store, clock, access))
+    let Settings { access, credit, .. } = settings;
+    routes(Desk::new(facilitator, store, clock, access, credit))
 }
 
 fn routes(desk: Desk) -> Router {
     let health = health::router(Readiness::new(desk.store(), Some(desk.facilitator())));
-    Router::new()
-        .route("/supported", get(desk::supported))
+    let tabs = match desk.gives_credit() {
+        true => Router::new().route("/tabs", post(desk::tabs)),
+        false => Router::new(),
+    };
+    tabs.route("/supported", get(desk::supported))
         .route("/verify", post(desk::verify))
         .route("/settle", post(desk::settle))
         .with_state(desk)

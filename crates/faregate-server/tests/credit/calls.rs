@@ -9,8 +9,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::kit::{
-    CHAIN, EXPIRATION, World, bls_key, contract, facilitator, payer, recipient, registry, signed,
-    stranger, terms, token,
+    CHAIN, EXPIRATION, Told, World, bls_key, contract, facilitator, payer, recipient, registry,
+    signed, stranger, terms, token,
 };
 
 async fn ready() -> (World, String) {
@@ -178,11 +178,24 @@ async fn a_guarantee_is_issued_and_its_certificate_holds() {
     );
 }
 
+/// Issues a guarantee. Whoever only asks beforehand hears the same, and nothing happens.
+async fn issue_checked(world: &World, token: &str, body: &Value) -> Told {
+    let checked = world
+        .post(Some(token), "/core/guarantees/check", body)
+        .await;
+    let issued = world.post(Some(token), "/core/guarantees", body).await;
+    match issued.status.is_success() {
+        true => assert_eq!(checked.ok(), json!({ "valid": true })),
+        false => assert_eq!(checked.error(), issued.error()),
+    }
+    issued
+}
+
 #[tokio::test]
 async fn a_guarantee_that_cannot_be_is_refused_with_the_texts_of_the_network() {
     let (world, token) = ready().await;
     let tab = world.tab(&token).await;
-    let issue = async |body: &Value| world.post(Some(&token), "/core/guarantees", body).await;
+    let issue = async |body: &Value| issue_checked(&world, &token, body).await;
     issue(&world.signed(&tab, 0, 10)).await.ok();
     let again = issue(&world.signed(&tab, 0, 10)).await;
     assert_eq!(

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use faregate_core::port::{Away, Facilitator, SettleOutcome, Settlement, Trail, Unknown, Verdict};
 use faregate_ledger::LedgerStore;
-use faregate_server::facilitator::{Access, router};
+use faregate_server::facilitator::{Access, Settings, router};
 use faregate_store::memory::MemoryLedger;
 use faregate_types::x402::{FacilitatorRequest, Kind, SupportedResponse, Version};
 use faregate_types::{Address, Code, Refusal, Timestamp};
@@ -190,9 +190,13 @@ impl Desk {
     }
 
     pub(crate) fn with(fake: Fake, store: Arc<dyn LedgerStore>, access: Access) -> Self {
+        Self::set(fake, store, Settings::default().access(access))
+    }
+
+    pub(crate) fn set(fake: Fake, store: Arc<dyn LedgerStore>, settings: Settings) -> Self {
         let fake = Arc::new(fake);
         let facilitator: Arc<dyn Facilitator> = fake.clone();
-        let router = router(facilitator, Arc::clone(&store), Arc::new(clock), access);
+        let router = router(facilitator, Arc::clone(&store), Arc::new(clock), settings);
         Self {
             fake,
             store,

@@ -11,6 +11,7 @@ mod bodies;
 mod callers;
 mod chain;
 mod copies;
+mod credit;
 mod health;
 mod kit;
 mod payment;

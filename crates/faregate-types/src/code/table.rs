@@ -226,6 +226,19 @@ codes! {
     CreditConditionMismatch "credit_condition_mismatch" [] Payer Retry::Never, 402,
         "the validation condition of the guarantee is another than the required one";
     CreditTabMismatch "credit_tab_mismatch" [] Payer Retry::Never, 402, "the tab is another payer's or recipient's, or for another asset";
+    CreditTabUnknown "credit_tab_unknown" [] Payer Retry::Never, 402, "there is no such tab";
+    CreditTabClosed "credit_tab_closed" [] Payer Retry::Never, 402, "the tab is closed, settled, or its time is over";
+    CreditReqIdTaken "credit_req_id_taken" [] Payer Retry::Never, 402, "the tab has another guarantee of this number";
+    CreditReqIdInvalid "credit_req_id_invalid" [] Payer Retry::Never, 402, "the number of the guarantee is not the next one of its tab";
+    CreditTimestampInvalid "credit_timestamp_invalid" [] Payer Retry::Never, 402, "the guarantee is dated outside the life of its tab";
+    CreditCollateralTooLow "credit_collateral_too_low" [] Payer Retry::Never, 402, "too little of the payer's collateral is free";
+    CreditPayerUnknown "credit_payer_unknown" [] Payer Retry::Never, 402, "the payer has never deposited collateral";
+    CreditSuspended "credit_suspended" [] Payer Retry::Never, 402, "payer or recipient is suspended";
+    CreditSignatureInvalid "credit_signature_invalid" [] Payer Retry::Never, 402, "the signature is not the payer's over these claims";
+    CreditRegistryNotTrusted "credit_registry_not_trusted" [] Payer Retry::Never, 402, "the validation registry is not one that the core trusts";
+    CreditRefused "credit_refused" [] Payer Retry::Never, 402, "the credit core refuses it";
+    CreditCoreUnavailable "credit_core_unavailable" [] Peer Retry::AfterSecs(2), 503, "the credit core cannot be reached";
+    CreditCoreAnswerInvalid "credit_core_answer_invalid" [] Peer Retry::AfterSecs(5), 502, "the credit core gave an answer that cannot be believed";
 
     // Dependencies and capacity
     StoreUnavailable "store_unavailable" [] Operator Retry::AfterSecs(2), 503, "the store cannot be reached";

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use faregate_core::port::Facilitator;
 use faregate_server::config::Env;
-use faregate_server::facilitator::{Access, FacilitatorServer, Settings};
+use faregate_server::facilitator::{Access, CreditNetworks, FacilitatorServer, Settings};
 use faregate_server::health::Readiness;
 use faregate_types::Code;
 use serde_json::json;
@@ -30,6 +30,7 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         Arc::new(wire::embedded(&settings.embedded, env).await?);
     let access = Access::new(&settings.access, env)
         .map_err(|error| Failed::usage(error.to_string()).code(Code::ConfigInvalid))?;
+    let credit = CreditNetworks::new(wire::issuers(&settings.credit, env)?);
     let open = access.is_open();
     let running = FacilitatorServer::start_with(
         settings.bind,
@@ -38,6 +39,7 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         wire::clock(),
         Settings::default()
             .access(access)
+            .credit(credit)
             .shutdown(settings.shutdown),
     )
     .await

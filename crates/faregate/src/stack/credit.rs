@@ -7,11 +7,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use faregate_client::credit::{CoreIssuer, CreditClient};
 use faregate_devnet::chain::{CreditConfig, CreditTiming, DevAccount, Devchain};
 use faregate_evm::credit::{Confirmation, CreditFollowConfig, CreditOperatorConfig};
 use faregate_evm::{Endpoint, NetworkConfig};
 use faregate_server::config::StoreConfig;
-use faregate_server::credit::{AuthSettings, Parameters, RateSettings, Settings, TokenKey};
+use faregate_server::credit::{
+    AuthSettings, Parameters, RateSettings, Role, Settings, Standing, TokenKey,
+};
 use faregate_types::credit::{AdminKey, BlsSecretKey};
 use faregate_types::{Address, ChainId, Secret};
 use tokio::task::JoinSet;
@@ -28,6 +31,8 @@ pub(super) use self::ground::Ground;
 const ADMIN: usize = 6;
 const OPERATOR: usize = 7;
 const VALIDATOR: usize = 8;
+/// Signs in as the facilitator and sends nothing: the facilitator's own.
+const FACILITATOR: usize = super::SIGNER;
 
 /// The key of every dev chain's certificates, as well known as those of its accounts.
 const BLS_KEY: &str = "000000000000000000000000000000000000000000000000000000000fa7e6a7";
@@ -134,6 +139,17 @@ impl DevCredit {
         })
     }
 
+    /// The core as the facilitator sees it, who signs in with a key that acts for others.
+    pub(super) fn issuer(&self, chain: ChainId, rpc_url: &Url) -> Result<CoreIssuer, Failed> {
+        let builder = CreditClient::builder()
+            .service(super::url(&self.url())?)
+            .node(rpc_url.clone())
+            .contract(self.contract())
+            .signer(super::signer(Some(account(FACILITATOR)?))?)
+            .sign_in();
+        Ok(CoreIssuer::new(builder, chain))
+    }
+
     /// Where its API is.
     #[must_use]
     pub fn url(&self) -> String {
@@ -226,6 +242,12 @@ fn parameters(chain: ChainId, rpc_url: &Url, ground: &Ground) -> Parameters {
 
 /// Who signs in is told apart, whether or not everybody has to.
 fn auth(bind: SocketAddr, key: TokenKey, required: bool) -> AuthSettings {
+    let standing = Standing {
+        role: Role::Facilitator,
+        ..Standing::default()
+    };
+    let wallets = account(FACILITATOR).map(|account| vec![(account.address, standing)]);
+    let wallets = wallets.unwrap_or_default();
     AuthSettings {
         required,
         key,
@@ -237,6 +259,6 @@ fn auth(bind: SocketAddr, key: TokenKey, required: bool) -> AuthSettings {
         nonce_ttl_secs: 300,
         access_ttl_secs: 900,
         refresh_ttl_secs: 2_592_000,
-        wallets: Vec::new(),
+        wallets,
     }
 }

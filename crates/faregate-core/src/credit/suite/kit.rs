@@ -107,12 +107,21 @@ pub(super) fn issuing(tab: &Tab, req: u64, units: u64, secs: u64) -> Issue {
 }
 
 pub(super) async fn issued<S: CreditStore>(store: &S, command: Issue) -> Guarantee {
+    assert_eq!(store.check(&command, &terms()).await, Ok(()));
     store.issue(command, terms()).await.unwrap()
 }
 
+/// Why a guarantee is not issued, which is what a check says too.
 pub(super) async fn refused<S: CreditStore>(store: &S, command: Issue) -> CreditRefusal {
+    let checked = store.check(&command, &terms()).await;
     match store.issue(command, terms()).await {
-        Err(CreditError::Refused(refusal)) => refusal,
+        Err(CreditError::Refused(refusal)) => {
+            // Of the tab that is in the way a check knows nothing.
+            if !matches!(refusal, CreditRefusal::TabVersion { .. }) {
+                assert_eq!(checked, Err(CreditError::Refused(refusal.clone())));
+            }
+            refusal
+        }
         other => panic!("{other:?}"),
     }
 }

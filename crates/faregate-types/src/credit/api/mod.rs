@@ -20,5 +20,6 @@ pub use money::{AssetBalance, CollateralEvent, RecipientPayment, SupportedToken,
 pub use params::{ActiveDomain, ErrorBody, Health, PublicParams};
 pub use status::{CollateralEventKind, Condition, SettlementStatus, TabStatus};
 pub use tab::{
-    CertificateText, CreateTab, CreatedTab, GuaranteeInfo, PendingRemuneration, TabInfo,
+    CertificateText, CheckedGuarantee, CreateTab, CreatedTab, GuaranteeInfo, PendingRemuneration,
+    TabInfo,
 };

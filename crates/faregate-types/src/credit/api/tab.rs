@@ -81,6 +81,15 @@ message! {
 }
 
 message! {
+    /// The answer to a guarantee request that is only checked. A refusal has the shape of every other.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct CheckedGuarantee ("a guarantee request that was checked") {
+        /// That it would be issued now.
+        pub valid: bool = "valid",
+    }
+}
+
+message! {
     /// A guarantee on a tab.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct GuaranteeInfo ("a guarantee") {

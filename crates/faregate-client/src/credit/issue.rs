@@ -1,0 +1,139 @@
+//! Tabs that are opened and claims that are turned into certificates, for whomever the client may do it.
+
+use alloy_primitives::keccak256;
+use faregate_evm::recover;
+use faregate_types::credit::api::{CreateTab, CreatedTab};
+use faregate_types::credit::{Certificate, Guarantee, GuaranteeRequest, write};
+
+use super::client::CreditClient;
+use super::error::{CertificateFault, ClaimsFault, CreditError, Distrust, NoAnswer};
+use crate::limits::{CREDIT_PAUSE, CREDIT_TRIES};
+
+/// A certificate that was verified, and what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Issued {
+    /// Keep it: it is money.
+    pub certificate: Certificate,
+    /// What it says.
+    pub guarantee: Guarantee,
+}
+
+impl CreditClient {
+    pub(super) async fn open_tab(&self, request: &CreateTab) -> Result<CreatedTab, CreditError> {
+        let tab = self.rpc().create_tab(request).await?;
+        let is_it = tab.payer == request.payer
+            && tab.recipient == request.recipient
+            && tab.asset == request.token.unwrap_or_default()
+            && request.version.is_none_or(|version| version == tab.version);
+        answered(is_it, tab)
+    }
+
+    /// Whether these claims can become a certificate, as far as anybody but the service can tell.
+    pub(super) fn check_request(&self, request: &GuaranteeRequest) -> Result<(), ClaimsFault> {
+        let terms = &self.inner().terms;
+        terms.check_claims(&request.claims)?;
+        match request.signed_as(terms.claims_domain, recover) {
+            Some(_) => Ok(()),
+            None => Err(ClaimsFault::Signature),
+        }
+    }
+
+    /// Has claims turned into a certificate, and verifies it. When it may have happened without an answer, the service is
+    /// asked for the certificate.
+    pub(super) async fn issue(&self, request: &GuaranteeRequest) -> Result<Issued, CreditError> {
+        self.check_request(request)?;
+        let key = keccak256(write(request)).to_string();
+        let (mut pause, mut tries) = (CREDIT_PAUSE, 1);
+        // Once nobody knows whether it happened, no later refusal to answer changes that.
+        let mut unknown: Option<CreditError> = None;
+        loop {
+            let error = match self.rpc().issue_guarantee(request, &key).await {
+                Ok(certificate) => return self.issued(request, certificate).await,
+                Err(error) => error,
+            };
+            let again = error.is_unknown() || is_passing(&error);
+            if again || is_there_already(&error) {
+                match self.find(request).await {
+                    Ok(Some(issued)) => return Ok(issued),
+                    Ok(None) => {}
+                    // What it first said counts: it may be unknown, and this is not known any better.
+                    Err(_) => return Err(unknown.unwrap_or(error)),
+                }
+            }
+            if !again {
+                return Err(error);
+            }
+            if tries >= CREDIT_TRIES {
+                return Err(unknown.unwrap_or(error));
+            }
+            if error.is_unknown() {
+                unknown.get_or_insert(error);
+            }
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2);
+            tries = tries.saturating_add(1);
+        }
+    }
+
+    /// The certificate of these claims, if it was issued.
+    async fn find(&self, request: &GuaranteeRequest) -> Result<Option<Issued>, CreditError> {
+        let claims = &request.claims;
+        let found = self.rpc().guarantee(claims.tab_id, claims.req_id).await?;
+        let is_it = found
+            .iter()
+            .all(|found| found.tab_id == claims.tab_id && found.req_id == claims.req_id);
+        let Some(text) = answered(is_it, found)?.and_then(|found| found.certificate) else {
+            return Ok(None);
+        };
+        self.issued(request, text.0).await.map(Some)
+    }
+
+    async fn issued(
+        &self,
+        request: &GuaranteeRequest,
+        certificate: Certificate,
+    ) -> Result<Issued, CreditError> {
+        let claims = request.claims.clone();
+        self.off_thread(move |client| {
+            let guarantee = client.inner().terms.verify_for(&claims, &certificate)?;
+            Ok(Issued {
+                certificate,
+                guarantee,
+            })
+        })
+        .await
+    }
+
+    /// For pairings, which take too long for where others wait.
+    pub(super) async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, CertificateFault> + Send + 'static,
+    ) -> Result<T, CreditError> {
+        let client = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&client)).await;
+        // A runtime that stops answers nobody any more.
+        Ok(done.map_err(|_| CreditError::Sign(faregate_evm::SignError::Away))??)
+    }
+}
+
+/// An answer, if it is about what was asked for.
+pub(super) fn answered<T>(is_it: bool, answer: T) -> Result<T, CreditError> {
+    if is_it {
+        Ok(answer)
+    } else {
+        Err(Distrust::Answer.into())
+    }
+}
+
+/// Refused for now, and nothing happened.
+fn is_passing(error: &CreditError) -> bool {
+    matches!(error, CreditError::NoAnswer(NoAnswer::NotSent))
+        || matches!(error, CreditError::Service(refusal)
+            if refusal.status == 429 || (refusal.status == 409 && refusal.text.contains("retry")))
+}
+
+fn is_there_already(error: &CreditError) -> bool {
+    matches!(error, CreditError::Service(refusal)
+        if matches!(refusal.status, 400 | 409) && refusal.text.contains("already exists"))
+}
