@@ -129,6 +129,9 @@ pub(super) fn open_writer(place: &Place, schema: &Schema) -> Result<Connection, 
         switch_to_wal(&conn)?;
     }
     conn.pragma_update(None, "synchronous", "FULL")?;
+    // A negative number means kibibytes.
+    let kibibytes = limits::WRITER_CACHE_KIBIBYTES.saturating_neg();
+    conn.pragma_update(None, "cache_size", kibibytes)?;
     conn.pragma_update(None, "fullfsync", true)?;
     conn.pragma_update(None, "checkpoint_fullfsync", true)?;
     conn.pragma_update(None, "foreign_keys", true)?;
@@ -220,6 +223,7 @@ mod tests {
         assert_eq!(pragma("synchronous"), 2, "FULL");
         assert_eq!(pragma("foreign_keys"), 1);
         assert_eq!(pragma("busy_timeout"), 5_000);
+        assert_eq!(pragma("cache_size"), -limits::WRITER_CACHE_KIBIBYTES);
         let mode: String = conn
             .pragma_query_value(None, "journal_mode", |row| row.get(0))
             .unwrap();

@@ -27,6 +27,10 @@ pub(super) const WAL_SWITCH_PAUSE_MILLIS: u64 = 20;
 /// Compiled statements kept per connection; more than this engine has.
 pub(super) const STATEMENT_CACHE_STATEMENTS: usize = 128;
 
+/// Pages that the writer keeps in memory, in kibibytes, once it has used them: with SQLite's own two mebibytes the books of ten thousand
+/// payers are read from the file again for every write.
+pub(super) const WRITER_CACHE_KIBIBYTES: i64 = 32 * 1024;
+
 /// The write-ahead log is cut back to this after a checkpoint.
 pub(super) const WAL_KEPT_BYTES: i64 = 64 * 1024 * 1024;
 
