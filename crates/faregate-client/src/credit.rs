@@ -26,6 +26,44 @@
 //! # }
 //! ```
 //!
+//! One debt from both sides. `faregate demo` does the same and prints each step.
+//!
+//! ```no_run
+//! use faregate_client::credit::{CreditClient, CreditError};
+//! use faregate_types::credit::{Claims, GuaranteeVersion, SigningScheme};
+//! use faregate_types::{Address, Timestamp, U256};
+//!
+//! # async fn owe(payer: CreditClient, recipient: CreditClient, usdc: Address, now: Timestamp) -> Result<(), CreditError> {
+//! let (user, seller) = (payer.user(), recipient.recipient());
+//! // The payer leaves 10 USDC with the contract. The service knows when the chain has confirmed it.
+//! user.approve(usdc, U256::from(10_000_000)).await?;
+//! user.deposit(usdc, U256::from(10_000_000)).await?;
+//!
+//! // The recipient opens a tab, the payer signs what it owes on it, the service locks that much and certifies it.
+//! let tab = seller.create_tab(payer.address(), usdc, None, GuaranteeVersion::V1).await?;
+//! let claims = Claims {
+//!     payer: payer.address(),
+//!     recipient: recipient.address(),
+//!     tab_id: tab.id,
+//!     req_id: U256::ZERO,
+//!     amount: U256::from(2_000_000),
+//!     asset: usdc,
+//!     timestamp: now,
+//!     validation: None,
+//! };
+//! let signed = user.sign_payment(claims, SigningScheme::Eip712).await?;
+//! let issued = seller.issue_payment_guarantee(&signed).await?;
+//! // Verified already when it was issued; a certificate from elsewhere is verified like this before anything is served on it.
+//! let says = seller.verify_payment_guarantee(&issued.certificate)?;
+//! assert_eq!(says.total_amount, U256::from(2_000_000));
+//!
+//! // The payer pays half of it. After the contract's grace period the rest comes out of the collateral.
+//! user.pay_tab(tab.id, U256::ZERO, U256::from(1_000_000), recipient.address(), usdc).await?;
+//! seller.remunerate(&issued.certificate).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! | idea | where |
 //! |---|---|
 //! | what payers do | [`CreditUser`] |

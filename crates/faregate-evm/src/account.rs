@@ -396,7 +396,7 @@ fn refused(why: NotSent) -> SendError {
     SendError::NotSent(match why {
         NotSent::Node(error) => unsent(&error),
         NotSent::Reverted(words) => {
-            let words = words.map_or(Revert::Silent, |words| Revert::Other(words.into()));
+            let words = words.map_or(Revert::Silent, |words| Revert::said(&words));
             return SendError::Reverted(words);
         }
         NotSent::Unshared => Unsent::Busy,

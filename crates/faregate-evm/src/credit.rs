@@ -30,8 +30,8 @@ mod revert;
 use alloy_primitives::Address;
 
 pub use call::{
-    AssetBalance, Call, CreditCore, Payment, Question, SignatureWords, TabStatus, Timing,
-    VerificationKey, VersionConfig, eth_tab_calldata,
+    AssetBalance, Call, CreditCore, Payment, Question, TabStatus, Timing, VersionConfig,
+    eth_tab_calldata, g1_point,
 };
 pub use deploy::{Creation, Deployment};
 pub use event::Event;

@@ -35,6 +35,7 @@
 //! | `signer`, `recover`, `typed`, `transaction`, `fees` | keys, signatures, transactions |
 //! | [`permit_settler`] | calls of the contract that collects what payers of the permit rail sign for |
 //! | [`credit`] | calls, logs and errors of the contract that holds the collateral of the credit network |
+//! | `owner` | whether a contract wallet signed something that is no payment |
 //! | `standing` | whether an authorization was used, for payers |
 //! | `bindings`, `limits` | contracts, and every bound by name |
 //!
@@ -77,6 +78,7 @@ mod matter;
 mod meter;
 mod network;
 mod node;
+mod owner;
 mod pending;
 pub mod permit_settler;
 mod probe;
@@ -102,6 +104,7 @@ pub use collect::{CollectorBuilder, PermitCollector};
 pub use config::{ConnectError, FeeStyle, NetworkConfig};
 pub use facilitator::{Builder, ExactFacilitator};
 pub use follow::FollowConfig;
+pub use owner::WalletReader;
 pub use recover::recover;
 pub use signer::{LocalSigner, SignError, Signer};
 pub use standing::{AuthorizationReader, AuthorizationState};

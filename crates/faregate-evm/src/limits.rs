@@ -187,3 +187,9 @@ pub(crate) const CREDIT_LOOKUPS_MAX: usize = 200;
 
 /// Longer than any transaction is watched ([`FLIGHT_MAX`]).
 pub(crate) const CREDIT_LATER: Duration = Duration::from_secs(2 * 3_600);
+
+/// Gas for a contract wallet that is asked whether it signed: several owners, or a signature scheme in Solidity.
+pub(crate) const WALLET_GAS_MAX: u64 = 3_000_000;
+
+/// Contract wallets that are asked at once about what is no payment.
+pub(crate) const WALLET_ASKED_AT_ONCE: usize = 32;

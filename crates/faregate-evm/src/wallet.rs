@@ -10,7 +10,7 @@ use faregate_types::x402::exact::ExactPayment;
 use crate::bindings::Wallet;
 use crate::network::Network;
 use crate::node::NodeError;
-use crate::rpc::{Called, Simulation};
+use crate::rpc::{Called, Rpc, Simulation};
 
 /// What an ERC-6492 wrapper holds: how to deploy the wallet, and what it will say yes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,27 +61,49 @@ pub(crate) fn shown(signature: &Bytes) -> Bytes {
     }
 }
 
-/// Asks the payer's code whether this is its signature (EIP-1271), as the token would ask. A revert, a missing function
-/// and an answer of another shape all mean no.
+/// What an account's code is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// A wallet may answer differently depending on who asks.
+    pub(crate) by: Address,
+    pub(crate) wallet: Address,
+    pub(crate) digest: B256,
+    pub(crate) signature: Bytes,
+    pub(crate) gas_max: u64,
+}
+
+/// Asks the payer's code whether this is its signature, as the token would ask.
 pub(crate) async fn agrees(
     network: &Network,
     payment: &ExactPayment,
     digest: B256,
     signature: &Bytes,
 ) -> Result<bool, NodeError> {
-    let question = Wallet::isValidSignatureCall {
-        hash: digest,
+    let asked = Asked {
+        by: payment.terms.asset.token(),
+        wallet: payment.payer(),
+        digest,
         signature: signature.clone(),
-    };
-    let call = Simulation {
-        // A wallet may answer differently depending on who asks.
-        from: payment.terms.asset.token(),
-        to: payment.payer(),
-        value: U256::ZERO,
-        data: question.abi_encode().into(),
         gas_max: network.config.gas_limit_max,
     };
-    Ok(match network.rpc.run(&call).await? {
+    confirms(&network.rpc, asked).await
+}
+
+/// Asks an account's code whether this is its signature (EIP-1271). A revert, a missing function and an answer of another
+/// shape all mean no.
+pub(crate) async fn confirms(rpc: &Rpc, asked: Asked) -> Result<bool, NodeError> {
+    let question = Wallet::isValidSignatureCall {
+        hash: asked.digest,
+        signature: asked.signature,
+    };
+    let call = Simulation {
+        from: asked.by,
+        to: asked.wallet,
+        value: U256::ZERO,
+        data: question.abi_encode().into(),
+        gas_max: asked.gas_max,
+    };
+    Ok(match rpc.run(&call).await? {
         Called::Returned(answer) => is_yes(&answer),
         Called::Reverted(_) => false,
     })

@@ -82,7 +82,7 @@ async fn what_would_be_refused_is_not_sent() {
     assert!(
         matches!(
             refused,
-            SendError::Reverted(Revert::Silent | Revert::Other(_))
+            SendError::Reverted(Revert::Silent | Revert::Said(_) | Revert::Other(_))
         ),
         "{refused:?}"
     );

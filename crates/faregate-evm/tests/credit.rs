@@ -25,7 +25,7 @@ use faregate_core::port::credit::{CreditStore, Page};
 use faregate_core::port::{Alone, Turn};
 use faregate_evm::credit::{
     Call, Confirmation, CreditCore, CreditFollowConfig, CreditFollower, CreditOperator,
-    CreditOperatorConfig, ETH, Payment, SignatureWords, VerificationKey, abi::Core,
+    CreditOperatorConfig, ETH, Payment, abi::Core, g1_point,
 };
 use faregate_evm::{ConnectError, Endpoint, LocalSigner, NetworkConfig};
 use faregate_store::memory::MemoryCredit;
@@ -63,7 +63,7 @@ impl Town {
             (operator.address(),).abi_encode_params(),
         );
         let manager = manager.await;
-        let point = VerificationKey(key.public_key().words()).encode();
+        let point = g1_point(&key.public_key().words());
         let tokens = vec![world.asset.id.token()];
         let core = deploy(
             &world,
@@ -604,7 +604,7 @@ async fn a_remuneration_is_in_the_books_with_the_request_to_withdraw_it_shrank()
     town.send(payer, &core.request_withdrawal(token, U256::from(100)))
         .await;
     town.pass_time(5).await;
-    let words = SignatureWords(certificate.signature.words().unwrap());
+    let words = certificate.signature.words().unwrap();
     let call = core.remunerate(&certificate.claims, &words).unwrap();
     town.send(town.world.bank(), &call).await;
     town.caught_up(&follower).await;

@@ -11,13 +11,15 @@
 mod common;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use alloy_primitives::{Address, Bytes, U256, address};
+use alloy_primitives::{Address, Bytes, U256, address, keccak256};
 use alloy_sol_types::SolValue;
 use common::proxy::{Mood, Proxy};
 use common::{FUNDS, Notes, PRICE, Payment, World, failed, new_key, settle, settled, transaction};
+use faregate_core::port::access::ContractWallets as _;
 use faregate_core::port::{Facilitator, Verdict};
-use faregate_evm::{ExactFacilitator, LocalSigner};
+use faregate_evm::{ExactFacilitator, LocalSigner, WalletReader};
 use faregate_types::Code;
 use serde_json::{Value, json};
 
@@ -355,4 +357,54 @@ async fn a_wallet_that_needs_more_gas_than_allowed_is_refused() {
         None,
         "with the usual cap"
     );
+}
+
+/// What is no payment, e.g. signing in: the wallet's word is asked for, whoever's it is, and nobody's word is a no.
+#[tokio::test]
+async fn a_wallet_says_what_it_signed() {
+    let world = World::start().await;
+    let endpoint = world.config().endpoint;
+    let reader = WalletReader::new(&endpoint, Duration::from_secs(10)).unwrap();
+    let digest = keccak256("somebody signs in");
+    let (contract, owner) = owned(&world).await;
+    let by = |signer: &LocalSigner| signer.sign_now(digest).unwrap().to_bytes().to_vec();
+    let good = by(&owner);
+    let asks = |wallet, digest, signature: Vec<u8>| {
+        let reader = &reader;
+        async move { reader.signed(wallet, digest, &signature).await }
+    };
+    assert_eq!(asks(contract, digest, good.clone()).await, Ok(true));
+    // Wallets wrap what they sign before they exist, and some go on with it.
+    let inside = wrapped(FACTORY, &good.clone().into());
+    assert_eq!(asks(contract, digest, inside.to_vec()).await, Ok(true));
+    assert_eq!(
+        asks(contract, keccak256("else"), good.clone()).await,
+        Ok(false)
+    );
+    assert_eq!(asks(contract, digest, by(&new_key())).await, Ok(false));
+    assert_eq!(asks(contract, digest, vec![]).await, Ok(false));
+    for (code, said) in [(CONFIRMS, true), (REVERTS, false), ("00", false)] {
+        let other = wallet(&world, code).await;
+        assert_eq!(asks(other, digest, good.clone()).await, Ok(said), "{code}");
+    }
+    // An account without code, and one that is no contract but computes: the identity.
+    for nobody in [owner.address(), Address::with_last_byte(4)] {
+        assert_eq!(asks(nobody, digest, good.clone()).await, Ok(false));
+    }
+    // Nobody could say: neither yes nor no.
+    let proxy = Proxy::start(&world.url).await;
+    let endpoint = world.config_at(&proxy.url).endpoint;
+    let reader = WalletReader::new(&endpoint, Duration::from_secs(10)).unwrap();
+    for (method, mood) in [
+        ("eth_getCode", Mood::BadGateway),
+        ("eth_call", Mood::LoseAnswer),
+        ("eth_call", Mood::Refuse("slow down")),
+    ] {
+        proxy.calm();
+        proxy.set(method, mood);
+        let away = reader.signed(contract, digest, &good).await.unwrap_err();
+        assert_eq!(away.code, Code::ChainUnavailable, "{method}");
+    }
+    proxy.calm();
+    assert_eq!(reader.signed(contract, digest, &good).await, Ok(true));
 }

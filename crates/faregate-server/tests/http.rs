@@ -478,3 +478,37 @@ async fn a_service_can_see_who_asks() {
     stream.write_all(request.as_bytes()).await.unwrap();
     assert!(rest(&mut stream).await.ends_with(&own));
 }
+
+/// A service whose clients read another shape hears the base say everything in it.
+#[tokio::test]
+async fn a_service_gives_what_the_base_says_its_own_shape() {
+    let say: http::Say = |about| {
+        let text = format!("mine: {}", about.code.as_str());
+        let mut response = axum::response::Response::new(text.into());
+        *response.status_mut() = axum::http::StatusCode::from_u16(about.status).unwrap();
+        response
+    };
+    let mut limits = Limits::default();
+    limits.request_timeout = Duration::from_millis(100);
+    limits.body_bytes_max = 10;
+    let listener = http::listen(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let listener = listener.await.unwrap();
+    let app = Router::new()
+        .route("/panic", get(panics))
+        .route("/never", get(std::future::pending::<&'static str>));
+    let running = http::serve_saying(listener, app, limits, "test", say).unwrap();
+    let large = "GET /panic HTTP/1.1\r\nhost: x\r\ncontent-length: 11\r\n\r\n";
+    for (request, code) in [
+        (get_close("/panic"), "500 Internal Server Error|internal"),
+        (get_close("/never"), "504 Gateway Timeout|upstream_timeout"),
+        (large.to_owned(), "413 Payload Too Large|body_too_large"),
+    ] {
+        let answer = talk(running.addr(), request).await;
+        let (status, code) = code.split_once('|').unwrap();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+        assert!(answer.ends_with(&format!("mine: {code}")), "{answer}");
+    }
+}

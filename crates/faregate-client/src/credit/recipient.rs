@@ -1,6 +1,6 @@
 //! What recipients do: open tabs, have claims turned into certificates, and claim what was not paid.
 
-use faregate_evm::credit::{ETH, SignatureWords, TabStatus};
+use faregate_evm::credit::{ETH, TabStatus};
 use faregate_evm::{AskError, Mined, SendError};
 use faregate_types::credit::api::{
     AssetBalance, CollateralEvent, CreateTab, CreatedTab, GuaranteeInfo, PendingRemuneration,
@@ -88,7 +88,7 @@ impl<'a> CreditRecipient<'a> {
             let terms = &client.inner().terms;
             terms.verify(&certificate)?;
             let words = certificate.signature.words();
-            let words = SignatureWords(words.map_err(CertificateError::Signature)?);
+            let words = words.map_err(CertificateError::Signature)?;
             let call = terms.core.remunerate(&certificate.claims, &words);
             call.ok_or(CertificateFault::Certificate(CertificateError::TooLong))
         });

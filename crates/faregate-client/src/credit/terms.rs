@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::B256;
-use faregate_evm::credit::{CreditCore, VerificationKey};
+use faregate_evm::credit::CreditCore;
 use faregate_evm::{Account, AskError};
 use faregate_types::credit::api::PublicParams;
 use faregate_types::credit::digest::domain_separator;
@@ -60,7 +60,7 @@ impl Terms {
         account: &Account,
     ) -> Result<Self, CreditError> {
         let core = CreditCore::at(params.contract);
-        let words = VerificationKey(params.public_key.words());
+        let words = params.public_key.words();
         let mut domains = BTreeMap::new();
         let mut other_key = None;
         for version in params.accepted() {

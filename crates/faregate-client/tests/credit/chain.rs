@@ -1,12 +1,17 @@
 //! Payer and recipient on the real contract: deposit, certificate, remuneration, payments, withdrawal.
 
-use faregate_client::credit::{CreditClient, CreditError, ETH, Revert, SendError};
-use faregate_devnet::chain::{CREDIT_CORE, CreditConfig, CreditTiming};
+use alloy_primitives::B256;
+use alloy_sol_types::SolCall as _;
+use faregate_client::credit::{CreditClient, CreditError, ETH, NoTrail, Revert, SendError};
+use faregate_devnet::chain::{CREDIT_CORE, CreditConfig, CreditTiming, VALIDATION_REGISTRY};
 use faregate_devnet::{ChainConfig, Devchain};
+use faregate_evm::credit::CreditCore;
+use faregate_evm::credit::abi::ValidationRegistry;
 use faregate_types::credit::api::PublicParams;
 use faregate_types::credit::certificate::domain_separator;
 use faregate_types::credit::{
-    Certificate, Guarantee, GuaranteeRequest, GuaranteeVersion, SigningScheme, read, write,
+    Certificate, Guarantee, GuaranteeRequest, GuaranteeVersion, SigningScheme, ValidationPolicy,
+    binding, read, write,
 };
 use faregate_types::{ChainId, Timestamp, U256};
 use serde_json::{Value, json};
@@ -21,8 +26,8 @@ const TIMING: CreditTiming = CreditTiming {
     withdrawal_grace: 2000,
 };
 
-fn v1() -> alloy_primitives::B256 {
-    domain_separator(GuaranteeVersion::V1, ChainId::BASE_SEPOLIA, CREDIT_CORE)
+fn separator(version: GuaranteeVersion) -> B256 {
+    domain_separator(version, ChainId::BASE_SEPOLIA, CREDIT_CORE)
 }
 
 /// A service that issues whatever is asked for.
@@ -39,7 +44,8 @@ async fn issuer(chain: &Devchain) -> Seller {
     read::<PublicParams>(params.to_string().as_bytes()).unwrap();
     service_with(params, |seen: &Seen| {
         let request: GuaranteeRequest = read(&seen.body).unwrap();
-        let guarantee = Guarantee::of(&request.claims, v1(), request.claims.amount).unwrap();
+        let domain = separator(request.claims.version());
+        let guarantee = Guarantee::of(&request.claims, domain, request.claims.amount).unwrap();
         let text = write(&Certificate::issue(&guarantee, &bls()));
         json_answer(200, &serde_json::from_str::<Value>(&text).unwrap())
     })
@@ -171,5 +177,78 @@ async fn tabs_are_paid_and_collateral_goes_back_to_its_payer() {
     chain.mine(1).await.unwrap();
     user.finalize_withdrawal(ETH).await.unwrap();
     assert!(user.collateral().await.unwrap()[0].collateral.is_zero());
+    chain.shutdown().await;
+}
+
+/// A call of the registry, for which the client has no name of its own.
+async fn at_registry(client: &CreditClient, data: Vec<u8>) {
+    let mut call = CreditCore::at(VALIDATION_REGISTRY).cancel_withdrawal(ETH);
+    (call.data, call.gas) = (data.into(), 500_000);
+    client.account().send(&call, &NoTrail).await.unwrap();
+}
+
+/// A certificate of version 2 is money once its validator has said that the work was done, and says so to whoever verifies it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_with_a_condition_is_money_once_it_was_validated() {
+    let (chain, payer, recipient) = world().await;
+    payer.user().deposit(ETH, n(5000)).await.unwrap();
+    for (tab, scheme, score) in [
+        (0xabc, SigningScheme::Eip712, 80),
+        (0xabd, SigningScheme::Eip191, 100),
+    ] {
+        let mut claims = claims(OTHER, ME);
+        claims.tab_id = n(tab);
+        claims.timestamp = Timestamp::from_secs(chain.now().await.unwrap());
+        // The recipient's own word counts here: who validates is what both agreed on.
+        claims.validation = Some(ValidationPolicy {
+            registry: VALIDATION_REGISTRY,
+            request_hash: B256::ZERO,
+            chain_id: ChainId::BASE_SEPOLIA.get(),
+            validator: ME,
+            agent_id: n(7),
+            min_score: 80,
+            subject_hash: B256::ZERO,
+            tag: "hard-finality".to_owned(),
+            job_hash: B256::repeat_byte(0x11),
+        });
+        let claims = binding::bind(claims);
+        let policy = claims.validation.clone().unwrap();
+        let signed = payer.user().sign_payment(claims, scheme).await.unwrap();
+        let about = recipient.recipient();
+        let issued = about.issue_payment_guarantee(&signed).await.unwrap();
+        let said = about.verify_payment_guarantee(&issued.certificate).unwrap();
+        assert_eq!(said.version(), GuaranteeVersion::V2);
+        assert_eq!(said.validation, Some(policy.clone()));
+
+        chain.increase_time(101).await.unwrap();
+        chain.mine(1).await.unwrap();
+        let early = about.remunerate(&issued.certificate).await.unwrap_err();
+        assert_eq!(refused(early), "ValidationLookupFailed");
+        let ask = ValidationRegistry::validationRequestCall {
+            validatorAddress: policy.validator,
+            agentId: policy.agent_id,
+            requestURI: String::new(),
+            requestHash: policy.request_hash,
+        };
+        at_registry(&recipient, ask.abi_encode()).await;
+        let waiting = about.remunerate(&issued.certificate).await.unwrap_err();
+        assert_eq!(refused(waiting), "ValidationPending");
+        let answer = |response| ValidationRegistry::validationResponseCall {
+            requestHash: policy.request_hash,
+            response,
+            responseURI: String::new(),
+            responseHash: B256::ZERO,
+            tag: policy.tag.clone(),
+        };
+        at_registry(&recipient, answer(79).abi_encode()).await;
+        let low = about.remunerate(&issued.certificate).await.unwrap_err();
+        assert_eq!(refused(low), "ValidationScoreTooLow");
+        at_registry(&recipient, answer(score).abi_encode()).await;
+        about.remunerate(&issued.certificate).await.unwrap();
+        let status = about.tab_payment_status(n(tab)).await.unwrap();
+        assert!(status.remunerated);
+    }
+    let left = payer.user().collateral().await.unwrap()[0].collateral;
+    assert_eq!(left, n(3000));
     chain.shutdown().await;
 }

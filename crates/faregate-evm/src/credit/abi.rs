@@ -229,6 +229,21 @@ sol! {
     /// `contracts/src/ValidationGuaranteeDecoder.sol`: the contract that reads certificates of version 2.
     #[derive(Debug, PartialEq, Eq)]
     interface ValidationDecoder {
+        error InvalidMinValidationScore(uint8 score);
+        error MalformedGuarantee();
+        error UnsupportedGuaranteeVersion(uint64 version);
+        error UntrustedValidationRegistry(address registry);
+        error ValidationAgentIdMismatch(uint256 expected, uint256 actual);
+        error ValidationChainIdMismatch(uint256 expected, uint256 actual);
+        error ValidationLookupFailed(address registry, bytes32 requestHash);
+        error ValidationPending(bytes32 requestHash);
+        error ValidationRegistryHasNoCode(address registry);
+        error ValidationRequestHashMismatch(bytes32 expected, bytes32 actual);
+        error ValidationScoreTooLow(uint8 expected, uint8 actual);
+        error ValidationSubjectHashMismatch(bytes32 expected, bytes32 actual);
+        error ValidationTagMismatch(string expected, string actual);
+        error ValidationValidatorMismatch(address expected, address actual);
+
         function decode(bytes guarantee) external view returns (Core.Guarantee memory);
         function isTrustedValidationRegistry(address registry) external view returns (bool);
     }

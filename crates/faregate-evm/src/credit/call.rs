@@ -2,6 +2,7 @@
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::{SolCall, SolValue};
+use faregate_types::credit::words::{KeyWords, SignatureWords};
 
 use super::ETH;
 use super::abi::{Core, Erc20};
@@ -67,14 +68,6 @@ impl<T> Question<T> {
     }
 }
 
-/// A G2 signature as the contract takes it: x.c0, x.c1, y.c0, y.c1, each as its 16 high bytes (padded) and its 32 low ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SignatureWords(pub [B256; 8]);
-
-/// A verification key of certificates: x and y of a G1 point, in the same halves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VerificationKey(pub [B256; 4]);
-
 /// One payer's collateral in one asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -106,7 +99,7 @@ pub struct TabStatus {
 #[non_exhaustive]
 pub struct VersionConfig {
     /// The key that signs them.
-    pub key: VerificationKey,
+    pub key: KeyWords,
     /// What their first word has to be.
     pub domain: B256,
     /// The contract that reads them; zero for version 1, which `CreditCore` reads itself.
@@ -163,33 +156,31 @@ impl Payment {
     }
 }
 
-impl SignatureWords {
-    const fn encode(&self) -> Core::G2Point {
-        let [x0a, x0b, x1a, x1b, y0a, y0b, y1a, y1b] = self.0;
-        Core::G2Point {
-            x_c0_a: x0a,
-            x_c0_b: x0b,
-            x_c1_a: x1a,
-            x_c1_b: x1b,
-            y_c0_a: y0a,
-            y_c0_b: y0b,
-            y_c1_a: y1a,
-            y_c1_b: y1b,
-        }
+/// A signature as the contract's calls take it.
+const fn g2_point(words: &SignatureWords) -> Core::G2Point {
+    let [x0a, x0b, x1a, x1b, y0a, y0b, y1a, y1b] = *words;
+    Core::G2Point {
+        x_c0_a: x0a,
+        x_c0_b: x0b,
+        x_c1_a: x1a,
+        x_c1_b: x1b,
+        y_c0_a: y0a,
+        y_c0_b: y0b,
+        y_c1_a: y1a,
+        y_c1_b: y1b,
     }
 }
 
-impl VerificationKey {
-    /// As the contract's calls take it.
-    #[must_use]
-    pub const fn encode(&self) -> Core::G1Point {
-        let [x_a, x_b, y_a, y_b] = self.0;
-        Core::G1Point { x_a, x_b, y_a, y_b }
-    }
+/// A verification key as the contract's calls take it.
+#[must_use]
+pub const fn g1_point(words: &KeyWords) -> Core::G1Point {
+    let [x_a, x_b, y_a, y_b] = *words;
+    Core::G1Point { x_a, x_b, y_a, y_b }
+}
 
-    pub(super) const fn of(point: &Core::G1Point) -> Self {
-        Self([point.x_a, point.x_b, point.y_a, point.y_b])
-    }
+/// The other way.
+pub(super) const fn key_words(point: &Core::G1Point) -> KeyWords {
+    [point.x_a, point.x_b, point.y_a, point.y_b]
 }
 
 /// What a payer writes into the calldata of a plain ETH transfer to the recipient, so that it counts for a tab: UTF-8, the
@@ -306,7 +297,7 @@ impl CreditCore {
         }
         let call = Core::remunerateCall {
             guarantee: Bytes::copy_from_slice(claims),
-            signature: signature.encode(),
+            signature: g2_point(signature),
         };
         Some(self.call(U256::ZERO, call.abi_encode(), REMUNERATE_GAS))
     }
@@ -414,7 +405,7 @@ impl CreditCore {
         self.ask(&Core::getGuaranteeVersionConfigCall { version }, |answer| {
             let config = Core::getGuaranteeVersionConfigCall::abi_decode_returns(answer).ok()?;
             Some(VersionConfig {
-                key: VerificationKey::of(&config.verificationKey),
+                key: key_words(&config.verificationKey),
                 domain: config.domainSeparator,
                 decoder: config.decoder,
                 enabled: config.enabled,

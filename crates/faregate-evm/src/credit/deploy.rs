@@ -5,9 +5,10 @@ use alloy_sol_types::{SolCall, SolValue, sol};
 use faregate_types::ChainId;
 use faregate_types::credit::GuaranteeVersion;
 use faregate_types::credit::certificate::domain_separator;
+use faregate_types::credit::words::KeyWords;
 
 use super::abi::Core;
-use super::call::{Call, CreditCore, Timing, VerificationKey};
+use super::call::{Call, CreditCore, Timing, g1_point};
 
 /// Where the deterministic deployment proxy stands on every chain.
 pub(super) const CREATE2_DEPLOYER: Address = address!("0x4e59b44847b379578588920cA78FbF26c0B4956C");
@@ -44,7 +45,7 @@ pub struct Deployment {
     /// The chain; certificates of version 2 are signed for it.
     pub chain: ChainId,
     /// The key whose certificates count, in both versions.
-    pub key: VerificationKey,
+    pub key: KeyWords,
     /// Tokens taken as collateral beside ETH: USDC first, then USDT, for clients that ask by these names.
     pub tokens: Vec<Address>,
     /// ERC-8004 validation registries that version 2 believes; empty leaves version 2 off.
@@ -135,7 +136,7 @@ impl Deployment {
             .decoder()
             .map(|decoder| Core::configureGuaranteeVersionCall {
                 version: 2,
-                verificationKey: self.key.encode(),
+                verificationKey: g1_point(&self.key),
                 domainSeparator: domain_separator(GuaranteeVersion::V2, self.chain, core),
                 decoder,
                 enabled: true,
@@ -185,7 +186,7 @@ impl Deployment {
     }
 
     fn core_code(&self) -> Vec<u8> {
-        let arguments = (self.manager(), self.key.encode(), self.tokens.clone());
+        let arguments = (self.manager(), g1_point(&self.key), self.tokens.clone());
         code(CORE, &arguments.abi_encode_params())
     }
 

@@ -4,7 +4,10 @@ use alloy_primitives::{Address, B256, LogData, U256};
 use alloy_sol_types::SolEventInterface;
 
 use super::abi::Core::{self, CoreEvents};
-use super::{Revert, VerificationKey, VersionConfig};
+use faregate_types::credit::words::KeyWords;
+
+use super::call::key_words;
+use super::{Revert, VersionConfig};
 use crate::limits::CREDIT_LOG_BYTES_MAX;
 
 /// A log of the contract. Everything a payer's collateral and withdrawal request go through is told, so both can be followed
@@ -162,7 +165,7 @@ pub enum Event {
     #[non_exhaustive]
     KeyUpdated {
         /// The new key.
-        key: VerificationKey,
+        key: KeyWords,
     },
     /// The contract takes a token now.
     #[non_exhaustive]
@@ -368,7 +371,7 @@ impl From<Core::GuaranteeVersionUpdated> for Event {
         Self::VersionUpdated {
             version: event.version,
             config: VersionConfig {
-                key: VerificationKey::of(&event.verificationKey),
+                key: key_words(&event.verificationKey),
                 domain: event.domainSeparator,
                 decoder: event.decoder,
                 enabled: event.enabled,
@@ -380,7 +383,7 @@ impl From<Core::GuaranteeVersionUpdated> for Event {
 impl From<Core::VerificationKeyUpdated> for Event {
     fn from(event: Core::VerificationKeyUpdated) -> Self {
         Self::KeyUpdated {
-            key: VerificationKey::of(&event.newVerificationKey),
+            key: key_words(&event.newVerificationKey),
         }
     }
 }

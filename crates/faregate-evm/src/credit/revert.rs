@@ -3,20 +3,24 @@
 use std::fmt;
 
 use alloy_primitives::{Bytes, hex};
-use alloy_sol_types::SolInterface;
+use alloy_sol_types::{Panic, Revert as Words, SolError, SolInterface};
 
 use super::abi::Core::CoreErrors;
+use super::abi::ValidationDecoder::ValidationDecoderErrors;
 use crate::limits::NODE_TEXT_BYTES_MAX;
+use crate::node::shorten;
 
 /// What a call reverted with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revert {
-    /// An error of the contract or of what it is made of: its name, as the interface has it.
+    /// An error of the contract, of what it is made of, or of the decoder of version 2: its name, as the interface has it.
     Named(&'static str),
     /// Nothing was said: out of gas, or a malformed call.
     Silent,
-    /// What somebody else said, a token or a decoder, in hexadecimal digits, cut off after 100 bytes.
+    /// What somebody else said in words, e.g. a token: one line, cut off after 200 bytes.
+    Said(String),
+    /// What somebody else said otherwise, in hexadecimal digits, cut off after 100 bytes.
     Other(String),
 }
 
@@ -33,8 +37,30 @@ impl Revert {
         {
             return Self::Named(name(&error));
         }
+        let selector = data.first_chunk::<4>().copied().unwrap_or_default();
+        if let Some(name) = ValidationDecoderErrors::name_by_selector(selector) {
+            return Self::Named(name);
+        }
+        if let Ok(words) = Words::abi_decode(data) {
+            return Self::said(&words.reason);
+        }
+        if let Ok(panic) = Panic::abi_decode(data) {
+            return Self::Said(format!("panic {:#x}", panic.code));
+        }
         let shown = data.get(..NODE_TEXT_BYTES_MAX >> 1).unwrap_or(data);
         Self::Other(hex::encode(shown))
+    }
+
+    /// Words from outside, as one line that leaves everything around it where it is.
+    pub(crate) fn said(words: &str) -> Self {
+        let line: String = words
+            .chars()
+            .map(|c| if is_invisible(c) { ' ' } else { c })
+            .collect();
+        match shorten(&line) {
+            "" => Self::Silent,
+            line => Self::Said(line.to_owned()),
+        }
     }
 
     /// The same, from the first four bytes only, as [`Event::PaymentRefused`](super::Event::PaymentRefused) carries them.
@@ -54,9 +80,15 @@ impl Revert {
     pub const fn name(&self) -> Option<&'static str> {
         match self {
             Self::Named(name) => Some(name),
-            Self::Silent | Self::Other(_) => None,
+            Self::Silent | Self::Said(_) | Self::Other(_) => None,
         }
     }
+}
+
+/// Control characters, and those that show nothing or turn the text around.
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 const fn name(error: &CoreErrors) -> &'static str {
@@ -97,7 +129,7 @@ impl fmt::Display for Revert {
         match self {
             Self::Named(name) => f.write_str(name),
             Self::Silent => f.write_str("without a word"),
-            Self::Other(said) => write!(f, "\"{said}\""),
+            Self::Said(said) | Self::Other(said) => write!(f, "\"{said}\""),
         }
     }
 }

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, Bytes, LogData, U256, b256, hex, keccak256};
 use alloy_sol_types::{SolCall, SolError, SolEvent, SolValue};
+use faregate_types::credit::words::SignatureWords;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -165,6 +166,8 @@ fn the_interface_is_the_artifact() {
         artifact("ValidationGuaranteeDecoder", "function"),
         all(calls)
     );
+    let errors = ValidationDecoder::ValidationDecoderErrors::SELECTORS;
+    assert_eq!(artifact("ValidationGuaranteeDecoder", "error"), all(errors));
     let registry = |kind| artifact("TestValidationRegistry", kind);
     let calls = ValidationRegistry::ValidationRegistryCalls::SELECTORS;
     assert_eq!(registry("function"), all(calls));
@@ -215,8 +218,8 @@ fn signature_words(compressed: &[u8]) -> SignatureWords {
     let vector = vector("remunerate_calldata_v1", "calldata");
     let data = bytes(&vector["expected"]["data"]);
     let word = |at: usize| B256::from_slice(&data[4 + 32 * at..4 + 32 * (at + 1)]);
-    let words = SignatureWords(std::array::from_fn(|at| word(1 + at)));
-    let x_c0 = [&words.0[0][16..], &words.0[1][..]].concat();
+    let words: SignatureWords = std::array::from_fn(|at| word(1 + at));
+    let x_c0 = [&words[0][16..], &words[1][..]].concat();
     assert_eq!(compressed[48..], x_c0);
     words
 }
@@ -279,7 +282,7 @@ fn too_many_records_and_too_long_claims_are_refused() {
         core.record_payments(&[most, vec![payment]].concat())
             .is_none()
     );
-    let words = SignatureWords([B256::ZERO; 8]);
+    let words = [B256::ZERO; 8];
     assert!(core.remunerate(&[0; 8 << 10], &words).is_some());
     assert!(core.remunerate(&[0; (8 << 10) + 1], &words).is_none());
 }
@@ -396,8 +399,37 @@ fn reverts_are_read() {
         revert(unsupported.abi_encode()).name(),
         Some("UnsupportedAsset")
     );
-    let text = alloy_sol_types::Revert::from("paused").abi_encode();
-    assert!(matches!(revert(text), Revert::Other(said) if said.len() <= 200));
+    // What the decoder of version 2 says, with arguments of any length.
+    let tag = ValidationDecoder::ValidationTagMismatch {
+        expected: "x".repeat(500),
+        actual: String::new(),
+    };
+    assert_eq!(
+        revert(tag.abi_encode()).name(),
+        Some("ValidationTagMismatch")
+    );
+    // What tokens say in words: one short line of text, whoever wrote it.
+    let words = |text: &str| revert(alloy_sol_types::Revert::from(text).abi_encode());
+    let said = words("ERC20: transfer amount exceeds balance");
+    let expected = Revert::Said("ERC20: transfer amount exceeds balance".to_owned());
+    assert_eq!((said.name(), &said), (None, &expected));
+    assert_eq!(
+        said.to_string(),
+        "\"ERC20: transfer amount exceeds balance\""
+    );
+    let bent = words("a\n\u{1b}[31mb\u{202e}c\u{2066}\u{200b}d");
+    assert_eq!(bent, Revert::Said("a  [31mb c  d".to_owned()));
+    let long = words(&"\u{e4}".repeat(1_000));
+    assert!(matches!(long, Revert::Said(said) if said.len() == 200));
+    assert_eq!(words(""), Revert::Silent);
+    let overflow = alloy_sol_types::Panic::from(0x11_u64).abi_encode();
+    assert_eq!(revert(overflow), Revert::Said("panic 0x11".to_owned()));
+    // A text that is cut off, or bytes of another error, are shown as they are.
+    let mut cut = alloy_sol_types::Revert::from("paused").abi_encode();
+    cut.truncate(70);
+    for data in [cut, vec![0xab; 500], vec![1]] {
+        assert!(matches!(revert(data), Revert::Other(said) if said.len() <= 200));
+    }
 }
 
 #[test]

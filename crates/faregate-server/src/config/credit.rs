@@ -6,8 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use faregate_core::credit::ReqIds;
-use faregate_types::credit::api::SupportedToken;
-use faregate_types::{Address, Asset, ChainId, Erc20};
+use faregate_types::{Address, ChainId};
 use http::HeaderValue;
 use url::Url;
 
@@ -155,7 +154,7 @@ pub(super) fn read(section: &Section<'_, '_>, about: Surroundings<'_>) -> Option
     let (rates, origins) = (rates(section), origins(section));
     let proxies = parts::proxies(section);
     let shutdown = section.number("shutdown_secs", 0..=3_600);
-    let parameters = parameters(section, about, chain?, contract?);
+    let parameters = parameters(section, chain?, contract?);
     let keys = keys?;
     Some(CreditConfig {
         bind,
@@ -389,19 +388,13 @@ fn origins(section: &Section<'_, '_>) -> Option<Vec<HeaderValue>> {
     origins.into_iter().collect()
 }
 
-fn parameters(
-    section: &Section<'_, '_>,
-    about: Surroundings<'_>,
-    chain: ChainId,
-    contract: Address,
-) -> Option<Parameters> {
+fn parameters(section: &Section<'_, '_>, chain: ChainId, contract: Address) -> Option<Parameters> {
     let node = named(section, "public_rpc_url", "PUBLIC_ETHEREUM_HTTP_RPC_URL");
     let node = node.map(|text| parts::url(section, &text, UrlKind::Public));
     let node_url = match node {
         None => "".into(),
         Some(url) => url?.as_str().into(),
     };
-    let tokens = tokens(section, about, chain);
     let registries: Vec<Option<Address>> = section
         .texts("registries")
         .unwrap_or_default()
@@ -414,42 +407,8 @@ fn parameters(
         node_url,
         eip712_name: word(section, "eip712_name", "4mica"),
         eip712_version: word(section, "eip712_version", "1"),
-        tokens: tokens?,
+        // The contract knows what can be deposited.
+        tokens: Vec::new(),
         registries: registries.into_iter().collect::<Option<_>>()?,
     })
-}
-
-/// The tokens that are named to clients: those of the file, or the network's own dollar coin if it has one.
-fn tokens(
-    section: &Section<'_, '_>,
-    about: Surroundings<'_>,
-    chain: ChainId,
-) -> Option<Vec<SupportedToken>> {
-    let token = |asset: &Asset| SupportedToken {
-        symbol: asset.symbol.to_string(),
-        address: asset.id.token(),
-        decimals: asset.decimals,
-    };
-    let Some(names) = section.texts("tokens") else {
-        let usual = about.registry.default_for(chain);
-        return Some(usual.map(token).into_iter().collect());
-    };
-    let found: Vec<Option<SupportedToken>> = names
-        .iter()
-        .map(|name| {
-            let asset = match name.value.trim().parse::<Erc20>() {
-                Ok(id) => about.registry.find(id),
-                Err(_) => about.registry.by_symbol(chain, name.value.trim()),
-            };
-            let asset = asset.filter(|asset| asset.id.chain() == chain);
-            if asset.is_none() {
-                let message = format!("no such asset is known on {chain}: name it in [[asset]]");
-                section
-                    .reader()
-                    .fault(ConfigCode::UnknownAsset, &name.span, &name.key, message);
-            }
-            asset.map(token)
-        })
-        .collect();
-    found.into_iter().collect()
 }

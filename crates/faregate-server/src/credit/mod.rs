@@ -18,7 +18,8 @@
 //! | more often than allowed | 429 with `Retry-After` |
 //! | books or chain away, or too much to do | 503 with `Retry-After` |
 //!
-//! All of them are `{"error": "<text>"}`, with the texts of the network where it has any.
+//! All of them are `{"error": "<text>"}`, with the texts of the network where it has any, also what the HTTP base says: too much to do,
+//! too late, a panic. Only a head that is no HTTP, or too large, is answered without a body.
 
 mod admin_keys;
 mod auth;
@@ -238,7 +239,8 @@ impl CreditServer {
             ..Limits::default()
         };
         let parts = Arc::new(Parts::new(service, settings).await?);
-        let running = base::serve(listener, routes::router(&parts), limits, "credit")?;
+        let router = routes::router(&parts);
+        let running = base::serve_saying(listener, router, limits, "credit", refusal::of_problem)?;
         let upkeep = upkeep::Worker::start(Arc::clone(&parts));
         let issues = Arc::clone(&parts.issues);
         Ok(running

@@ -113,7 +113,12 @@ impl From<Away> for Refusal {
     }
 }
 
-/// What the HTTP base says about a body.
+/// What the HTTP base has to say, in the shape of this service.
+pub(super) fn of_problem(about: &Problem) -> Response {
+    Refusal::from(about.clone()).response()
+}
+
+/// What the HTTP base says about a request.
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
         let text = problem
@@ -123,6 +128,38 @@ impl From<Problem> for Refusal {
             Code::BadRequest => StatusCode::BAD_REQUEST,
             _ => StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST),
         };
-        Self::new(status, text)
+        Self {
+            retry_after_secs: problem.retry_after_secs,
+            ..Self::new(status, text)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_base_says_has_the_shape_of_the_service() {
+        for (code, status) in [
+            (Code::Overloaded, 503),
+            (Code::UpstreamTimeout, 504),
+            (Code::Internal, 500),
+            (Code::BodyTooLarge, 413),
+            (Code::RequestTimeout, 408),
+        ] {
+            let about = Problem::new(code);
+            let response = of_problem(&about);
+            assert_eq!(response.status().as_u16(), status, "{code:?}");
+            let retry = response.headers().get(RETRY_AFTER).cloned();
+            let expected = about.retry_after_secs.map(HeaderValue::from);
+            assert_eq!(retry, expected, "{code:?}");
+            let bytes = response.into_body().collect().await.unwrap().to_bytes();
+            let body: Value = serde_json::from_slice(&bytes).unwrap();
+            assert_eq!(body, json!({ "error": code.meaning() }));
+        }
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
-use faregate_tower::respond;
 use faregate_types::{Code, Problem};
 use futures_util::FutureExt;
 use http::header::{CONNECTION, CONTENT_LENGTH};
@@ -27,31 +26,46 @@ pub(super) struct Guard<S> {
     requests: Gauge,
     limits: Arc<Limits>,
     name: &'static str,
+    say: Say,
 }
+
+/// How a server puts into words what its base has to say.
+pub type Say = fn(&Problem) -> Response;
 
 impl<S> Guard<S>
 where
     S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone,
 {
-    pub(super) fn new(service: S, limits: Arc<Limits>, name: &'static str) -> Self {
+    pub(super) fn new(service: S, limits: Arc<Limits>, name: &'static str, say: Say) -> Self {
         Self {
             service,
             requests: Gauge::new(limits.requests_max),
             limits,
             name,
+            say,
         }
+    }
+
+    /// An answer of the base itself. The connection closes: what is left of the request is not worth reading.
+    fn ours(say: Say, about: &Problem, inside: Option<Inside>) -> http::Response<AnswerBody> {
+        let mut response = say(about);
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+        response.map(|body| AnswerBody::new(body, inside))
     }
 
     pub(super) async fn answer(
         self,
         request: Request<Incoming>,
     ) -> Result<http::Response<AnswerBody>, Infallible> {
+        let say = self.say;
         let Some(inside) = self.requests.enter() else {
-            return Ok(ours(&Problem::new(Code::Overloaded), None));
+            return Ok(Self::ours(say, &Problem::new(Code::Overloaded), None));
         };
         let (request, progress) = match self.bounded(request) {
             Ok(bounded) => bounded,
-            Err(about) => return Ok(ours(&about, Some(inside))),
+            Err(about) => return Ok(Self::ours(say, &about, Some(inside))),
         };
         let deadline = self.limits.request_timeout;
         let answer = AssertUnwindSafe(self.service.oneshot(request)).catch_unwind();
@@ -59,7 +73,7 @@ where
             Ok(Ok(Ok(response))) => response,
             Ok(Err(_panic)) => {
                 tracing::error!(server = self.name, "a request met a panic");
-                return Ok(ours(&Problem::new(Code::Internal), Some(inside)));
+                return Ok(Self::ours(say, &Problem::new(Code::Internal), Some(inside)));
             }
             Err(_elapsed) => {
                 let coming = progress.as_ref().is_some_and(Progress::is_coming);
@@ -69,12 +83,12 @@ where
                     tracing::warn!(server = self.name, "a request took too long");
                     Problem::new(Code::UpstreamTimeout)
                 };
-                return Ok(ours(&about, Some(inside)));
+                return Ok(Self::ours(say, &about, Some(inside)));
             }
         };
         let fault = progress.as_ref().and_then(Progress::fault);
         if let Some(about) = fault.and_then(|fault| better(&response, fault)) {
-            return Ok(ours(&about, Some(inside)));
+            return Ok(Self::ours(say, &about, Some(inside)));
         }
         Ok(response.map(|body| AnswerBody::new(body, Some(inside))))
     }
@@ -115,13 +129,4 @@ fn too_large(max: u64) -> Problem {
 
 fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// An answer of the base itself. The connection closes: what is left of the request is not worth reading.
-fn ours(about: &Problem, inside: Option<Inside>) -> http::Response<AnswerBody> {
-    let mut response = respond::problem(about);
-    response
-        .headers_mut()
-        .insert(CONNECTION, HeaderValue::from_static("close"));
-    response.map(|body| AnswerBody::new(body, inside))
 }

@@ -32,8 +32,9 @@ pub(crate) use proxies::Proxies;
 
 pub use crate::limits::Limits;
 pub use faregate_tower::Peer;
+pub use guard::Say;
 pub use proxies::{AddressRange, AddressRangeError};
-pub use serve::{Running, StartError, listen, serve};
+pub use serve::{Running, StartError, listen, serve, serve_saying};
 
 /// An error answer as problem details (RFC 9457) with the code's own status.
 #[must_use]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
+use faregate_tower::respond;
 use futures_util::future::BoxFuture;
 use http::Request;
 use tokio::net::{TcpListener, TcpStream};
@@ -17,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tower::Service;
 
 use super::connection::{self, Phase};
-use super::guard::Guard;
+use super::guard::{Guard, Say};
 use crate::limits::{self, Limits};
 
 /// Why a server did not start.
@@ -48,7 +49,7 @@ pub async fn listen(bind: SocketAddr) -> Result<TcpListener, StartError> {
 }
 
 /// Serves every request of `listener` with `service`, e.g. an [`axum::Router`], inside of `limits`. It answers when this
-/// returns. `name` stands in logs.
+/// returns. `name` stands in logs. What the base itself has to say are problem details (RFC 9457).
 ///
 /// # Errors
 /// [`StartError::Listener`].
@@ -66,11 +67,33 @@ where
         + 'static,
     S::Future: Send,
 {
+    serve_saying(listener, service, limits, name, respond::problem)
+}
+
+/// The same for a service whose clients read errors of another shape: `say` gives what the base has to say this shape.
+///
+/// # Errors
+/// [`StartError::Listener`].
+pub fn serve_saying<S>(
+    listener: TcpListener,
+    service: S,
+    limits: Limits,
+    name: &'static str,
+    say: Say,
+) -> Result<Running, StartError>
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+{
     let addr = listener.local_addr().map_err(StartError::Listener)?;
     let (phase, seen) = watch::channel(Phase::Running);
     let grace = limits.shutdown_timeout;
     let limits = Arc::new(limits);
-    let guard = Guard::new(service, Arc::clone(&limits), name);
+    let guard = Guard::new(service, Arc::clone(&limits), name, say);
     tokio::spawn(accept(listener, guard, limits, seen));
     tracing::info!(server = name, %addr, "listening");
     Ok(Running {

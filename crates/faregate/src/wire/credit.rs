@@ -8,10 +8,10 @@ use std::time::Duration;
 use faregate_core::credit::Terms;
 use faregate_core::port::Turn;
 use faregate_core::port::credit::CreditStore;
-use faregate_evm::LocalSigner;
 use faregate_evm::credit::{
     ContractFacts, CreditFollowConfig, CreditFollower, CreditOperator, CreditOperatorConfig,
 };
+use faregate_evm::{LocalSigner, WalletReader};
 use faregate_server::credit::{CreditServer, Service, Settings};
 use faregate_server::http::Running;
 use faregate_types::credit::api::SupportedToken;
@@ -25,6 +25,9 @@ use crate::wire::{self, CreditBooks};
 
 /// How often it is looked whether the chain is still followed.
 const READY_EVERY: Duration = Duration::from_millis(500);
+
+/// How long a contract wallet may think about whether it signed.
+const WALLET_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a credit core is put together from.
 pub(crate) struct CreditPlan {
@@ -40,7 +43,7 @@ pub(crate) struct CreditPlan {
     pub(crate) key: BlsSecretKey,
     /// From which the first administrator's key follows.
     pub(crate) admin_seed: Option<Secret>,
-    /// The service's own settings. What the contract says of its tokens takes the place of what they say.
+    /// The service's own settings, to which the contract adds its tokens.
     pub(crate) settings: Settings,
 }
 
@@ -94,6 +97,8 @@ impl CreditCore {
     pub(crate) async fn start(plan: CreditPlan) -> Result<Self, Failed> {
         let chain = plan.follow.chain;
         let books = Arc::clone(&plan.books.books);
+        let wallets = WalletReader::new(&plan.follow.endpoint, WALLET_PATIENCE);
+        let wallets = Arc::new(wallets.map_err(|error| connect(&error))?);
         let follower = CreditFollower::connect(plan.follow, Arc::clone(&books));
         let follower = Arc::new(follower.await.map_err(|error| connect(&error))?);
         let facts = Arc::clone(&follower.facts().borrow());
@@ -115,7 +120,7 @@ impl CreditCore {
             chain: ready,
             key: plan.key,
             recover: faregate_evm::recover,
-            contracts: None,
+            contracts: Some(wallets),
             admin_seed: plan.admin_seed,
             clock: wire::clock(),
         };
@@ -157,7 +162,7 @@ fn agree(facts: &ContractFacts, key: &BlsSecretKey, chain: ChainId) -> Result<()
         let Some(version) = GuaranteeVersion::from_number(*number) else {
             continue;
         };
-        if config.key.0 != ours {
+        if config.key != ours {
             let text =
                 format!("the contract believes another key for guarantees of version {number}");
             return Err(

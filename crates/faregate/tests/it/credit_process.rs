@@ -4,15 +4,20 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use faregate_client::credit::{CreditClient, LocalSigner};
+use faregate_client::credit::{CreditClient, LocalSigner, SignError, Signer};
 use faregate_devnet::chain::{CREDIT_CORE, CreditConfig, CreditTiming};
 use faregate_devnet::{ChainConfig, Devchain};
 use faregate_types::credit::api::SettlementStatus;
-use faregate_types::credit::{BlsSecretKey, Claims, GuaranteeVersion, SigningScheme};
-use faregate_types::{Address, SecretKey, Timestamp, U256};
-use serde_json::Value;
+use faregate_types::credit::{
+    BlsSecretKey, Claims, Encoding, GuaranteeRequest, GuaranteeVersion, SigningScheme,
+};
+use faregate_types::{Address, B256, ChainId, SecretKey, Signature65, Timestamp, U256};
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+
+use crate::support;
 
 /// Places of the dev accounts.
 pub(crate) const PAYER: usize = 1;
@@ -198,4 +203,85 @@ async fn a_key_that_the_contract_does_not_believe_is_refused_at_the_start() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("believes another key"), "{said}");
     assert!(!said.contains(&other), "{said}");
+}
+
+/// A contract, and the key it believes.
+#[derive(Debug)]
+struct ContractWallet {
+    at: Address,
+    owner: LocalSigner,
+}
+
+impl Signer for ContractWallet {
+    fn address(&self) -> Address {
+        self.at
+    }
+
+    fn sign_digest(&self, digest: B256) -> BoxFuture<'_, Result<Signature65, SignError>> {
+        self.owner.sign_digest(digest)
+    }
+}
+
+/// Puts a wallet there that says yes to what its owner signed (ERC-1271):
+///
+/// ```text
+/// mem[0x00..0x80] = hash, v, r, s from the call; ecrecover to mem[0x80]
+/// return (mem[0x80] == owner) * (0x1626ba7e << 224)
+/// ```
+async fn contract_wallet(chain: &Devchain, at: Address, owner: Address) {
+    let code = format!(
+        "0x60043560005260a43560001a602052606435604052608435606052602060806080600060015afa5060805173{}14631626ba7e60e01b0260005260206000f3",
+        hex::encode(owner),
+    );
+    let call =
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "anvil_setCode", "params": [at, code] });
+    let sent = support::http().post(chain.rpc_url()).json(&call).send();
+    let said: Value = sent.await.unwrap().json().await.unwrap();
+    assert!(said.get("error").is_none(), "{said}");
+}
+
+/// A wallet that is a contract signs in by what it says itself; guarantees are signed with keys, as on the network.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contract_wallet_signs_in_and_signs_no_guarantee() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = chain().await;
+    let file = file_of_books(folder.path(), &chain);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text.replace("auth = \"optional\"", "auth = \"required\"");
+    std::fs::write(&file, text).unwrap();
+    let (_child, url) = core(&file).await;
+    let owner = || {
+        let key = SecretKey::from_hex(Devchain::accounts()[RECIPIENT].private_key);
+        LocalSigner::new(key.unwrap()).unwrap()
+    };
+    let at = Address::repeat_byte(0x5a);
+    let wallet = |owner| {
+        let builder = CreditClient::builder().service(url.parse().unwrap());
+        let builder = builder.sign_in_domain("127.0.0.1:3000");
+        builder.signer(ContractWallet { at, owner }).sign_in()
+    };
+    let before = wallet(owner()).connect().await.unwrap();
+    before.recipient().tabs(&[]).await.unwrap_err();
+    contract_wallet(&chain, at, owner().address()).await;
+    let client = wallet(owner()).connect().await.unwrap();
+    assert_eq!(client.recipient().tabs(&[]).await.unwrap(), []);
+    let other = SecretKey::from_hex(Devchain::accounts()[PAYER].private_key);
+    let thief = wallet(LocalSigner::new(other.unwrap()).unwrap());
+    let thief = thief.connect().await.unwrap();
+    thief.recipient().tabs(&[]).await.unwrap_err();
+
+    // Its payer is the contract, whose owner signed.
+    let mut claims = claims(&chain, U256::ONE, 0, 1).await;
+    (claims.payer, claims.recipient) = (at, at);
+    let domain =
+        faregate_types::credit::digest::domain_separator("4mica", "1", ChainId::BASE_SEPOLIA);
+    let digest = claims.digest(Encoding::TypedV1, domain).unwrap();
+    let request = GuaranteeRequest {
+        claims,
+        signature: owner().sign_digest(digest).await.unwrap(),
+        scheme: SigningScheme::Eip712,
+    };
+    let refused = client.rpc().issue_guarantee(&request, "once").await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("Invalid signature"), "{refused}");
 }

@@ -201,7 +201,6 @@ mod tests {
     use alloy_primitives::B256;
 
     use super::*;
-    use crate::credit::VerificationKey;
 
     #[test]
     fn symbols_are_short_and_printable_whoever_says_them() {
@@ -218,7 +217,7 @@ mod tests {
     #[test]
     fn terms_have_what_the_contract_and_the_operator_both_allow() {
         let config = |enabled| VersionConfig {
-            key: VerificationKey([B256::ZERO; 4]),
+            key: [B256::ZERO; 4],
             domain: B256::ZERO,
             decoder: Address::ZERO,
             enabled,
