@@ -18,7 +18,7 @@ use faregate_core::port::access::AccessStore;
 use faregate_core::port::credit::{Batch, CreditStore};
 use faregate_evm::LocalSigner;
 use faregate_server::credit::{
-    AuthSettings, Parameters, RateSettings, Service, Settings, TokenKey,
+    AuthSettings, ChainStanding, Parameters, RateSettings, Service, Settings, TokenKey,
 };
 use faregate_store::memory::MemoryLedger;
 use faregate_store::sqlite::SqliteLedger;
@@ -276,7 +276,7 @@ pub async fn service(crowd: Crowd, books: &str) -> Result<Service, Failed> {
     let terms = terms(crowd);
     fill(crowd, &*books, &terms).await?;
     let (terms, _) = watch::channel(Arc::new(terms));
-    let (chain, _) = watch::channel(true);
+    let (chain, _) = watch::channel(ChainStanding::Followed);
     Ok(Service {
         books,
         access,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use faregate_evm::credit::abi::{Core, ValidationDecoder, ValidationRegistry};
-use faregate_evm::credit::{CreditCore, Event, Payment, SignatureWords, eth_tab_calldata};
+use faregate_evm::credit::{CreditCore, Event, Payment, eth_tab_calldata};
 use faregate_types::credit::Certificate;
 use faregate_types::{Address, B256, Bytes, U256};
 use serde_json::{Map, Value};
@@ -43,7 +43,7 @@ fn made(case: &Case) -> Result<Bytes, String> {
             .signature
             .words()
             .map_err(|error| error.to_string())?;
-        let call = core.remunerate(&certificate.claims, &SignatureWords(words));
+        let call = core.remunerate(&certificate.claims, &words);
         return Ok(call.ok_or("too long a certificate")?.data);
     }
     if case.inputs.get("req_id").is_some() {

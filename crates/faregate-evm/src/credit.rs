@@ -14,6 +14,7 @@
 //! | `event` | [`Event`]: what the contract logs, typed |
 //! | `revert` | [`Revert`]: why a call was refused |
 //! | `follow` | [`CreditFollower`]: what happens on the chain, in the books |
+//! | `rewind` | [`rewind()`]: on after a reorganisation below the configured depth |
 //! | `record` | [`CreditOperator`]: what was paid, told to the contract |
 //!
 //! The zero address stands for ETH wherever an asset is named ([`ETH`]). Amounts are in atomic units of their asset.
@@ -26,6 +27,7 @@ mod follow;
 mod put;
 mod record;
 mod revert;
+mod rewind;
 
 use alloy_primitives::Address;
 
@@ -42,6 +44,7 @@ pub use follow::{
 pub use put::PutError;
 pub use record::{CreditOperator, CreditOperatorConfig};
 pub use revert::Revert;
+pub use rewind::{RewindError, Rewound, rewind};
 
 /// Registers what the metrics mean.
 pub(crate) fn describe_metrics() {

@@ -193,3 +193,6 @@ pub(crate) const WALLET_GAS_MAX: u64 = 3_000_000;
 
 /// Contract wallets that are asked at once about what is no payment.
 pub(crate) const WALLET_ASKED_AT_ONCE: usize = 32;
+
+/// How long books that were set back may take to be at the end of the chain again.
+pub(crate) const CREDIT_REWIND_PATIENCE: Duration = Duration::from_secs(6 * 3_600);

@@ -10,6 +10,8 @@
 )]
 
 mod common;
+#[path = "credit/rewound.rs"]
+mod rewound;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,7 +27,8 @@ use faregate_core::port::credit::{CreditStore, Page};
 use faregate_core::port::{Alone, Turn};
 use faregate_evm::credit::{
     Call, Confirmation, CreditCore, CreditFollowConfig, CreditFollower, CreditOperator,
-    CreditOperatorConfig, ETH, Payment, abi::Core, g1_point,
+    CreditOperatorConfig, ETH, FollowState, Payment, RewindError, Rewound, abi::Core, g1_point,
+    rewind,
 };
 use faregate_evm::{ConnectError, Endpoint, LocalSigner, NetworkConfig};
 use faregate_store::memory::MemoryCredit;
@@ -33,7 +36,7 @@ use faregate_types::Timestamp;
 use faregate_types::credit::{BlsSecretKey, Certificate, Guarantee};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 const POLL: Duration = Duration::from_millis(50);
 const ALL: Page = Page {
@@ -133,13 +136,23 @@ impl Town {
     }
 
     async fn operate_in_turn(&self, bell: Arc<Notify>, turn: Arc<dyn Turn>) -> CreditOperator {
+        let state = watch::channel(FollowState::default()).1;
+        self.operate_on(bell, state, turn).await
+    }
+
+    async fn operate_on(
+        &self,
+        bell: Arc<Notify>,
+        state: watch::Receiver<FollowState>,
+        turn: Arc<dyn Turn>,
+    ) -> CreditOperator {
         let network = NetworkConfig::new(self.world.chain, self.world.url.parse().unwrap(), vec![]);
         let mut config = CreditOperatorConfig::new(network, self.core.address());
         config.poll = POLL;
         config.again_after = Duration::from_secs(1);
         config.turn = turn;
         let store = Arc::clone(&self.store) as _;
-        CreditOperator::connect(config, self.operator.clone(), store, bell)
+        CreditOperator::connect(config, self.operator.clone(), store, bell, state)
             .await
             .unwrap()
     }
@@ -257,6 +270,17 @@ impl Town {
         self.send(self.payer, &self.core.deposit(token, U256::from(amount)))
             .await;
         token
+    }
+
+    async fn number(&self) -> u64 {
+        let number: U64 = self.world.rpc("eth_blockNumber", json!([])).await;
+        number.to()
+    }
+
+    async fn rewind(&self, block: u64) -> Result<Rewound, RewindError> {
+        let store = Arc::clone(&self.store) as _;
+        let now = Timestamp::from_secs(1_800_000_000);
+        rewind(self.follow_config(), store, block, now).await
     }
 
     async fn pass_time(&self, secs: u64) {

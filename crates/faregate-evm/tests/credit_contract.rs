@@ -360,7 +360,7 @@ async fn certificates_of_version_two_are_redeemed_once_validated() {
         let signature = net.key.sign(&claims);
         let redeem = net.redeeming(&Certificate { claims, signature });
         let refused = net.try_out(&redeem).await.unwrap_err();
-        assert_eq!(refused.name(), Some("ValidationPending"));
+        assert_eq!(refused.name(), Some("ValidationLookupFailed"));
         net.validate(guarantee.validation.as_ref().unwrap()).await;
         let told = net.send(net.recipient, &redeem).await;
         assert!(matches!(told[1], Event::Remunerated { amount, .. } if amount == U256::from(40)));

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use alloy_primitives::{Address, Bytes, U64};
 use common::{Notes, World, artifact, new_key};
-use faregate_evm::credit::{Creation, Deployment, PutError, Timing, VerificationKey};
+use faregate_evm::credit::{Creation, Deployment, PutError, Timing};
 use faregate_evm::{Account, SendError};
 use faregate_types::credit::BlsSecretKey;
 use serde_json::json;
@@ -47,7 +47,7 @@ impl Site {
         let key = BlsSecretKey::from_bytes(&secret).unwrap();
         let deployment = Deployment {
             chain: world.chain,
-            key: VerificationKey(key.public_key().words()),
+            key: key.public_key().words(),
             tokens: vec![world.asset.id.token()],
             // Its own, so that nothing is there already on a node that tests share.
             registries: vec![new_key().address()],

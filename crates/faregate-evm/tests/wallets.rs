@@ -394,7 +394,7 @@ async fn a_wallet_says_what_it_signed() {
     // Nobody could say: neither yes nor no.
     let proxy = Proxy::start(&world.url).await;
     let endpoint = world.config_at(&proxy.url).endpoint;
-    let reader = WalletReader::new(&endpoint, Duration::from_secs(10)).unwrap();
+    let reader = WalletReader::new(&endpoint, Duration::from_secs(2)).unwrap();
     for (method, mood) in [
         ("eth_getCode", Mood::BadGateway),
         ("eth_call", Mood::LoseAnswer),

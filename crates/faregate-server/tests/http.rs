@@ -484,7 +484,7 @@ async fn a_service_can_see_who_asks() {
 async fn a_service_gives_what_the_base_says_its_own_shape() {
     let say: http::Say = |about| {
         let text = format!("mine: {}", about.code.as_str());
-        let mut response = axum::response::Response::new(text.into());
+        let mut response = Response::new(text.into());
         *response.status_mut() = axum::http::StatusCode::from_u16(about.status).unwrap();
         response
     };

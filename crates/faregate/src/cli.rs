@@ -48,7 +48,7 @@ pub enum Command {
     /// Verify and settle payments for gates: the x402 facilitator API.
     Facilitator(ConfigArgs),
     /// Issue guarantees out of payers' collateral: the credit core.
-    Credit(ConfigArgs),
+    Credit(CreditArgs),
     /// Receive Lightning payments for others and pay them out: l402kit's managed mode, self-hosted.
     Managed(ConfigArgs),
     /// Bring the books that a configuration names up to date, or look whether they are.
@@ -123,6 +123,18 @@ pub struct DevArgs {
     /// Address to listen on.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub bind: IpAddr,
+}
+
+/// `faregate credit`.
+#[derive(Debug, Args)]
+pub struct CreditArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// After a reorganisation below `confirmations`: set the books back to this block, which the chain had before and has now, read
+    /// on from there, suspend payers of whom the books have what the chain has not, say what was found, and end.
+    #[arg(long, value_name = "BLOCK")]
+    pub rewind_to: Option<u64>,
 }
 
 /// `faregate register`.

@@ -25,7 +25,8 @@ pub struct Place {
     pub block: u64,
     /// The transaction.
     pub transaction: B256,
-    /// The log's index in its block; absent for what left no log, i.e. the transaction itself.
+    /// Which of the contract's logs in this transaction, from 0 on: it is the same when the transaction is mined again in another
+    /// block. Absent for what left no log, i.e. the transaction itself.
     pub log: Option<u64>,
 }
 

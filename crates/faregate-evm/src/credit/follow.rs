@@ -11,8 +11,8 @@
 //! - Each block has to be the child of the one before, and all logs have to be in these very blocks. A node that answers with
 //!   parts of two chains is asked again.
 //! - A chain on which the books' own block is not any more was reorganised below the configured depth. Then nothing is
-//!   entered until the block is back: [`FollowState::fork`], `faregate_credit_follow_forked`. What was entered is not taken
-//!   back by itself. The journal has the block and transaction of each line, so a later version, or a person, can.
+//!   entered, and nothing told to the contract, until the block is back or a person has decided
+//!   ([`rewind`](super::rewind())): [`FollowState::fork`], `faregate_credit_follow_forked`.
 //! - Payments of smart wallets: see `ether`.
 //!
 //! | module | idea |
@@ -184,12 +184,7 @@ impl CreditFollower {
         let node = Node::new(&config.endpoint, config.rpc_timeout);
         let rpc = Arc::new(Rpc::new(node.map_err(|_| ConnectError::HttpClient)?));
         check(&rpc, chain, address).await?;
-        let core = CreditCore::at(address);
-        let facts = ContractFacts::read(&rpc, &core, &config.policy.versions).await;
-        let facts = facts.map_err(|setback| match setback {
-            Setback::Node(error) => unreachable(chain, &error),
-            _ => ConnectError::NoCreditCore { chain, address },
-        })?;
+        let facts = Self::facts_of(&rpc, &config).await?;
         let books = timeout(CREDIT_BOOKS_TIMEOUT, store.cursor()).await;
         let cursor = books.ok().and_then(Result::ok);
         let cursor = cursor.ok_or(ConnectError::CreditBooks { chain })?;
@@ -225,6 +220,20 @@ impl CreditFollower {
             bell,
             asks,
             task: tokio::spawn(runner.run()).abort_handle(),
+        })
+    }
+
+    /// What the contract says of itself.
+    pub(super) async fn facts_of(
+        rpc: &Rpc,
+        config: &CreditFollowConfig,
+    ) -> Result<ContractFacts, ConnectError> {
+        let (chain, address) = (config.chain, config.contract);
+        let core = CreditCore::at(address);
+        let facts = ContractFacts::read(rpc, &core, &config.policy.versions).await;
+        facts.map_err(|setback| match setback {
+            Setback::Node(error) => unreachable(chain, &error),
+            _ => ConnectError::NoCreditCore { chain, address },
         })
     }
 

@@ -33,12 +33,12 @@ use faregate_core::port::credit::CreditStore;
 use faregate_core::port::{Alone, Turn};
 use faregate_types::ChainId;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
 use self::tell::{Desk, End};
-use super::follow::{answers, check, unreachable};
+use super::follow::{FollowState, answers, check, unreachable};
 use super::{CreditCore, Payment};
 use crate::config::{ConnectError, NetworkConfig};
 use crate::fees::Fees;
@@ -107,8 +107,9 @@ pub struct CreditOperator {
 }
 
 impl CreditOperator {
-    /// Checks chain and contract, and begins. `bell` is the follower's ([`CreditFollower::bell`](super::CreditFollower::bell)).
-    /// Must be called inside a Tokio runtime.
+    /// Checks chain and contract, and begins. `bell` and `state` are the follower's
+    /// ([`CreditFollower::bell`](super::CreditFollower::bell), [`state`](super::CreditFollower::state)): while the chain has left the
+    /// books behind, nobody knows what was paid, and nothing is told. Must be called inside a Tokio runtime.
     ///
     /// # Errors
     /// [`ConnectError`], the first thing that is not as it should be.
@@ -117,6 +118,7 @@ impl CreditOperator {
         signer: impl Signer,
         store: Arc<dyn CreditStore>,
         bell: Arc<Notify>,
+        state: watch::Receiver<FollowState>,
     ) -> Result<Self, ConnectError> {
         let network = &config.network;
         let chain = network.chain;
@@ -148,6 +150,7 @@ impl CreditOperator {
             desk,
             chain,
             config,
+            state,
             waiting: BTreeMap::new(),
             telling: JoinSet::new(),
             had_turn: false,
@@ -183,6 +186,7 @@ struct Clerk {
     desk: Arc<Desk>,
     chain: ChainId,
     config: CreditOperatorConfig,
+    state: watch::Receiver<FollowState>,
     /// Payments that are told, or put off, and until when nothing is done about them.
     waiting: BTreeMap<Place, Instant>,
     telling: JoinSet<Vec<(Place, End)>>,
@@ -206,7 +210,9 @@ impl Clerk {
     /// Never ends.
     async fn run(mut self, bell: Arc<Notify>) {
         loop {
-            if self.has_turn().await
+            let forked = self.state.borrow().fork.is_some();
+            if !forked
+                && self.has_turn().await
                 && let Err(error) = self.round().await
             {
                 tracing::debug!(%error, "payments could not be told to the contract");

@@ -35,6 +35,7 @@ async fn wanted(parts: &Parts, call: &Call) -> Result<(Issue, Arc<Terms>), Refus
     if !caller.acts_for_others() && !caller.is(request.claims.recipient) {
         return Err(Refusal::forbidden("recipient must be the caller"));
     }
+    parts.on_chain()?;
     let terms = parts.terms();
     let version = request.claims.version().number();
     if !terms.versions.contains(&version) {

@@ -114,6 +114,21 @@ pub struct Settings {
     pub shutdown: Duration,
 }
 
+/// What is known of the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "each is answered in its own way")]
+pub enum ChainStanding {
+    /// The books are at its end.
+    Followed,
+    /// The node does not answer, or lags.
+    Away,
+    /// It was reorganised below the confirmed depth: the books are not on it, and nobody knows what they are worth.
+    Forked {
+        /// The block at which the books stand.
+        block: u64,
+    },
+}
+
 /// The parts that the service is put together from.
 #[allow(
     clippy::exhaustive_structs,
@@ -127,7 +142,7 @@ pub struct Service {
     /// What contract and operator allow, now.
     pub terms: watch::Receiver<Arc<Terms>>,
     /// Whether the chain is followed, now.
-    pub chain: watch::Receiver<bool>,
+    pub chain: watch::Receiver<ChainStanding>,
     /// Signs certificates.
     pub key: BlsSecretKey,
     /// Who signed: `faregate_evm::recover`.
@@ -166,7 +181,7 @@ struct Parts {
     books: Arc<dyn CreditStore>,
     access: Arc<dyn AccessStore>,
     terms: watch::Receiver<Arc<Terms>>,
-    chain: watch::Receiver<bool>,
+    chain: watch::Receiver<ChainStanding>,
     clock: Arc<dyn Clock>,
     published: Published,
     key: Arc<BlsSecretKey>,
@@ -207,6 +222,14 @@ impl Parts {
             proxies: Proxies::new(&settings.proxies),
             db: params::Database::default(),
         })
+    }
+
+    /// Nothing is promised on books that are not on the chain.
+    fn on_chain(&self) -> Result<(), Refusal> {
+        match *self.chain.borrow() {
+            ChainStanding::Followed | ChainStanding::Away => Ok(()),
+            ChainStanding::Forked { block } => Err(Refusal::forked(block)),
+        }
     }
 
     /// What is allowed now.

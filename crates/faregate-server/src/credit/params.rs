@@ -11,7 +11,7 @@ use http::StatusCode;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::{Call, Parameters, Parts, Said, json, message};
+use super::{Call, ChainStanding, Parameters, Parts, Said, json, message};
 use crate::limits::{READY_KEPT, READY_TIMEOUT};
 
 /// What is published, and what follows from it.
@@ -109,13 +109,19 @@ impl Database {
 
 /// `GET /core/health`.
 pub(super) async fn health(parts: Arc<Parts>, _: Call) -> Said {
-    let (db, chain) = (parts.db.answers(&parts).await, *parts.chain.borrow());
+    let (db, standing) = (parts.db.answers(&parts).await, *parts.chain.borrow());
+    let chain = standing == ChainStanding::Followed;
+    let forked_at = match standing {
+        ChainStanding::Forked { block } => Some(block),
+        ChainStanding::Followed | ChainStanding::Away => None,
+    };
     let condition = |well| if well { Condition::Ok } else { Condition::Fail };
     let health = Health {
         status: condition(db && chain),
         db: Some(condition(db)),
         chain_rpc: Some(condition(chain)),
         listener_ready: Some(chain),
+        forked_at,
     };
     let mut response: Response = json(write(&health));
     if !(db && chain) {

@@ -18,6 +18,8 @@ use crate::http::json as body;
 pub(super) struct Refusal {
     status: StatusCode,
     text: Cow<'static, str>,
+    /// A name for programs, where the status does not say enough.
+    code: Option<&'static str>,
     retry_after_secs: Option<u32>,
 }
 
@@ -26,6 +28,7 @@ impl Refusal {
         Self {
             status,
             text: text.into(),
+            code: None,
             retry_after_secs: None,
         }
     }
@@ -71,6 +74,18 @@ impl Refusal {
         }
     }
 
+    /// The books are at a block that the chain does not have any more.
+    pub(super) fn forked(block: u64) -> Self {
+        let text = format!(
+            "the chain was reorganised below the confirmed depth at block {block}: nothing is promised until the operator has decided"
+        );
+        Self {
+            code: Some("chain_forked"),
+            retry_after_secs: Some(60),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, text)
+        }
+    }
+
     /// A fault of ours, told in the log and not here.
     pub(super) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal server error")
@@ -81,7 +96,11 @@ impl Refusal {
     }
 
     pub(super) fn response(&self) -> Response {
-        let mut response = body::write(self.status, &json!({ "error": self.text }));
+        let mut said = json!({ "error": self.text });
+        if let (Some(code), Some(members)) = (self.code, said.as_object_mut()) {
+            members.insert("code".to_owned(), code.into());
+        }
+        let mut response = body::write(self.status, &said);
         let headers = response.headers_mut();
         if let Some(secs) = self.retry_after_secs {
             headers.insert(RETRY_AFTER, HeaderValue::from(secs));

@@ -7,13 +7,13 @@ type Members = &'static [(&'static str, &'static str)];
 
 #[rustfmt::skip]
 const SCHEMAS: &[(&str, Members)] = &[
-    ("Error", &[("error", "text")]),
+    ("Error", &[("error", "text"), ("code", "text-")]),
     ("Document", &[]),
     ("Nothing", &[]),
     ("PublicParams", &[("public_key", "whole*"), ("contract_address", "address"), ("ethereum_http_rpc_url", "text"), ("eip712_name", "text"),
         ("eip712_version", "text"), ("chain_id", "whole"), ("max_accepted_guarantee_version", "whole"), ("accepted_guarantee_versions", "whole*"),
         ("active_guarantee_domain_separator", "text"), ("trusted_validation_registries", "address*"), ("validation_hash_canonicalization_version", "text")]),
-    ("Health", &[("status", "text"), ("db", "text"), ("chain_rpc", "text"), ("listener_ready", "flag")]),
+    ("Health", &[("status", "text"), ("db", "text"), ("chain_rpc", "text"), ("listener_ready", "flag"), ("forked_at", "whole?")]),
     ("SupportedTokens", &[("chain_id", "whole"), ("tokens", "SupportedToken*")]),
     ("SupportedToken", &[("symbol", "text"), ("address", "address"), ("decimals", "whole")]),
     ("NonceRequest", &[("address", "address")]),

@@ -18,6 +18,7 @@ pub(super) async fn create(parts: Arc<Parts>, call: Call) -> Said {
     if !caller.acts_for_others() && !caller.is(asked.recipient) {
         return Err(Refusal::forbidden("recipient must be the caller"));
     }
+    parts.on_chain()?;
     let asset = asked.token.unwrap_or(Address::ZERO);
     let command = OpenTab {
         id: TabId(U256::from_be_bytes(super::chance::<32>()?)),

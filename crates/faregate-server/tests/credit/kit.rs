@@ -10,8 +10,8 @@ use faregate_core::credit::{Cursor, Happening, Place, ReqIds, TabEvent, Terms};
 use faregate_core::port::credit::{Batch, CreditStore as _};
 use faregate_evm::LocalSigner;
 use faregate_server::credit::{
-    AuthSettings, CreditServer, Parameters, RateSettings, Role, Scopes, Service, Settings,
-    Standing, TokenKey,
+    AuthSettings, ChainStanding, CreditServer, Parameters, RateSettings, Role, Scopes, Service,
+    Settings, Standing, TokenKey,
 };
 use faregate_server::http::{AddressRange, Running};
 use faregate_store::memory::{MemoryCredit, MemoryLedger};
@@ -108,7 +108,7 @@ pub(crate) struct World {
     pub(crate) books: Arc<MemoryCredit>,
     pub(crate) ledger: Arc<MemoryLedger>,
     pub(crate) now: Arc<AtomicU64>,
-    pub(crate) chain: watch::Sender<bool>,
+    pub(crate) chain: watch::Sender<ChainStanding>,
     pub(crate) terms: watch::Sender<Arc<Terms>>,
     block: AtomicU64,
     client: reqwest::Client,
@@ -221,7 +221,7 @@ impl World {
         settings: Settings,
     ) -> Self {
         let now = Arc::new(AtomicU64::new(START));
-        let (chain, chain_seen) = watch::channel(true);
+        let (chain, chain_seen) = watch::channel(ChainStanding::Followed);
         let (terms, terms_seen) = watch::channel(Arc::new(terms()));
         let clock = Arc::clone(&now);
         let service = Service {

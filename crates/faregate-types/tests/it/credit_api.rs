@@ -399,10 +399,11 @@ fn administration_and_health_have_one_text() {
         db: Some(Condition::Ok),
         chain_rpc: Some(Condition::Fail),
         listener_ready: Some(true),
+        forked_at: None,
     };
     is(
         &health,
-        r#"{"status":"ok","db":"ok","chain_rpc":"fail","listener_ready":true}"#,
+        r#"{"status":"ok","db":"ok","chain_rpc":"fail","listener_ready":true,"forked_at":null}"#,
     );
     let older: Health = read_answer(br#"{"status":"ok","listener_ready":true}"#).unwrap();
     assert_eq!((older.db, older.listener_ready), (None, Some(true)));

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use faregate_evm::credit::{Confirmation, CreditFollowConfig, CreditOperatorConfig, TermsPolicy};
+use faregate_evm::credit::{
+    self, Confirmation, CreditFollowConfig, CreditOperatorConfig, TermsPolicy,
+};
 use faregate_evm::{Endpoint, LocalSigner, NetworkConfig};
 use faregate_server::config::{CreditConfig, Env, SecretSource};
 use faregate_server::health::Readiness;
 use faregate_types::Code;
 use serde_json::json;
 
-use crate::cli::ConfigArgs;
+use crate::cli::CreditArgs;
 use crate::commands::{admin, config};
-use crate::exit::Failed;
+use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
 use crate::wire::credit::{CreditCore, CreditPlan};
 use crate::wire::{self, CreditBooks};
@@ -20,11 +22,15 @@ use crate::wire::{self, CreditBooks};
 ///
 /// # Errors
 /// A wrong configuration, a node or a contract that is not what it should be, a port or books that are taken.
-pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Result<(), Failed> {
-    let file = config::read(&args.config, env)?;
+pub(crate) async fn run(args: &CreditArgs, env: &Env, printer: Printer) -> Result<(), Failed> {
+    let path = &args.config.config;
+    let file = config::read(path, env)?;
     let settings = file
         .credit
-        .ok_or_else(|| Failed::usage(format!("{} has no [credit]", args.config.display())))?;
+        .ok_or_else(|| Failed::usage(format!("{} has no [credit]", path.display())))?;
+    if let Some(block) = args.rewind_to {
+        return rewind(&settings, block, printer).await;
+    }
     let admin = admin::prepare(file.admin.as_ref())?;
     let books = wire::credit_books(&settings.store, settings.chain).await?;
     let readiness = Readiness::new(Arc::clone(&books.ledger), None);
@@ -48,7 +54,35 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     Ok(())
 }
 
-fn plan(config: &CreditConfig, env: &Env, books: CreditBooks) -> Result<CreditPlan, Failed> {
+/// Sets the books back after a deep reorganisation, and says what was found.
+async fn rewind(config: &CreditConfig, block: u64, printer: Printer) -> Result<(), Failed> {
+    let broken = |error: String| Failed::new(Exit::Failure, error);
+    let opened = wire::credit_books(&config.store, config.chain).await?;
+    let books = Arc::clone(&opened.books);
+    let done = credit::rewind(follow(config), books, block, wire::clock().now()).await;
+    let done = done.map_err(|error| broken(error.to_string()))?;
+    printer.line(&format!(
+        "rewound    from block {} to {block}, read again to {}\nlost       {} transactions, {} payments that will not be recorded\n\
+         compared   {} balances, {} different, {} unknown\nsuspended  {} payers",
+        done.from.number, done.to.number, done.lost.len(), done.refused,
+        done.report.compared, done.report.different, done.report.unknown, done.suspended.len(),
+    ));
+    let texts = |all: Vec<String>| serde_json::Value::from(all);
+    for payer in &done.suspended {
+        printer.line(&format!("           {payer}"));
+    }
+    printer.data(&json!({
+        "from": done.from.number, "to": done.to.number, "refused": done.refused,
+        "lost": texts(done.lost.iter().map(ToString::to_string).collect()),
+        "suspended": texts(done.suspended.iter().map(ToString::to_string).collect()),
+        "compared": done.report.compared, "different": done.report.different, "unknown": done.report.unknown,
+    }));
+    drop(opened);
+    Ok(())
+}
+
+/// How the contract is followed.
+fn follow(config: &CreditConfig) -> CreditFollowConfig {
     let endpoint = Endpoint::Http(config.rpc_url.expose().clone());
     let mut follow = CreditFollowConfig::new(config.chain, endpoint, config.contract);
     follow.deployed_at = config.deployed_at;
@@ -61,13 +95,17 @@ fn plan(config: &CreditConfig, env: &Env, books: CreditBooks) -> Result<CreditPl
         ttl_default_secs: config.terms.ttl_default_secs,
         req_ids: config.terms.req_ids,
     };
+    follow
+}
+
+fn plan(config: &CreditConfig, env: &Env, books: CreditBooks) -> Result<CreditPlan, Failed> {
     let mut network = NetworkConfig::new(config.chain, config.rpc_url.expose().clone(), Vec::new());
     wire::apply(&mut network, &config.sender);
     let operator = CreditOperatorConfig::new(network, config.contract);
     let admin_seed = config.admin_seed.as_ref();
     Ok(CreditPlan {
         bind: config.bind,
-        follow,
+        follow: follow(config),
         operator: (operator, self::operator(&config.signer_keys, env)?),
         books,
         key: config

@@ -12,7 +12,7 @@ use faregate_evm::credit::{
     ContractFacts, CreditFollowConfig, CreditFollower, CreditOperator, CreditOperatorConfig,
 };
 use faregate_evm::{LocalSigner, WalletReader};
-use faregate_server::credit::{CreditServer, Service, Settings};
+use faregate_server::credit::{ChainStanding, CreditServer, Service, Settings};
 use faregate_server::http::Running;
 use faregate_types::credit::api::SupportedToken;
 use faregate_types::credit::{BlsSecretKey, GuaranteeVersion, certificate};
@@ -106,7 +106,8 @@ impl CreditCore {
         let (mut config, signer) = plan.operator;
         let (turn, bell) = (Arc::clone(&plan.books.turn), follower.bell());
         config.turn = Arc::clone(&turn);
-        let operator = CreditOperator::connect(config, signer, Arc::clone(&books), bell)
+        let (shared, state) = (Arc::clone(&books), follower.state());
+        let operator = CreditOperator::connect(config, signer, shared, bell, state)
             .await
             .map_err(|error| connect(&error))?;
         let (terms, rules) = terms_of(&follower);
@@ -208,16 +209,25 @@ fn terms_of(follower: &Arc<CreditFollower>) -> (watch::Receiver<Arc<Terms>>, Abo
 }
 
 /// Whether the chain is followed. Nothing happens when it is not any more, so it has to be looked at.
-fn readiness_of(follower: &Arc<CreditFollower>) -> (watch::Receiver<bool>, AbortHandle) {
-    let (tell, told) = watch::channel(follower.is_ready());
+fn readiness_of(follower: &Arc<CreditFollower>) -> (watch::Receiver<ChainStanding>, AbortHandle) {
+    let (tell, told) = watch::channel(standing(follower));
     let follower = Arc::clone(follower);
     let task = tokio::spawn(async move {
         let mut ticks = tokio::time::interval(READY_EVERY);
         loop {
             ticks.tick().await;
-            let ready = follower.is_ready();
-            tell.send_if_modified(|known| std::mem::replace(known, ready) != ready);
+            let now = standing(&follower);
+            tell.send_if_modified(|known| std::mem::replace(known, now) != now);
         }
     });
     (told, task.abort_handle())
+}
+
+fn standing(follower: &CreditFollower) -> ChainStanding {
+    let fork = follower.state().borrow().fork;
+    match fork {
+        Some(fork) => ChainStanding::Forked { block: fork.number },
+        None if follower.is_ready() => ChainStanding::Followed,
+        None => ChainStanding::Away,
+    }
 }

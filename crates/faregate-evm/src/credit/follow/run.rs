@@ -253,7 +253,7 @@ impl Runner {
             self.state.send_if_modified(|state| {
                 let new = state.fork != Some(fork);
                 if new {
-                    tracing::error!(block = number, %found, entered = %fork.entered, "the chain was reorganised below the configured depth: nothing is entered until the block of the books is back on it");
+                    tracing::error!(block = number, %found, entered = %fork.entered, "the chain was reorganised below the configured depth: nothing is entered, issued or recorded until the block of the books is back on it, or they are set back with --rewind-to");
                     state.fork = Some(fork);
                 }
                 new

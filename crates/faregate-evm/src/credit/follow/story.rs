@@ -41,6 +41,9 @@ enum Meaning {
 ///
 /// A record with an id is told twice, with and without it, in one transaction; only what has no companion with an id was
 /// recorded without one.
+///
+/// All logs of a transaction have to be there, in their order: they are told apart by their number among them, which stays
+/// when the transaction is mined again in another block, as the index in the block does not.
 pub(super) fn read(logs: &[PlacedLog]) -> Story {
     let mut named: BTreeMap<About, u64> = BTreeMap::new();
     let meanings: Vec<_> = logs.iter().map(meaning).collect();
@@ -55,7 +58,11 @@ pub(super) fn read(logs: &[PlacedLog]) -> Story {
         }
     }
     let mut story = Story::default();
+    let mut counts: BTreeMap<B256, u64> = BTreeMap::new();
     for (log, meaning) in logs.iter().zip(meanings) {
+        let count = counts.entry(log.transaction_hash).or_default();
+        let number = *count;
+        *count = count.saturating_add(1);
         let event = match meaning {
             Meaning::Tell(event) => event,
             Meaning::Record(tab, asset, amount) => {
@@ -86,7 +93,7 @@ pub(super) fn read(logs: &[PlacedLog]) -> Story {
         let place = Place {
             block,
             transaction: log.transaction_hash,
-            log: Some(index),
+            log: Some(number),
         };
         story.events.push((order, place, event));
     }

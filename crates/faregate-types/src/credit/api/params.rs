@@ -117,6 +117,8 @@ message! {
         pub chain_rpc: Option<Condition> = "chain_rpc" | "chainRpc",
         /// Whether the chain is followed.
         pub listener_ready: Option<bool> = "listener_ready" | "listenerReady",
+        /// The block at which the books stand, while the chain does not have it: nothing is promised.
+        pub forked_at: Option<u64> = "forked_at" | "forkedAt",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use faregate_devnet::chain::{CREDIT_CORE, CreditTiming, VALIDATION_REGISTRY, validation_registry};
-use faregate_evm::credit::{Creation, Deployment, PutError, Timing, VerificationKey};
+use faregate_evm::credit::{Creation, Deployment, PutError, Timing};
 use faregate_evm::{Account, AskError, NetworkConfig, SendError, Unsent};
 use faregate_types::{Address, ChainId};
 use url::Url;
@@ -57,7 +57,7 @@ impl Ground {
         let registry = Creation::of(&code);
         let deployment = Deployment {
             chain,
-            key: VerificationKey(key()?.public_key().words()),
+            key: key()?.public_key().words(),
             tokens: vec![token],
             registries: vec![registry.address],
             timing: Timing {
