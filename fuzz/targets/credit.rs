@@ -10,11 +10,13 @@ use faregate_types::credit::api::{
     PendingRemuneration, PublicParams, RecipientPayment, RefreshRequest, SetSuspension,
     SupportedTokens, Suspension, TabInfo, Tokens, VerifyRequest,
 };
+use faregate_types::credit::x402::{CreditCall, CreditEnvelope, Demand, TabRequest, TabTicket};
 use faregate_types::credit::{
     AdminKey, BlsPublicKey, BlsSecretKey, BlsSignature, Certificate, Claims, DateText, Guarantee,
-    GuaranteeRequest, Message, SignIn, binding, parse_quantity, parse_signature, parse_uuid, read,
-    read_answer, to_quantity, to_uuid, write,
+    GuaranteeRequest, Message, SignIn, SigningScheme, binding, parse_quantity, parse_signature,
+    parse_uuid, read, read_answer, to_quantity, to_uuid, write,
 };
+use faregate_types::x402::Version;
 use faregate_types::{Address, B256, Timestamp, U256};
 use libfuzzer_sys::fuzz_target;
 
@@ -147,6 +149,61 @@ fn certified(data: &[u8]) {
     }
 }
 
+/// An offer is met by what is signed for it, and by nothing else; a payment is read as it was written.
+fn over_x402(data: &[u8]) {
+    same::<TabTicket>(data);
+    if let Ok(request) = TabRequest::read(data) {
+        let body = request.for_facilitator();
+        assert!(TabRequest::read(body.as_bytes()).is_ok_and(|again| again.payer == request.payer));
+    }
+    if let Ok(call) = CreditCall::decode(data) {
+        let claims = &call.payment.request.claims;
+        let more = Demand {
+            amount: call.demand.amount ^ U256::ONE,
+            ..call.demand.clone()
+        };
+        assert!(call.check().is_err() || more.met_by(claims).is_err());
+    }
+    let Ok(offer) = serde_json::from_slice::<serde_json::Value>(data) else {
+        return;
+    };
+    for version in [Version::V1, Version::V2] {
+        let Ok(demand) = Demand::read(version, &offer) else {
+            continue;
+        };
+        let ticket = TabTicket {
+            tab_id: U256::ONE,
+            payer: Address::ZERO,
+            recipient: None,
+            asset: None,
+            start: None,
+            ttl_seconds: None,
+            next_req_id: None,
+        };
+        let now = Timestamp::from_secs(1);
+        let claims = demand
+            .claims(Address::ZERO, &ticket, now)
+            .expect("a demand that was read");
+        assert_eq!(demand.met_by(&claims), Ok(()));
+        let payment = CreditEnvelope {
+            version,
+            scheme: offer["scheme"].as_str().unwrap_or_default().to_owned(),
+            network: demand.network.clone(),
+            request: GuaranteeRequest {
+                claims,
+                signature: parse_signature(&[vec![1; 64], vec![27]].concat()).expect("a signature"),
+                scheme: SigningScheme::Eip712,
+            },
+        };
+        let header = payment.to_header(&offer, None);
+        let body = serde_json::json!({ "paymentHeader": header, "paymentRequirements": offer });
+        // Larger than any request may be, once it is in base64 as well.
+        if let Ok(call) = CreditCall::decode(body.to_string().as_bytes()) {
+            assert!(call.payment == payment && call.demand == demand);
+        }
+    }
+}
+
 fn text(text: &str) {
     if let Ok(message) = SignIn::parse(text) {
         assert_eq!(message.to_text(), text);
@@ -171,6 +228,7 @@ fuzz_target!(|data: &[u8]| {
     messages(data);
     requested(data);
     certified(data);
+    over_x402(data);
     if let Ok(data) = std::str::from_utf8(data) {
         text(data);
     }

@@ -27,7 +27,9 @@ fn cheapen(value: &mut Value) {
     };
     for (name, member) in members {
         match member.as_u64() {
-            Some(cost) if matches!(name.as_str(), "n" | "r" | "p" | "c") => *member = (cost % 17).into(),
+            Some(cost) if matches!(name.as_str(), "n" | "r" | "p" | "c") => {
+                *member = (cost % 17).into()
+            }
             Some(_) | None => cheapen(member),
         }
     }

@@ -14,8 +14,7 @@ use futures_util::future::BoxFuture;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 
-const REQUEST: &[u8] =
-    include_bytes!("../../crates/faregate-remote/src/fuzzing/request.json");
+const REQUEST: &[u8] = include_bytes!("../../crates/faregate-remote/src/fuzzing/request.json");
 
 /// Answers as configured until it is armed, then with what the input says.
 #[derive(Default)]
@@ -25,7 +24,11 @@ struct Puppet {
 }
 
 impl Transport for Puppet {
-    fn call(&self, method: &'static str, _params: Value) -> BoxFuture<'_, Result<Value, TransportError>> {
+    fn call(
+        &self,
+        method: &'static str,
+        _params: Value,
+    ) -> BoxFuture<'_, Result<Value, TransportError>> {
         let mut script = self.script.lock().expect("nobody panics with it");
         let answer = match script.as_mut() {
             Some(script) => script.pop_front().flatten().ok_or(TransportError::NoAnswer),
@@ -59,8 +62,12 @@ async fn run(data: &[u8]) {
         script: Mutex::new(None),
         separator: separator.to_string(),
     });
-    let config = NetworkConfig::new(chain, "http://127.0.0.1:1".parse().expect("a URL"), vec![asset])
-        .with_transport(Arc::<Puppet>::clone(&puppet));
+    let config = NetworkConfig::new(
+        chain,
+        "http://127.0.0.1:1".parse().expect("a URL"),
+        vec![asset],
+    )
+    .with_transport(Arc::<Puppet>::clone(&puppet));
     let key = SecretKey::from_bytes([7; 32]).expect("a key");
     let signer = LocalSigner::new(key).expect("a signer");
     let facilitator = ExactFacilitator::builder()
@@ -70,7 +77,9 @@ async fn run(data: &[u8]) {
         .await
         .expect("the puppet is as configured");
     let answers = data.split(|byte| *byte == b'\n').take(64);
-    let script = answers.map(|line| serde_json::from_slice(line).ok()).collect();
+    let script = answers
+        .map(|line| serde_json::from_slice(line).ok())
+        .collect();
     *puppet.script.lock().expect("nobody panics with it") = Some(script);
     let request = FacilitatorRequest::decode(REQUEST).expect("a request");
     drop(facilitator.verify(&request).await);

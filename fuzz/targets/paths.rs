@@ -20,7 +20,10 @@ fuzz_target!(|data: &[u8]| {
     let table = RouteTable::new([(pattern, ())]);
     let again = normalise_path(path.wire()).expect("a normalised path is a path");
     for method in [Method::GET, Method::HEAD, Method::POST] {
-        let (first, second) = (table.find(&method, None, &path), table.find(&method, None, &again));
+        let (first, second) = (
+            table.find(&method, None, &path),
+            table.find(&method, None, &again),
+        );
         assert_eq!(first, second);
     }
 });

@@ -19,7 +19,11 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(again.as_ref(), Ok(&required));
     }
     if let Ok(response) = header::decode_settle_response(data) {
-        let _ = (response.code(), response.transaction_hash(), response.payer_address());
+        let _ = (
+            response.code(),
+            response.transaction_hash(),
+            response.payer_address(),
+        );
         let again = header::decode_settle_response(header::encode(&response).as_bytes());
         assert_eq!(again.as_ref(), Ok(&response));
     }
