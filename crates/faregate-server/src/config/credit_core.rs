@@ -71,12 +71,12 @@ fn one(
         section.fault(ConfigCode::Url, "url", message);
     }
     let contract = match section.text("contract") {
-        None => None,
-        Some(text) => Some(parts::address(section, &text)?),
+        None => Some(None),
+        Some(text) => parts::address(section, &text).map(Some),
     };
     let key = match section.text("key") {
-        None => None,
-        Some(text) => Some(key_source(section, &text)?),
+        None => Some(None),
+        Some(text) => key_source(section, &text).map(Some),
     };
     let node = match section.text("rpc_url") {
         Some(text) => parts::url(section, &text, UrlKind::Service).map(PrivateUrl::new),
@@ -95,8 +95,8 @@ fn one(
         chain: chain?,
         url: PrivateUrl::new(url?),
         rpc_url: node?,
-        contract,
-        key,
+        contract: contract?,
+        key: key?,
         plain_http,
     })
 }

@@ -53,11 +53,17 @@ pub(crate) fn run(command: &ConfigCommand, env: &Env, printer: Printer) -> Resul
         }
     }
     if let Some(facilitator) = &config.facilitator {
+        let networks = facilitator.embedded.networks.iter();
+        let networks: Vec<_> = networks.map(|network| network.chain.to_string()).collect();
         printer.line(&format!(
-            "facilitator on {} for {} networks",
+            "facilitator on {} for {}",
             facilitator.bind,
-            facilitator.embedded.networks.len()
+            networks.join(", ")
         ));
+        for core in &facilitator.credit {
+            let host = core.url.expose().host_str().unwrap_or_default();
+            printer.line(&format!("credit on {} from {host}", core.chain));
+        }
     }
     if let Some(managed) = &config.managed {
         printer.line(&format!(

@@ -285,3 +285,62 @@ async fn a_contract_wallet_signs_in_and_signs_no_guarantee() {
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("Invalid signature"), "{refused}");
 }
+
+/// After a deep reorganisation nothing is promised until the operator has set the books back, and then not to whom the chain has
+/// nothing of.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_deep_reorganisation_the_operator_decides() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = chain().await;
+    let file = file_of_books(folder.path(), &chain);
+    let (mut first, url) = core(&file).await;
+    let (payer, recipient) = (
+        client(&url, CREDIT_CORE, PAYER).await,
+        client(&url, CREDIT_CORE, RECIPIENT).await,
+    );
+    let token = chain.usdc();
+    payer.user().approve(token, U256::MAX).await.unwrap();
+    let block = chain.block_number().await.unwrap();
+    let deposited = payer.user().deposit(token, U256::from(1_000)).await;
+    deposited.unwrap();
+    balance(&recipient, &chain, (1_000, 0)).await;
+    let open = async |recipient: &CreditClient| {
+        let about = recipient.recipient();
+        let tab = about.create_tab(payer.address(), token, None, GuaranteeVersion::V1);
+        tab.await.map_err(|error| error.to_string())
+    };
+    open(&recipient).await.unwrap();
+    chain.reorg(1).await.unwrap();
+    let mut said = String::new();
+    for _ in 0..200 {
+        match open(&recipient).await {
+            Ok(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(refused) => {
+                said = refused;
+                break;
+            }
+        }
+    }
+    assert!(said.contains("reorganised"), "{said:?}");
+    first.kill().await.unwrap();
+
+    let block = block.to_string();
+    let run = command(&file, BLS_KEY)
+        .args(["--rewind-to", &block])
+        .output();
+    let output = tokio::time::timeout(Duration::from_secs(60), run).await;
+    let output = output.unwrap().unwrap();
+    let shown = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{shown}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["suspended"], json!([payer.address().to_string()]));
+    assert_eq!(
+        (&report["different"], &report["refused"]),
+        (&json!(1), &json!(0))
+    );
+    let (_second, url) = core(&file).await;
+    let refused = open(&client(&url, CREDIT_CORE, RECIPIENT).await)
+        .await
+        .unwrap_err();
+    assert!(refused.contains("suspended"), "{refused}");
+}
