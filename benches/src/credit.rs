@@ -21,6 +21,7 @@ use faregate_server::credit::{
     AuthSettings, ChainStanding, Parameters, RateSettings, Service, Settings, TokenKey,
 };
 use faregate_store::memory::MemoryLedger;
+use faregate_store::postgres::{PostgresLedger, PostgresUrl};
 use faregate_store::sqlite::SqliteLedger;
 use faregate_types::credit::{
     BlsSecretKey, Claims, Encoding, GuaranteeRequest, SigningScheme, digest, write,
@@ -258,7 +259,8 @@ pub fn claims_domain() -> B256 {
     digest::domain_separator("4mica", "1", CHAIN)
 }
 
-/// A credit service for a crowd whose money and tabs are in the books already. `books` is `memory` or a path.
+/// A credit service for a crowd whose money and tabs are in the books already. `books` is `memory`, the
+/// address of a PostgreSQL database without books, or a path.
 ///
 /// # Errors
 /// The ledger.
@@ -267,6 +269,10 @@ pub async fn service(crowd: Crowd, books: &str) -> Result<Service, Failed> {
         "memory" => {
             let books = faregate_store::memory::MemoryCredit::new(CHAIN);
             (Arc::new(books), Arc::new(MemoryLedger::new()))
+        }
+        address if PostgresUrl::is_meant(address) => {
+            let ledger = PostgresLedger::open(&PostgresUrl::parse(address)?).await?;
+            (Arc::new(ledger.credit(CHAIN).await?), Arc::new(ledger))
         }
         path => {
             let ledger = SqliteLedger::open(Path::new(path))?;

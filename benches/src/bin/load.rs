@@ -65,6 +65,9 @@ struct Arguments {
     /// Anvil; the dev chain without it.
     #[arg(long)]
     anvil: Option<PathBuf>,
+    /// A PostgreSQL database with an empty schema for each crowd of payers: load_spread, load_hot, load_one.
+    #[arg(long)]
+    postgres: Option<String>,
     #[command(subcommand)]
     part: Option<Part>,
 }
@@ -240,6 +243,7 @@ async fn measure(arguments: &Arguments) -> Result<(), Failed> {
         peers: arguments.peers.clone(),
         python: arguments.python.clone().zip(arguments.seller.clone()),
         anvil: arguments.anvil.clone(),
+        postgres: arguments.postgres.clone(),
         artifacts: concat!(env!("CARGO_MANIFEST_DIR"), "/../contracts/artifacts").into(),
     };
     let reports = rows::run(options, |report| {

@@ -17,6 +17,11 @@ const MANY: &str = "over HTTP: 10,000 payers, 128 in flight, SQLite on disk";
 const HOT: &str = "over HTTP: one payer, 128 tabs, 128 in flight, SQLite on disk";
 const ONE: &str = "over HTTP: one payer, one tab, reserved numbers, 128 in flight, SQLite on disk";
 
+const MANY_SHARED: &str = "over HTTP: 10,000 payers, 128 in flight, PostgreSQL";
+const HOT_SHARED: &str = "over HTTP: one payer, 128 tabs, 128 in flight, PostgreSQL";
+const ONE_SHARED: &str =
+    "over HTTP: one payer, one tab, reserved numbers, 128 in flight, PostgreSQL";
+
 /// The most guarantees of a row in one round: more than are issued in it.
 const ROUND_MAX: usize = 12_000;
 
@@ -42,15 +47,23 @@ pub(super) async fn guarantees(world: &World) -> Result<Group, Failed> {
         (HOT, Crowd::Hot, LANES_MAX),
         (ONE, Crowd::One, LANES_MAX),
     ] {
-        if !world.wants(name) {
-            continue;
-        }
         let file = world.file(&format!("credit-{}-{lanes}.db", crowd.as_str()));
-        let server = servers::own(&["serve", "credit", crowd.as_str(), &file])?;
-        let lanes_of_requests = core::requests(server.addr, crowd, lanes, count).await?;
-        let requests = Requests::Lanes(lanes_of_requests.into());
-        let row = served(world, name, server, requests, ISSUED);
-        group.contestants.push(row.connections(lanes));
+        let row = over_http(world, (name, crowd, lanes), &file, count).await?;
+        group.contestants.extend(row);
+    }
+    let shared = [
+        (MANY_SHARED, Crowd::Spread),
+        (HOT_SHARED, Crowd::Hot),
+        (ONE_SHARED, Crowd::One),
+    ];
+    let database = world.options.postgres.as_ref();
+    if let Some(database) = database {
+        for (name, crowd) in shared {
+            let schema = crowd.as_str();
+            let books = format!("{database}?options=-c%20search_path%3Dload_{schema}");
+            let row = over_http(world, (name, crowd, LANES_MAX), &books, count).await?;
+            group.contestants.extend(row);
+        }
     }
     let beside = |what, of, beside, percent| Goal::at_least(what, of, beside, percent);
     group.goals = vec![
@@ -69,7 +82,32 @@ pub(super) async fn guarantees(world: &World) -> Result<Group, Failed> {
         beside("one payer with many tabs beside many payers", HOT, MANY, 80),
         beside("one payer with one tab beside many payers", ONE, MANY, 80),
     ];
+    if database.is_some() {
+        let tabs = "one payer with many tabs beside many payers, PostgreSQL";
+        let tab = "one payer with one tab beside many payers, PostgreSQL";
+        group.goals.extend([
+            beside(tabs, HOT_SHARED, MANY_SHARED, 80),
+            beside(tab, ONE_SHARED, MANY_SHARED, 80),
+        ]);
+    }
     Ok(group)
+}
+
+/// A core with these books, if its row is wanted.
+async fn over_http(
+    world: &World,
+    (name, crowd, lanes): (&str, Crowd, usize),
+    books: &str,
+    count: usize,
+) -> Result<Option<Contestant>, Failed> {
+    if !world.wants(name) {
+        return Ok(None);
+    }
+    let server = servers::own(&["serve", "credit", crowd.as_str(), books])?;
+    let lanes_of_requests = core::requests(server.addr, crowd, lanes, count).await?;
+    let requests = Requests::Lanes(lanes_of_requests.into());
+    let row = served(world, name, server, requests, ISSUED);
+    Ok(Some(row.connections(lanes)))
 }
 
 fn in_process(world: &World, count: usize) -> Result<Contestant, Failed> {

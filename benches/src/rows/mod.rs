@@ -60,6 +60,8 @@ pub struct Options {
     pub python: Option<(PathBuf, PathBuf)>,
     /// Anvil; without it the dev chain.
     pub anvil: Option<PathBuf>,
+    /// A PostgreSQL database with an empty schema for each crowd, `load_spread` and so on; without it none is measured.
+    pub postgres: Option<String>,
     /// The artifacts of the contracts.
     pub artifacts: PathBuf,
     /// How many payments a round of a row may use up.
