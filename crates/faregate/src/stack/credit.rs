@@ -43,6 +43,9 @@ const ADMIN_SEED: &str = "faregate dev";
 /// Where SDKs look for a credit core when nobody says where it is.
 const PORT: u16 = 3000;
 
+/// Whoever reads the env file finds a core that follows the chain, unless the chain takes longer than this.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(10);
+
 /// A chain on this machine is looked at this often.
 const POLL: Duration = Duration::from_millis(200);
 
@@ -127,6 +130,7 @@ impl DevCredit {
             },
         };
         let core = CreditCore::start(plan).await?;
+        core.followed(FOLLOWED_WITHIN).await;
         let mut clockwork = JoinSet::new();
         clockwork.spawn(clockwork::keep_time(
             Node::new(rpc_url)?,

@@ -52,6 +52,7 @@ pub(crate) struct CreditCore {
     /// Tabs, guarantees, collateral.
     pub(crate) books: Arc<dyn CreditStore>,
     service: Running,
+    chain: watch::Receiver<ChainStanding>,
     behind: Behind,
 }
 
@@ -118,7 +119,7 @@ impl CreditCore {
             books: Arc::clone(&books),
             access: Arc::clone(&plan.books.access),
             terms,
-            chain: ready,
+            chain: ready.clone(),
             key: plan.key,
             recover: faregate_evm::recover,
             contracts: Some(wallets),
@@ -131,6 +132,7 @@ impl CreditCore {
         Ok(Self {
             books,
             service,
+            chain: ready,
             behind: Behind {
                 _operator: operator,
                 turn,
@@ -138,6 +140,13 @@ impl CreditCore {
                 watchers: [rules, looks],
             },
         })
+    }
+
+    /// Waits until the books are at the end of the chain, so that guarantees are issued, but no longer than this.
+    pub(crate) async fn followed(&self, longest: Duration) {
+        let mut chain = self.chain.clone();
+        let followed = chain.wait_for(|standing| *standing == ChainStanding::Followed);
+        drop(tokio::time::timeout(longest, followed).await);
     }
 
     /// Where it is, e.g. `http://127.0.0.1:3000`.
@@ -213,9 +222,13 @@ fn readiness_of(follower: &Arc<CreditFollower>) -> (watch::Receiver<ChainStandin
     let (tell, told) = watch::channel(standing(follower));
     let follower = Arc::clone(follower);
     let task = tokio::spawn(async move {
-        let mut ticks = tokio::time::interval(READY_EVERY);
+        let (mut ticks, mut state) = (tokio::time::interval(READY_EVERY), follower.state());
         loop {
-            ticks.tick().await;
+            // What is followed is told at once; that it is not any more, when it has not been heard of for a while.
+            tokio::select! {
+                _ = ticks.tick() => {}
+                Ok(()) = state.changed() => {}
+            }
             let now = standing(&follower);
             tell.send_if_modified(|known| std::mem::replace(known, now) != now);
         }
