@@ -56,6 +56,8 @@ const AT_ONCE: usize = 2_000;
 pub enum Crowd {
     /// 10,000 payers with a tab each.
     Spread,
+    /// The same with 200 payers, for a look whether everything runs.
+    Few,
     /// One payer with a tab for each who asks, numbered strictly.
     Hot,
     /// One payer with one tab, whose numbers are reserved.
@@ -68,6 +70,7 @@ impl Crowd {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Spread => "spread",
+            Self::Few => "few",
             Self::Hot => "hot",
             Self::One => "one",
         }
@@ -77,6 +80,7 @@ impl Crowd {
     const fn tabs(self) -> usize {
         match self {
             Self::Spread => 10_000,
+            Self::Few => 200,
             Self::Hot => LANES_MAX,
             Self::One => 1,
         }
@@ -85,7 +89,7 @@ impl Crowd {
     /// How many wallets call.
     const fn recipients(self) -> usize {
         match self {
-            Self::Spread => RECIPIENTS,
+            Self::Spread | Self::Few => RECIPIENTS,
             Self::Hot => LANES_MAX,
             Self::One => 1,
         }
@@ -93,7 +97,7 @@ impl Crowd {
 
     const fn payer(self, tab: usize) -> usize {
         match self {
-            Self::Spread => tab,
+            Self::Spread | Self::Few => tab,
             Self::Hot | Self::One => 0,
         }
     }
@@ -188,7 +192,7 @@ fn lane_of(
     // The tabs of this lane, in turn; of a shared tab, its share of the numbers.
     let tabs: Vec<usize> = match crowd {
         Crowd::One => vec![0],
-        Crowd::Spread | Crowd::Hot => (lane..crowd.tabs()).step_by(lanes).collect(),
+        Crowd::Spread | Crowd::Few | Crowd::Hot => (lane..crowd.tabs()).step_by(lanes).collect(),
     };
     let parties: Result<Vec<_>, Failed> = tabs.iter().map(|tab| Party::of(crowd, *tab)).collect();
     let parties = parties?;
@@ -198,7 +202,9 @@ fn lane_of(
         let party = parties.get(turn).ok_or("no tabs")?;
         let number = match crowd {
             Crowd::One => place.saturating_mul(lanes).saturating_add(lane),
-            Crowd::Spread | Crowd::Hot => place.checked_div(parties.len()).unwrap_or(0),
+            Crowd::Spread | Crowd::Few | Crowd::Hot => {
+                place.checked_div(parties.len()).unwrap_or(0)
+            }
         };
         wishes.push(Wish {
             recipient: party.tab.checked_rem(crowd.recipients()).unwrap_or(0),
@@ -304,7 +310,7 @@ fn terms(crowd: Crowd) -> Terms {
         ttl_default_secs: 86_400,
         req_ids: match crowd {
             Crowd::One => ReqIds::Reserved,
-            Crowd::Spread | Crowd::Hot => ReqIds::Strict,
+            Crowd::Spread | Crowd::Few | Crowd::Hot => ReqIds::Strict,
         },
     }
 }

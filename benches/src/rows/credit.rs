@@ -42,8 +42,8 @@ pub(super) async fn guarantees(world: &World) -> Result<Group, Failed> {
         group.contestants.push(in_process(world, count)?);
     }
     for (name, crowd, lanes) in [
-        (FEW, Crowd::Spread, 32),
-        (MANY, Crowd::Spread, LANES_MAX),
+        (FEW, many(world), 32),
+        (MANY, many(world), LANES_MAX),
         (HOT, Crowd::Hot, LANES_MAX),
         (ONE, Crowd::One, LANES_MAX),
     ] {
@@ -93,6 +93,15 @@ pub(super) async fn guarantees(world: &World) -> Result<Group, Failed> {
     Ok(group)
 }
 
+/// Many payers, or some, where it is only looked whether everything runs: 10,000 keys and tabs take long.
+const fn many(world: &World) -> Crowd {
+    if world.options.payments < 1_000 {
+        Crowd::Few
+    } else {
+        Crowd::Spread
+    }
+}
+
 /// A core with these books, if its row is wanted.
 async fn over_http(
     world: &World,
@@ -112,7 +121,7 @@ async fn over_http(
 
 fn in_process(world: &World, count: usize) -> Result<Contestant, Failed> {
     let program = std::env::current_exe()?;
-    let (crowd, file) = (Crowd::Spread.as_str(), world.file("credit-in-process.db"));
+    let (crowd, file) = (many(world).as_str(), world.file("credit-in-process.db"));
     let (lanes, count) = (LANES_MAX.to_string(), count.to_string());
     let args = ["drive", "guarantees", crowd, &file, &lanes, &count];
     Ok(Contestant {
