@@ -1,6 +1,8 @@
 //! Tabs that are opened and claims that are turned into certificates, for whomever the client may do it.
 
 use alloy_primitives::keccak256;
+use faregate_core::port::TabAsk;
+use faregate_evm::credit::ETH;
 use faregate_evm::recover;
 use faregate_types::credit::api::{CreateTab, CreatedTab};
 use faregate_types::credit::{Certificate, Guarantee, GuaranteeRequest, write};
@@ -20,12 +22,20 @@ pub struct Issued {
 }
 
 impl CreditClient {
-    pub(super) async fn open_tab(&self, request: &CreateTab) -> Result<CreatedTab, CreditError> {
-        let tab = self.rpc().create_tab(request).await?;
-        let is_it = tab.payer == request.payer
-            && tab.recipient == request.recipient
-            && tab.asset == request.token.unwrap_or_default()
-            && request.version.is_none_or(|version| version == tab.version);
+    /// Opens a tab, or finds the one there is, and looks whether it is what was asked for.
+    pub(super) async fn open_tab(&self, ask: &TabAsk) -> Result<CreatedTab, CreditError> {
+        let request = CreateTab {
+            payer: ask.payer,
+            recipient: ask.recipient,
+            token: (ask.asset != ETH).then_some(ask.asset),
+            ttl: ask.ttl_secs,
+            version: Some(ask.version.number()),
+        };
+        let tab = self.rpc().create_tab(&request).await?;
+        let is_it = tab.payer == ask.payer
+            && tab.recipient == ask.recipient
+            && tab.asset == ask.asset
+            && tab.version == ask.version.number();
         answered(is_it, tab)
     }
 

@@ -1,11 +1,9 @@
 //! A credit service as what facilitators and gates need of it: an [`Issuer`].
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use faregate_core::port::{Away, IssueError, IssueOutcome, Issuer, TabAsk};
-use faregate_evm::credit::ETH;
-use faregate_types::credit::api::{CreateTab, TabInfo};
 use faregate_types::credit::x402::TabTicket;
 use faregate_types::credit::{GuaranteeRequest, GuaranteeVersion};
 use faregate_types::{ChainId, Code, Refusal, U256};
@@ -15,8 +13,7 @@ use tokio::time::timeout;
 
 use super::builder::CreditClientBuilder;
 use super::client::CreditClient;
-use super::error::{ClaimsFault, CreditError};
-use super::issue::answered;
+use super::error::{ClaimsFault, CreditError, Distrust};
 use crate::limits::{CREDIT_CONNECT_AGAIN, CREDIT_CONNECT_TIMEOUT};
 
 /// A credit service, connected to when it is first needed: while it is away nothing else waits for it.
@@ -47,14 +44,8 @@ impl CoreIssuer {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let since = |failed: Option<Instant>| failed.map(|at| at.elapsed());
-        let lately = since(
-            *self
-                .failed
-                .lock()
-                .unwrap_or_else(|poison| poison.into_inner()),
-        );
-        if lately.is_some_and(|since| since < CREDIT_CONNECT_AGAIN) {
+        let lately = |failed: Instant| failed.elapsed() < CREDIT_CONNECT_AGAIN;
+        if self.failed().is_some_and(lately) {
             return Err(away());
         }
         self.client.get_or_try_init(|| self.connect()).await
@@ -68,37 +59,30 @@ impl CoreIssuer {
             Err(_) => "it takes too long".to_owned(),
         };
         tracing::warn!(chain = %self.chain, %error, "there is no connection to the credit core");
-        let mut failed = self
-            .failed
-            .lock()
-            .unwrap_or_else(|poison| poison.into_inner());
-        *failed = Some(Instant::now());
+        *self.failed() = Some(Instant::now());
         Err(away())
+    }
+
+    /// When there was no connection last.
+    fn failed(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn opened(&self, ask: &TabAsk) -> Result<TabTicket, IssueError> {
         let client = self.client().await?;
-        let request = CreateTab {
-            payer: ask.payer,
-            recipient: ask.recipient,
-            token: (ask.asset != ETH).then_some(ask.asset),
-            ttl: ask.ttl_secs,
-            version: Some(ask.version.number()),
+        let opened = async {
+            let created = client.open_tab(ask).await?;
+            let tab = client.recipient().tab(created.id).await?;
+            Ok((created, tab.ok_or(Distrust::Answer)?))
         };
-        let tab = async {
-            let created = client.open_tab(&request).await?;
-            let tab = client.rpc().tab(created.id).await?;
-            let is_it = |tab: &TabInfo| tab.tab_id == created.id;
-            Ok((answered(tab.as_ref().is_some_and(is_it), tab)?, created))
-        };
-        let (tab, created) = tab.await.map_err(|error: CreditError| said(&error))?;
+        let (created, tab) = opened.await.map_err(|error: CreditError| said(&error))?;
         Ok(TabTicket {
             tab_id: created.id,
             payer: ask.payer,
             recipient: Some(ask.recipient),
             asset: Some(ask.asset),
-            start: tab.as_ref().map(|tab| tab.start),
-            ttl_seconds: tab.as_ref().map(|tab| tab.ttl_seconds),
+            start: Some(tab.start),
+            ttl_seconds: Some(tab.ttl_seconds),
             next_req_id: Some(created.next_req_id.unwrap_or(U256::ZERO)),
         })
     }

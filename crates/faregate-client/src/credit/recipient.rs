@@ -1,9 +1,10 @@
 //! What recipients do: open tabs, have claims turned into certificates, and claim what was not paid.
 
-use faregate_evm::credit::{ETH, TabStatus};
+use faregate_core::port::TabAsk;
+use faregate_evm::credit::TabStatus;
 use faregate_evm::{AskError, Mined, SendError};
 use faregate_types::credit::api::{
-    AssetBalance, CollateralEvent, CreateTab, CreatedTab, GuaranteeInfo, PendingRemuneration,
+    AssetBalance, CollateralEvent, CreatedTab, GuaranteeInfo, PendingRemuneration,
     RecipientPayment, SettlementStatus, TabInfo,
 };
 use faregate_types::credit::{
@@ -37,14 +38,14 @@ impl<'a> CreditRecipient<'a> {
         ttl: Option<u64>,
         version: GuaranteeVersion,
     ) -> Result<CreatedTab, CreditError> {
-        let request = CreateTab {
+        let ask = TabAsk {
             payer,
             recipient: self.client.address(),
-            token: (asset != ETH).then_some(asset),
-            ttl,
-            version: Some(version.number()),
+            asset,
+            version,
+            ttl_secs: ttl,
         };
-        self.client.open_tab(&request).await
+        self.client.open_tab(&ask).await
     }
 
     /// Has a payer's signed claims turned into a certificate, and verifies it. Served is what there is a certificate for.

@@ -215,24 +215,34 @@ impl Parts {
         if endpoint == Endpoint::Verify {
             return self.credit.verify(&call).await;
         }
-        let away = |code| (Outcome::Away, answer::away(Away { code }));
-        let Ok(place) = Arc::clone(&self.settles.0).try_acquire_owned() else {
-            return away(Code::Overloaded);
-        };
         let networks = self.credit.clone();
-        let settling = async move {
-            let answered = networks.settle(&call).await;
-            drop(place);
-            answered
-        };
-        // Whoever hangs up here stops nothing.
-        match tokio::spawn(settling.in_current_span()).await {
+        let settling = async move { networks.settle(&call).await };
+        match self.finish(settling).await {
             Ok(answered) => answered,
-            Err(error) => {
-                tracing::error!(%error, "a guarantee ended in a panic; a copy of the request finds out how it ended");
-                away(Code::Internal)
-            }
+            Err(away) => (Outcome::Away, answer::away(away)),
         }
+    }
+
+    /// Runs a settlement to its end in a task of its own: whoever hangs up stops nothing, and has heard nothing.
+    async fn finish<T: Send + 'static>(
+        &self,
+        settling: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Away> {
+        let place = Arc::clone(&self.settles.0).try_acquire_owned();
+        let place = place.map_err(|_| Away {
+            code: Code::Overloaded,
+        })?;
+        let settling = async move {
+            let settled = settling.await;
+            drop(place);
+            settled
+        };
+        tokio::spawn(settling.in_current_span()).await.map_err(|error| {
+            tracing::error!(%error, "a settlement ended in a panic; a copy of the request finds out how it ended");
+            Away {
+                code: Code::Internal,
+            }
+        })
     }
 
     fn count(
@@ -271,25 +281,15 @@ impl Parts {
         if let Err(about) = self.access.check_payer(payment.payer()) {
             return turned_away(Endpoint::Settle, Outcome::Limited, &about);
         }
-        let away = |code| (Outcome::Away, answer::away(Away { code }));
-        let Ok(place) = Arc::clone(&self.settles.0).try_acquire_owned() else {
-            return away(Code::Overloaded);
-        };
         let settler = self.settler.clone();
         let settling = async move {
             let outcome = settler.settle(&request, sleep(limits::COPY_WAIT)).await?;
-            drop(place);
             crash::point(Point::Replying);
-            Ok((response_of(&request, &outcome), outcome))
+            Ok::<_, Away>((response_of(&request, &outcome), outcome))
         };
-        // Whoever hangs up here stops nothing, and has heard nothing.
-        match tokio::spawn(settling.in_current_span()).await {
-            Ok(Ok((response, outcome))) => self.tell(caller, call, &payment, response, &outcome),
-            Ok(Err(Away { code })) => away(code),
-            Err(error) => {
-                tracing::error!(%error, "a settlement ended in a panic; a copy of the request finds out how it ended");
-                away(Code::Internal)
-            }
+        match self.finish(settling).await.and_then(|settled| settled) {
+            Ok((response, outcome)) => self.tell(caller, call, &payment, response, &outcome),
+            Err(away) => (Outcome::Away, answer::away(away)),
         }
     }
 
