@@ -5,8 +5,9 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 
 use alloy_primitives::{Address, U256};
+use faregate_types::credit::x402::Condition;
 use faregate_types::lightning::{BitcoinNetwork, Msat};
-use faregate_types::{Amount, Asset, AssetId, RailName};
+use faregate_types::{Amount, Asset, AssetId, Erc20, RailName};
 
 use crate::machine::SettlePolicy;
 use crate::rail::{Challenge, x402};
@@ -61,6 +62,8 @@ pub enum Ask {
     Lightning(LightningAsk),
     /// A permit over tokens, for an access token.
     Permit(PermitAsk),
+    /// A guarantee on credit.
+    Credit(CreditAsk),
 }
 
 /// To be paid in tokens.
@@ -102,6 +105,30 @@ pub struct PermitAsk {
     /// How much of one payer may have tokens and not be paid, in the asset's atomic units. Whoever is at the limit gets the
     /// token when the money has moved.
     pub exposure_max: U256,
+}
+
+/// To be paid with a guarantee: a promise that the payer's collateral covers (x402 scheme `4mica-credit`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "plain data that configuration code builds by literal"
+)]
+pub struct CreditAsk {
+    /// The token; the zero address stands for ETH.
+    pub asset: Erc20,
+    /// How much, in the asset's atomic units. Positive.
+    pub amount: Amount,
+    /// Who is owed.
+    pub recipient: Address,
+    /// Where payers open tabs: an absolute URL of this gate.
+    pub tab_endpoint: Box<str>,
+    /// Whether guarantees without a condition are taken (version 1, in the body of the 402).
+    pub is_plain: bool,
+    /// The condition of guarantees that have one (version 2, in the header of the 402), if they are taken.
+    pub condition: Option<Condition>,
+    /// How much one payer may owe for this route at once, in the asset's atomic units; what it may owe altogether is what its
+    /// collateral covers.
+    pub owed_max: Option<U256>,
 }
 
 /// When a token is given out.
@@ -199,6 +226,7 @@ impl Ask {
             Self::Token(ask) => ask.rail,
             Self::Lightning(_) => RailName::L402,
             Self::Permit(_) => RailName::PERMIT,
+            Self::Credit(_) => RailName::CREDIT,
         }
     }
 
@@ -207,7 +235,7 @@ impl Ask {
     pub const fn as_token(&self) -> Option<&TokenAsk> {
         match self {
             Self::Token(ask) => Some(ask),
-            Self::Lightning(_) | Self::Permit(_) => None,
+            Self::Lightning(_) | Self::Permit(_) | Self::Credit(_) => None,
         }
     }
 
@@ -216,7 +244,7 @@ impl Ask {
     pub const fn as_lightning(&self) -> Option<&LightningAsk> {
         match self {
             Self::Lightning(ask) => Some(ask),
-            Self::Token(_) | Self::Permit(_) => None,
+            Self::Token(_) | Self::Permit(_) | Self::Credit(_) => None,
         }
     }
 
@@ -225,7 +253,16 @@ impl Ask {
     pub const fn as_permit(&self) -> Option<&PermitAsk> {
         match self {
             Self::Permit(ask) => Some(ask),
-            Self::Token(_) | Self::Lightning(_) => None,
+            Self::Token(_) | Self::Lightning(_) | Self::Credit(_) => None,
+        }
+    }
+
+    /// The guarantee it asks for, if it does.
+    #[must_use]
+    pub const fn as_credit(&self) -> Option<&CreditAsk> {
+        match self {
+            Self::Credit(ask) => Some(ask),
+            Self::Token(_) | Self::Lightning(_) | Self::Permit(_) => None,
         }
     }
 
@@ -236,6 +273,7 @@ impl Ask {
             Self::Token(ask) => ask.amount,
             Self::Lightning(ask) => ask.price.on(ask.network),
             Self::Permit(ask) => ask.amount,
+            Self::Credit(ask) => ask.amount,
         }
     }
 }
@@ -249,6 +287,12 @@ impl From<TokenAsk> for Ask {
 impl From<PermitAsk> for Ask {
     fn from(ask: PermitAsk) -> Self {
         Self::Permit(ask)
+    }
+}
+
+impl From<CreditAsk> for Ask {
+    fn from(ask: CreditAsk) -> Self {
+        Self::Credit(ask)
     }
 }
 
@@ -279,6 +323,9 @@ pub enum OfferError {
     /// The amount is in another asset than the ask names.
     #[error("the amount is in another asset than the ask")]
     AssetMismatch,
+    /// On credit, with no version of guarantees that would be taken.
+    #[error("credit needs guarantees without a condition, or a condition")]
+    NoGuarantee,
     /// More uses than millisatoshis.
     #[error("every use of a token must cost at least one millisatoshi")]
     TooManyUses,
@@ -307,6 +354,14 @@ impl Offer {
         }
         let mut tokens = asks.iter().filter_map(Ask::as_token);
         let mut permits = asks.iter().filter_map(Ask::as_permit);
+        let mut credits = asks.iter().filter_map(Ask::as_credit);
+        if credits.any(|ask| ask.amount.asset() != AssetId::Erc20(ask.asset)) {
+            return Err(OfferError::AssetMismatch);
+        }
+        let mut credits = asks.iter().filter_map(Ask::as_credit);
+        if credits.any(|ask| !ask.is_plain && ask.condition.is_none()) {
+            return Err(OfferError::NoGuarantee);
+        }
         if tokens.any(|ask| ask.amount.asset() != ask.asset.id)
             || permits.any(|ask| ask.amount.asset() != ask.asset.id)
         {

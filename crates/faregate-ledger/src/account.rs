@@ -33,6 +33,12 @@ impl AccountId {
         Self(format!("payee/{address}").into())
     }
 
+    /// The account of what a payee is promised on credit: guaranteed, and not paid.
+    #[must_use]
+    pub fn promised(payee: Address) -> Self {
+        Self(format!("promised/{payee}").into())
+    }
+
     /// The account of a payer's collateral with the credit contract.
     #[must_use]
     pub fn collateral(payer: Address) -> Self {

@@ -66,6 +66,26 @@ impl PaymentId {
         hasher.update(nonce.to_be_bytes::<32>());
         Self(hasher.finalize().0)
     }
+
+    /// The id of a guarantee on credit: a tab gives out each number once. Tabs are counted by their core, and payer and
+    /// recipient are in it so that tabs of two cores on one chain are not taken for each other.
+    #[must_use]
+    pub fn credit(
+        chain: ChainId,
+        payer: Address,
+        recipient: Address,
+        tab: U256,
+        req: U256,
+    ) -> Self {
+        let mut hasher = Keccak256::new();
+        hasher.update(b"faregate/payment-id/credit/1");
+        hasher.update(chain.get().to_be_bytes());
+        hasher.update(payer);
+        hasher.update(recipient);
+        hasher.update(tab.to_be_bytes::<32>());
+        hasher.update(req.to_be_bytes::<32>());
+        Self(hasher.finalize().0)
+    }
 }
 
 impl PaymentId {

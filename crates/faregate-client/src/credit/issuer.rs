@@ -100,6 +100,18 @@ impl Issuer for CoreIssuer {
         })
     }
 
+    fn authenticate<'a>(
+        &'a self,
+        request: &'a GuaranteeRequest,
+    ) -> BoxFuture<'a, Result<(), IssueError>> {
+        Box::pin(async {
+            let client = self.client().await?;
+            client
+                .check_request(request)
+                .map_err(|fault| said(&fault.into()))
+        })
+    }
+
     fn open<'a>(&'a self, ask: &'a TabAsk) -> BoxFuture<'a, Result<TabTicket, IssueError>> {
         Box::pin(self.opened(ask))
     }

@@ -8,6 +8,7 @@ use faregate_types::{ChainId, Code, Refusal};
 use futures_util::future::BoxFuture;
 
 use super::Away;
+use crate::credit::ReqIds;
 
 /// A tab that somebody would like to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +63,17 @@ pub trait Issuer: Send + Sync + 'static {
 
     /// The versions of guarantees it issues, in order.
     fn versions(&self) -> BoxFuture<'_, Result<Vec<GuaranteeVersion>, Away>>;
+
+    /// How it numbers the guarantees of a tab. [`ReqIds::Strict`] where nothing else is known.
+    fn req_ids(&self) -> BoxFuture<'_, Result<ReqIds, Away>> {
+        Box::pin(std::future::ready(Ok(ReqIds::Strict)))
+    }
+
+    /// Whether the payer of the claims signed them, for this issuer. Asks nobody, once the issuer's own terms are known.
+    fn authenticate<'a>(
+        &'a self,
+        request: &'a GuaranteeRequest,
+    ) -> BoxFuture<'a, Result<(), IssueError>>;
 
     /// The tab of such an identity: the one there is, or a new one.
     fn open<'a>(&'a self, ask: &'a TabAsk) -> BoxFuture<'a, Result<TabTicket, IssueError>>;

@@ -2,6 +2,7 @@
 //! permits, a trail, Lightning wallets, whoever gives credit, a memory of who may call.
 
 pub mod access;
+mod certificates;
 mod clock;
 pub mod credit;
 mod facilitator;
@@ -11,6 +12,7 @@ mod permit;
 pub mod replay;
 mod turn;
 
+pub use certificates::{CertificateStore, HeldCertificate};
 pub use clock::Clock;
 pub use facilitator::{
     Away, Facilitator, Finality, NoTrail, SettleOutcome, Settlement, Trail, Unknown, Verdict,

@@ -69,6 +69,13 @@ const AWAY: Away = Away {
 };
 
 impl Issuer for Core {
+    fn authenticate<'a>(
+        &'a self,
+        _request: &'a GuaranteeRequest,
+    ) -> BoxFuture<'a, Result<(), IssueError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     fn chain(&self) -> ChainId {
         self.chain
     }
