@@ -145,7 +145,10 @@ fn a_child_that_is_killed() {
                 asset: Address::ZERO,
                 amount: U256::from(units),
             };
-            let tabs = credit.tabs_of_payer(payer(0), ALL).await.unwrap();
+            let tabs = credit
+                .tabs_of_payer(payer(0), Vec::new(), ALL)
+                .await
+                .unwrap();
             let mut events = vec![deposit(payer(1), 50)];
             events.extend(tabs.iter().map(|tab| paid(tab.id, 1)));
             enter(&*credit, events, 1).await;
@@ -190,7 +193,10 @@ async fn processes_lock_no_more_than_there_is() {
     let kept = credit.collateral(payer(1), Address::ZERO).await.unwrap();
     let kept = kept.unwrap();
     assert_eq!((kept.locked, kept.free()), (U256::from(100), U256::ZERO));
-    let tabs = credit.tabs_of_payer(payer(1), ALL).await.unwrap();
+    let tabs = credit
+        .tabs_of_payer(payer(1), Vec::new(), ALL)
+        .await
+        .unwrap();
     assert_eq!(tabs.len(), 2, "one for each recipient");
     assert_eq!(ledger.audit().await.unwrap().faults, []);
 }
@@ -276,7 +282,11 @@ async fn books_are_the_same_after_reopening() {
         let credit = ledger.credit(CHAIN).await.unwrap();
         let mut told = Vec::new();
         for who in 1..=3 {
-            for tab in credit.tabs_of_payer(payer(who), ALL).await.unwrap() {
+            for tab in credit
+                .tabs_of_payer(payer(who), Vec::new(), ALL)
+                .await
+                .unwrap()
+            {
                 let entries = credit.entries_of(tab.id, ALL).await.unwrap();
                 let guarantees = credit.guarantees(tab.id, ALL).await.unwrap();
                 told.push((tab, entries, guarantees));

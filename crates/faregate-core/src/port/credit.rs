@@ -191,8 +191,13 @@ pub trait CreditStore: Send + Sync + 'static {
     /// Whether there ever was a tab of this payer for this recipient.
     fn has_tab(&self, payer: Address, recipient: Address) -> Answer<'_, bool>;
 
-    /// Tabs of a payer, the last changed first.
-    fn tabs_of_payer(&self, payer: Address, page: Page) -> Answer<'_, Vec<Tab>>;
+    /// Tabs of a payer with one of these settlements (none named: any), the last changed first.
+    fn tabs_of_payer(
+        &self,
+        payer: Address,
+        settlements: Vec<Settlement>,
+        page: Page,
+    ) -> Answer<'_, Vec<Tab>>;
 
     /// Pending tabs of a recipient, the last changed first, each with its latest guarantee.
     fn pending(&self, recipient: Address, page: Page) -> Answer<'_, Vec<(Tab, Option<Guarantee>)>>;

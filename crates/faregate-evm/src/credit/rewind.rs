@@ -203,7 +203,7 @@ impl Desk {
             let mut skip = 0;
             loop {
                 let page = page(skip);
-                let tabs = self.store.tabs_of_payer(payer, page).await?;
+                let tabs = self.store.tabs_of_payer(payer, Vec::new(), page).await?;
                 for tab in &tabs {
                     self.note_entries(tab.id, block, payer, &mut entered)
                         .await?;

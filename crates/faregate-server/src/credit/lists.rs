@@ -53,13 +53,18 @@ pub(super) async fn events(parts: Arc<Parts>, call: Call) -> Said {
 
 /// `GET /core/recipients/{address}/tabs`.
 pub(super) async fn tabs_of_recipient(parts: Arc<Parts>, call: Call) -> Said {
+    let wanted = settlements(&call)?;
+    recipient_tabs(&parts, &call, wanted).await
+}
+
+/// Which settlements the query names.
+fn settlements(call: &Call) -> Result<Vec<SettlementStatus>, Refusal> {
     let wanted = call.query("settlement_status").map(|text| {
         let shown: String = text.chars().take(100).collect();
         SettlementStatus::from_name(text)
             .ok_or_else(|| Refusal::bad(format!("invalid settlement status: {shown}")))
     });
-    let wanted = wanted.collect::<Result<Vec<_>, _>>()?;
-    recipient_tabs(&parts, &call, wanted).await
+    wanted.collect()
 }
 
 /// `GET /core/recipients/{address}/settled-tabs`.
@@ -101,8 +106,9 @@ pub(super) async fn payments(parts: Arc<Parts>, call: Call) -> Said {
 
 /// `GET /core/users/{address}/tabs`.
 pub(super) async fn tabs_of_payer(parts: Arc<Parts>, call: Call) -> Said {
+    let wanted = settlements(&call)?;
     let (payer, page) = (own(&call, true)?, call.page()?);
-    let found = parts.books.tabs_of_payer(payer, page).await?;
+    let found = parts.books.tabs_of_payer(payer, wanted, page).await?;
     Ok(tab_list(&call, page, &found))
 }
 

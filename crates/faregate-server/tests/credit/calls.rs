@@ -558,11 +558,19 @@ async fn what_the_chain_said_is_listed() {
         .await;
     assert_eq!(closed.error(), (409, "tab already closed"));
     let mine = world.token(&payer()).await;
-    let mine = world
-        .get(Some(&mine), &format!("/core/users/{}/tabs", payer().text()))
-        .await
-        .ok();
-    assert_eq!(mine.as_array().unwrap().len(), 1);
+    let owed = format!("/core/users/{}/tabs", payer().text());
+    for (query, count) in [
+        ("", 1),
+        ("?settlement_status=remunerated", 1),
+        ("?settlement_status=PENDING&settlement_status=SETTLED", 0),
+    ] {
+        let path = format!("{owed}{query}");
+        let tabs = world.get(Some(&mine), &path).await.ok();
+        assert_eq!(tabs.as_array().unwrap().len(), count, "{query}");
+    }
+    let odd = format!("{owed}?settlement_status=DONE");
+    let told = world.get(Some(&mine), &odd).await;
+    assert_eq!(told.error(), (400, "invalid settlement status: DONE"));
     let helper = world.token(&facilitator()).await;
     let none = format!("/core/users/{}/assets/{}", stranger().text(), Address::ZERO);
     assert_eq!(world.get(Some(&helper), &none).await.ok(), Value::Null);

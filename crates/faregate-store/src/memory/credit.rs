@@ -196,8 +196,19 @@ impl CreditStore for MemoryCredit {
         self.ask(|books| Ok(books.has_tab(payer, recipient)))
     }
 
-    fn tabs_of_payer(&self, payer: Address, page: Page) -> Answer<'_, Vec<Tab>> {
-        self.ask(|books| Ok(books.tabs(|tab| tab.identity.payer == payer, page)))
+    fn tabs_of_payer(
+        &self,
+        payer: Address,
+        settlements: Vec<Settlement>,
+        page: Page,
+    ) -> Answer<'_, Vec<Tab>> {
+        self.ask(|books| {
+            let wanted = |tab: &Tab| {
+                tab.identity.payer == payer
+                    && (settlements.is_empty() || settlements.contains(&tab.settlement()))
+            };
+            Ok(books.tabs(wanted, page))
+        })
     }
 
     fn pending(&self, recipient: Address, page: Page) -> Answer<'_, Vec<(Tab, Option<Guarantee>)>> {

@@ -283,13 +283,13 @@ impl CreditStore for PostgresCredit {
         })
     }
 
-    fn tabs_of_payer(&self, payer: Address, page: Page) -> Answer<'_, Vec<Tab>> {
-        self.ask(async move {
-            let ((limit, skip), who) = (part(page), payer.as_slice());
-            let params: Params<'_> = &[&who, &limit, &skip];
-            let found = all(&self.reads, lists::TABS_FROM, params, rows::tab).await?;
-            Ok(found.into_iter().map(|(tab, _)| tab).collect())
-        })
+    fn tabs_of_payer(
+        &self,
+        payer: Address,
+        settlements: Vec<Settlement>,
+        page: Page,
+    ) -> Answer<'_, Vec<Tab>> {
+        self.ask(async move { lists::tabs_from(&self.reads, payer, &settlements, page).await })
     }
 
     fn pending(&self, recipient: Address, page: Page) -> Answer<'_, Vec<(Tab, Option<Guarantee>)>> {

@@ -198,8 +198,13 @@ impl CreditStore for SqliteCredit {
         self.ask(move |conn| lists::has_tab(conn, payer, recipient))
     }
 
-    fn tabs_of_payer(&self, payer: Address, page: Page) -> Answer<'_, Vec<Tab>> {
-        self.ask(move |conn| lists::tabs_of_payer(conn, payer, page))
+    fn tabs_of_payer(
+        &self,
+        payer: Address,
+        settlements: Vec<Settlement>,
+        page: Page,
+    ) -> Answer<'_, Vec<Tab>> {
+        self.ask(move |conn| lists::tabs_of_payer(conn, payer, &settlements, page))
     }
 
     fn pending(&self, recipient: Address, page: Page) -> Answer<'_, Vec<(Tab, Option<Guarantee>)>> {

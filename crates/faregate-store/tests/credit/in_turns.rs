@@ -108,8 +108,13 @@ impl<S: CreditStore> CreditStore for InTurns<S> {
         self.next().has_tab(payer, recipient)
     }
 
-    fn tabs_of_payer(&self, payer: Address, page: Page) -> Answer<'_, Vec<Tab>> {
-        self.next().tabs_of_payer(payer, page)
+    fn tabs_of_payer(
+        &self,
+        payer: Address,
+        settlements: Vec<Settlement>,
+        page: Page,
+    ) -> Answer<'_, Vec<Tab>> {
+        self.next().tabs_of_payer(payer, settlements, page)
     }
     fn pending(&self, recipient: Address, page: Page) -> Answer<'_, Vec<(Tab, Option<Guarantee>)>> {
         self.next().pending(recipient, page)

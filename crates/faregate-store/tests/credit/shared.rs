@@ -57,7 +57,10 @@ async fn processes_lock_no_more_than_there_is() {
     let kept = credit.collateral(payer(1), Address::ZERO).await.unwrap();
     let kept = kept.unwrap();
     assert_eq!((kept.locked, kept.free()), (U256::from(100), U256::ZERO));
-    let tabs = credit.tabs_of_payer(payer(1), ALL).await.unwrap();
+    let tabs = credit
+        .tabs_of_payer(payer(1), Vec::new(), ALL)
+        .await
+        .unwrap();
     assert_eq!(tabs.len(), 2, "one for each recipient");
     assert_eq!(credit.uncertified(1_000).await.unwrap(), []);
     assert_eq!(faults(&place).await, []);
@@ -137,7 +140,10 @@ async fn instances_do_everything_at_once() {
     while !tasks.iter().all(tokio::task::JoinHandle::is_finished) {
         let mut events = vec![deposit(payer(1), 5)];
         for who in 0..6 {
-            let tabs = stores[0].tabs_of_payer(payer(who), ALL).await.unwrap();
+            let tabs = stores[0]
+                .tabs_of_payer(payer(who), Vec::new(), ALL)
+                .await
+                .unwrap();
             events.extend(tabs.iter().map(|tab| TabEvent::Recorded {
                 record: None,
                 tab: tab.id,

@@ -60,11 +60,29 @@ pub async fn tabs_are_listed_by_whom_they_concern<S: CreditStore>(bench: &Bench<
     assert_eq!(store.pending(recipient(1), ALL).await.unwrap().len(), 1);
     let unused = store.pending(recipient(2), ALL).await.unwrap();
     assert!(unused[0].1.is_none());
-    let owing = store.tabs_of_payer(payer(1), ALL).await.unwrap();
+    let owing = store
+        .tabs_of_payer(payer(1), Vec::new(), ALL)
+        .await
+        .unwrap();
     assert_eq!(ids(&owing), [tabs[0].id, tabs[1].id]);
     let page = Page { skip: 1, limit: 1 };
-    let second = store.tabs_of_payer(payer(1), page).await.unwrap();
+    let second = store
+        .tabs_of_payer(payer(1), Vec::new(), page)
+        .await
+        .unwrap();
     assert_eq!(ids(&second), [tabs[1].id]);
+    let owed = |settlements| store.tabs_of_payer(payer(1), settlements, ALL);
+    for (settlements, expected) in [
+        (vec![Settlement::Settled], vec![tabs[0].id]),
+        (vec![Settlement::Pending], vec![tabs[1].id]),
+        (
+            vec![Settlement::Pending, Settlement::Settled],
+            vec![tabs[0].id, tabs[1].id],
+        ),
+        (vec![Settlement::Failed, Settlement::Remunerated], vec![]),
+    ] {
+        assert_eq!(ids(&owed(settlements).await.unwrap()), expected);
+    }
     assert_eq!(of(payer(1), vec![]).await, Ok(vec![]));
 }
 

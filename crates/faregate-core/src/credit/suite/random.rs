@@ -243,7 +243,10 @@ impl World {
     /// What must hold at any moment.
     async fn check<S: CreditStore>(&self, store: &S) {
         for who in 1..=PAYERS {
-            let tabs = store.tabs_of_payer(payer(who), ALL).await.unwrap();
+            let tabs = store
+                .tabs_of_payer(payer(who), Vec::new(), ALL)
+                .await
+                .unwrap();
             for of in [0, 1] {
                 let (payer, asset) = (payer(who), asset(of));
                 let sums = store.collateral(payer, asset).await.unwrap();

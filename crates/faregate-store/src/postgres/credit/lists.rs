@@ -93,10 +93,11 @@ const PENDING: &str = tabs_to!(
 pub(super) const HAS_TAB: &str =
     "SELECT 1 FROM credit_tab WHERE payer = $1 AND recipient = $2 LIMIT 1";
 
-pub(super) const TABS_FROM: &str = concat!(
+const TABS_FROM: &str = concat!(
     "SELECT ",
     columns!(tab),
-    " FROM credit_tab t WHERE t.payer = $1 ORDER BY t.updated_at DESC, t.id DESC LIMIT $2 OFFSET $3"
+    " FROM credit_tab t WHERE t.payer = $1 AND t.settlement = ANY($2::int2[]) ",
+    "ORDER BY t.updated_at DESC, t.id DESC LIMIT $3 OFFSET $4"
 );
 
 pub(super) const GUARANTEE: &str = guarantees!("WHERE g.tab = $1 AND g.req = $2::text::numeric");
@@ -201,11 +202,11 @@ pub(super) async fn collaterals(
     collaterals_of(pool, chain, &owned).await
 }
 
-/// Tabs of a recipient with one of these settlements, each with its latest guarantee if that is asked for.
+/// Tabs of a party with one of these settlements, each with its latest guarantee if that is asked for.
 async fn to<T>(
     pool: &Pool,
     sql: &'static str,
-    recipient: Address,
+    party: Address,
     settlements: &[Settlement],
     of: Page,
     read: impl FnMut(&Row) -> Result<T, Fault>,
@@ -214,7 +215,7 @@ async fn to<T>(
     let wanted = Settlement::ALL.iter().filter(wanted);
     let wanted: Vec<i16> = wanted.map(|is| i16::from(settlement(*is))).collect();
     let (limit, skip) = part(of);
-    let params: Params<'_> = &[&recipient.as_slice(), &wanted, &limit, &skip];
+    let params: Params<'_> = &[&party.as_slice(), &wanted, &limit, &skip];
     all(pool, sql, params, read).await
 }
 
@@ -227,6 +228,17 @@ pub(super) async fn tabs_to(
 ) -> Result<Vec<Tab>, StoreError> {
     let read = |row: &Row| Ok(rows::tab(row)?.0);
     to(pool, TABS_TO, recipient, settlements, of, read).await
+}
+
+/// Tabs of a payer with one of these settlements (none named: any), the last changed first.
+pub(super) async fn tabs_from(
+    pool: &Pool,
+    payer: Address,
+    settlements: &[Settlement],
+    of: Page,
+) -> Result<Vec<Tab>, StoreError> {
+    let read = |row: &Row| Ok(rows::tab(row)?.0);
+    to(pool, TABS_FROM, payer, settlements, of, read).await
 }
 
 /// Pending tabs of a recipient, each with its latest guarantee.

@@ -129,17 +129,22 @@ pub(super) fn has_tab(
     Ok(statement.exists(params![payer.0.0, recipient.0.0])?)
 }
 
-/// Tabs of a payer, the last changed first.
+/// Tabs of a payer with one of these settlements, the last changed first.
 pub(super) fn tabs_of_payer(
     conn: &Connection,
     payer: Address,
+    settlements: &[Settlement],
     page: Page,
 ) -> Result<Vec<Tab>, Fault> {
     let sql = format!(
-        "SELECT {TAB_COLUMNS} FROM credit_tab t WHERE t.payer = ?1 \
+        "SELECT {TAB_COLUMNS} FROM credit_tab t WHERE t.payer = ?1 AND (?4 >> t.settlement) & 1 \
          ORDER BY t.updated_at DESC, t.id DESC LIMIT ?2 OFFSET ?3"
     );
-    let key = params![payer.0.0, page.limit.min(PAGE_ROWS), page.skip];
+    // A bit for each that is wanted.
+    let wanted = |is: &&Settlement| settlements.is_empty() || settlements.contains(is);
+    let wanted = Settlement::ALL.iter().filter(wanted);
+    let wanted = wanted.fold(0_i64, |bits, is| bits | (1 << rows::settlement(*is)));
+    let key = params![payer.0.0, page.limit.min(PAGE_ROWS), page.skip, wanted];
     let found = all(conn, &sql, key, rows::tab)?;
     Ok(found.into_iter().map(|(_, tab)| tab).collect())
 }

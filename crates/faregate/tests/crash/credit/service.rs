@@ -93,7 +93,7 @@ async fn a_tab(town: &Town, mut core: Child) {
     lost(town, &mut core, TABS, new_tab(town), None).await;
     let books = town.books().await;
     let left = books
-        .tabs_of_payer(town.payer.address(), ALL)
+        .tabs_of_payer(town.payer.address(), Vec::new(), ALL)
         .await
         .unwrap();
     let [tab] = &left[..] else {
@@ -104,7 +104,9 @@ async fn a_tab(town: &Town, mut core: Child) {
     assert_eq!(opened(town).await, tab.id.0);
     core.kill().await.unwrap();
     let books = town.books().await;
-    let all = books.tabs_of_payer(town.payer.address(), ALL).await;
+    let all = books
+        .tabs_of_payer(town.payer.address(), Vec::new(), ALL)
+        .await;
     assert_eq!(all.unwrap(), left);
 }
 
