@@ -35,6 +35,10 @@ points! {
     BroadcastRecorded "broadcast_recorded"
     /// Gate, facilitator: the node has it; there is no receipt yet.
     Broadcast "broadcast"
+    /// Gate: a guarantee is issued on credit, and its certificate not kept.
+    Guaranteed "guaranteed"
+    /// Gate: the certificate is kept, durably, and the payment not settled in the books.
+    CertificateHeld "certificate_held"
     /// Gate, facilitator: the outcome is seen and not recorded.
     ReceiptSeen "receipt_seen"
     /// Gate, facilitator: the transfer is posted or voided, durably.

@@ -21,6 +21,7 @@ use crate::order::Asked;
 use crate::port::{Away, Finality, SettleOutcome, Settlement, Trail};
 pub use crate::shared::SharedUses;
 
+pub mod credit;
 pub mod l402;
 pub mod permit;
 mod seen;
@@ -131,6 +132,11 @@ pub trait Rail: Send + Sync + 'static {
     /// True when something else that is signed may make the same payment once it has failed, because the chain did not use
     /// its nonce up. What failed stays in the books, and the next attempt has an id of its own.
     fn is_repeatable(&self) -> bool {
+        false
+    }
+
+    /// True when its payments are settled before anything is served, whatever the policy of the route is.
+    fn settles_first(&self) -> bool {
         false
     }
 

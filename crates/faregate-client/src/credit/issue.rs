@@ -87,7 +87,10 @@ impl CreditClient {
     }
 
     /// The certificate of these claims, if it was issued.
-    async fn find(&self, request: &GuaranteeRequest) -> Result<Option<Issued>, CreditError> {
+    pub(super) async fn find(
+        &self,
+        request: &GuaranteeRequest,
+    ) -> Result<Option<Issued>, CreditError> {
         let claims = &request.claims;
         let found = self.rpc().guarantee(claims.tab_id, claims.req_id).await?;
         let is_it = found

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use faregate_core::port::{Away, IssueError, IssueOutcome, Issuer, TabAsk};
 use faregate_types::credit::x402::TabTicket;
-use faregate_types::credit::{GuaranteeRequest, GuaranteeVersion};
+use faregate_types::credit::{Certificate, GuaranteeRequest, GuaranteeVersion};
 use faregate_types::{ChainId, Code, Refusal, U256};
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
@@ -128,6 +128,18 @@ impl Issuer for CoreIssuer {
                 Ok(_) => Err(Refusal::new(Code::CreditRefused).into()),
                 Err(error) => Err(said(&error)),
             }
+        })
+    }
+
+    fn issued<'a>(
+        &'a self,
+        request: &'a GuaranteeRequest,
+    ) -> BoxFuture<'a, Result<Option<Certificate>, IssueError>> {
+        Box::pin(async {
+            let client = self.client().await?;
+            let found = client.find(request).await;
+            let found = found.map_err(|error| said(&error))?;
+            Ok(found.map(|issued| issued.certificate))
         })
     }
 

@@ -79,7 +79,8 @@ impl<'a> Run<'a> {
         };
         let books = &self.till.books;
         let asset = claim.transfer.amount.asset();
-        if let Some(max) = self.offer.exposure_max(asset) {
+        let lends = !self.rail.settles_first();
+        if let Some(max) = self.offer.exposure_max(asset).filter(|_| lends) {
             claim.exposure_max = Some(max.value());
             match books.claim(claim.clone()).await? {
                 Claimed::Exposed => claim.exposure_max = None,
@@ -198,8 +199,9 @@ impl<'a> Run<'a> {
     }
 
     /// Where a claimed payment starts. Without credit nothing leaves unpaid.
-    const fn start(&self, lent: bool) -> Phase {
+    fn start(&self, lent: bool) -> Phase {
         match self.offer.policy() {
+            _ if self.rail.settles_first() => Phase::start(SettlePolicy::Before),
             SettlePolicy::Background if !lent => Phase::start(SettlePolicy::Before),
             policy => Phase::start(policy),
         }

@@ -11,7 +11,7 @@ use super::Away;
 use crate::credit::ReqIds;
 
 /// A tab that somebody would like to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(clippy::exhaustive_structs, reason = "a command, built by literal")]
 pub struct TabAsk {
     /// Who is going to owe.
@@ -80,6 +80,12 @@ pub trait Issuer: Send + Sync + 'static {
 
     /// Whether a guarantee would be issued now: signature, tab, number, time and collateral. Changes and locks nothing.
     fn check<'a>(&'a self, request: &'a GuaranteeRequest) -> BoxFuture<'a, Result<(), IssueError>>;
+
+    /// The certificate of a request, if it was issued. Changes nothing.
+    fn issued<'a>(
+        &'a self,
+        request: &'a GuaranteeRequest,
+    ) -> BoxFuture<'a, Result<Option<Certificate>, IssueError>>;
 
     /// Issues a guarantee. Idempotent by tab and number: the same request gets the same certificate, another one under its
     /// number is refused.

@@ -27,7 +27,7 @@ use crate::rail::{
 use crate::settler::recorded;
 
 use terms::Matched;
-pub(crate) use terms::Terms;
+pub(crate) use terms::{Terms, challenge};
 
 const PAYMENT_RESPONSE: HeaderName = HeaderName::from_static(header::PAYMENT_RESPONSE);
 const X_PAYMENT_RESPONSE: HeaderName = HeaderName::from_static(header::X_PAYMENT_RESPONSE);
@@ -63,13 +63,18 @@ impl X402 {
     }
 }
 
+/// Whether an offer asks for anything that this rail takes.
+pub(crate) fn is_asked(offer: &Offer) -> bool {
+    terms::asks(offer).next().is_some()
+}
+
 impl Rail for X402 {
     fn name(&self) -> RailName {
         RailName::X402
     }
 
     fn serves(&self, offer: &Offer) -> bool {
-        terms::asks(offer).next().is_some()
+        is_asked(offer)
     }
 
     fn read(&self, headers: &HeaderMap) -> Reading {
@@ -92,7 +97,7 @@ impl Rail for X402 {
         _asked: &'a Asked,
         why: &'a Refusal,
     ) -> BoxFuture<'a, Result<Challenge, Away>> {
-        Box::pin(std::future::ready(terms::challenge(offer, why)))
+        Box::pin(std::future::ready(challenge(offer, why)))
     }
 
     fn present(

@@ -236,6 +236,7 @@ codes! {
     CreditSuspended "credit_suspended" [] Payer Retry::Never, 402, "payer or recipient is suspended";
     CreditSignatureInvalid "credit_signature_invalid" [] Payer Retry::Never, 402, "the signature is not the payer's over these claims";
     CreditRegistryNotTrusted "credit_registry_not_trusted" [] Payer Retry::Never, 402, "the validation registry is not one that the core trusts";
+    CreditLimitReached "credit_limit_reached" [] Payer Retry::Never, 402, "the payer owes as much for this as the seller lets it owe";
     CreditRefused "credit_refused" [] Payer Retry::Never, 402, "the credit core refuses it";
     CreditCoreUnavailable "credit_core_unavailable" [] Peer Retry::AfterSecs(2), 503, "the credit core cannot be reached";
     CreditCoreAnswerInvalid "credit_core_answer_invalid" [] Peer Retry::AfterSecs(5), 502, "the credit core gave an answer that cannot be believed";

@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 
 use crate::offer::{Ask, Identifier, Offer, Payee, TokenAsk};
 use crate::port::Away;
-use crate::rail::Challenge;
+use crate::rail::credit::CreditTerms;
+use crate::rail::{Challenge, Headers};
 
 const PAYMENT_REQUIRED: HeaderName = HeaderName::from_static(header::PAYMENT_REQUIRED);
 
@@ -20,6 +21,8 @@ const PAYMENT_REQUIRED: HeaderName = HeaderName::from_static(header::PAYMENT_REQ
 #[derive(Debug)]
 pub(crate) struct Terms {
     asks: Box<[AskTerms]>,
+    /// Of scheme `4mica-credit`. They stand behind the others: what only knows `exact` has stopped reading by then.
+    pub(crate) credit: Box<[CreditTerms]>,
     extensions: Option<Map<String, Value>>,
 }
 
@@ -37,9 +40,11 @@ pub(super) struct AskTerms {
 }
 
 impl Terms {
-    fn of(offer: &Offer) -> &Self {
+    pub(crate) fn of(offer: &Offer) -> &Self {
+        let credit = || offer.asks().iter().filter_map(Ask::as_credit);
         offer.x402.get_or_init(|| Self {
             asks: asks(offer).map(|ask| AskTerms::new(offer, ask)).collect(),
+            credit: credit().map(|ask| CreditTerms::new(offer, ask)).collect(),
             extensions: offered(offer),
         })
     }
@@ -72,7 +77,8 @@ pub(super) fn asks(offer: &Offer) -> impl Iterator<Item = &TokenAsk> {
         .filter(|ask| ask.rail == RailName::X402 && ask.asset.transfer == TransferMethod::Eip3009)
 }
 
-pub(super) fn challenge(offer: &Offer, why: &Refusal) -> Result<Challenge, Away> {
+/// The challenge for every ask that is paid in x402's headers, by whichever scheme.
+pub(crate) fn challenge(offer: &Offer, why: &Refusal) -> Result<Challenge, Away> {
     let error = match why.code {
         Code::PaymentRequired => "PAYMENT-SIGNATURE or X-PAYMENT header is required",
         code => code.as_str(),
@@ -83,17 +89,27 @@ pub(super) fn challenge(offer: &Offer, why: &Refusal) -> Result<Challenge, Away>
         x402_version: VersionTag,
         error: Some(error.to_owned()),
         resource: resource.clone(),
-        accepts: terms.asks.iter().map(|ask| ask.v2.clone()).collect(),
+        accepts: (terms.asks.iter().map(|ask| &ask.v2))
+            .chain(terms.credit.iter().filter_map(CreditTerms::v2))
+            .cloned()
+            .collect(),
         extensions: terms.extensions.clone(),
     };
-    let value = HeaderValue::from_str(&header::encode(&required)).map_err(|_| Away {
-        code: Code::Internal,
-    })?;
+    // The same for v2: a header without offers is one that no client can read.
+    let mut headers = Headers::new();
+    if !required.accepts.is_empty() {
+        let value = HeaderValue::from_str(&header::encode(&required));
+        let value = value.map_err(|_| Away {
+            code: Code::Internal,
+        })?;
+        headers.push((PAYMENT_REQUIRED, value));
+    }
     let body = v1::PaymentRequired {
         x402_version: VersionTag,
         error: Some(error.to_owned()),
         accepts: (terms.asks.iter())
             .filter_map(|ask| v1::PaymentRequirements::from_v2(&ask.v2, &resource))
+            .chain(terms.credit.iter().filter_map(|ask| ask.v1(&resource)))
             .collect(),
         payer: why.payer.map(|payer| payer.to_string()),
     };
@@ -103,7 +119,7 @@ pub(super) fn challenge(offer: &Offer, why: &Refusal) -> Result<Challenge, Away>
         Ok(_) | Err(_) => Map::new(),
     };
     Ok(Challenge {
-        headers: vec![(PAYMENT_REQUIRED, value)],
+        headers,
         body,
         reusable: true,
         ..Challenge::default()
