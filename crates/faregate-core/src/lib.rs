@@ -45,8 +45,8 @@ pub use driver::{Outcome, Owed, Paid, Sale, Served, Settling, Till};
 pub use machine::SettlePolicy;
 pub use observe::{About, GateEvent, Kind, Observer, What};
 pub use offer::{
-    Ask, Identifier, LightningAsk, Offer, OfferError, Payee, PermitAsk, Resource, Scope, TokenAsk,
-    TokenPolicy,
+    Ask, CreditAsk, Identifier, LightningAsk, Offer, OfferError, Payee, PermitAsk, Resource, Scope,
+    TokenAsk, TokenPolicy,
 };
 pub use order::{Asked, Order};
 pub use port::{

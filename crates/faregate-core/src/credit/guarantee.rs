@@ -14,6 +14,9 @@ use super::refusal::CreditRefusal;
 use super::tab::{Identity, Tab, TabId};
 use super::terms::{ReqIds, Terms};
 
+/// The first guarantee starts its tab. Of payers in parallel another may have signed a little earlier: so much, in seconds.
+const STARTED_BY_ANOTHER_SECS: u64 = 60;
+
 /// Asks for a guarantee. Whoever asks has checked the payer's signature, and what is said about validation.
 #[derive(Clone, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs, reason = "a command, built by literal")]
@@ -211,7 +214,12 @@ fn fits(before: &Tab, rival: bool, terms: &Terms, command: &Issue) -> Result<Tab
         after.start = command.timestamp;
     }
     let end = after.start.checked_add_secs(after.ttl_secs);
-    let inside = after.start <= command.timestamp && end.is_none_or(|end| command.timestamp <= end);
+    let slack = match terms.req_ids {
+        ReqIds::Strict => 0,
+        ReqIds::Reserved => STARTED_BY_ANOTHER_SECS,
+    };
+    let earliest = Timestamp::from_secs(after.start.as_secs().saturating_sub(slack));
+    let inside = earliest <= command.timestamp && end.is_none_or(|end| command.timestamp <= end);
     refuse(!inside, CreditRefusal::Timestamp)?;
     refuse(after.is_over(command.at), CreditRefusal::Closed)?;
     after.guarantees = before.guarantees.saturating_add(1);

@@ -50,6 +50,7 @@ macro_rules! credit_store_suite {
             each_refusal_has_its_reason
             of_many_with_one_number_one_is_issued
             numbers_are_handed_out_when_they_are_reserved
+            who_signs_in_parallel_is_not_too_early
             a_crowd_locks_no_more_than_there_is
             the_first_certificate_stays
             who_is_suspended_gives_and_gets_nothing

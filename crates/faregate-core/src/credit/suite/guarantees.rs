@@ -212,6 +212,32 @@ pub async fn numbers_are_handed_out_when_they_are_reserved<S: CreditStore>(bench
     );
 }
 
+/// Of payers in parallel one starts the tab, and another has signed a moment before.
+pub async fn who_signs_in_parallel_is_not_too_early<S: CreditStore>(bench: &Bench<S>) {
+    with_collateral(&*bench.store, 1_000).await;
+    let issue = |command| {
+        let terms = Terms {
+            req_ids: ReqIds::Reserved,
+            ..terms()
+        };
+        bench.store.issue(command, terms)
+    };
+    let tab = opened(&*bench.store, identity(), 1).await.tab;
+    issue(issuing(&tab, 0, 1, 100)).await.unwrap();
+    let signed = |req, secs| Issue {
+        timestamp: at(secs),
+        ..issuing(&tab, req, 1, 101)
+    };
+    issue(signed(1, 99)).await.unwrap();
+    issue(signed(2, 40)).await.unwrap();
+    let early = issue(signed(3, 39)).await;
+    assert_eq!(
+        early,
+        Err(CreditError::Refused(CreditRefusal::Timestamp)),
+        "longer ago is not in parallel"
+    );
+}
+
 /// Many tabs of one payer at once lock what is there and not more.
 pub async fn a_crowd_locks_no_more_than_there_is<S: CreditStore>(bench: &Bench<S>) {
     with_collateral(&*bench.store, 1_000).await;
