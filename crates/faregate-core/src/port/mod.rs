@@ -6,6 +6,7 @@ mod certificates;
 mod clock;
 pub mod credit;
 mod facilitator;
+pub mod held;
 mod issuer;
 pub mod lightning;
 mod permit;
@@ -17,6 +18,7 @@ pub use clock::Clock;
 pub use facilitator::{
     Away, Facilitator, Finality, NoTrail, SettleOutcome, Settlement, Trail, Unknown, Verdict,
 };
+pub use held::{HeldTab, HeldTabKey, Shares, Standing};
 pub use issuer::{IssueError, IssueOutcome, Issuer, TabAsk};
 pub use permit::{Care, Collector, PermitOrder, PermitVerdict};
 pub use turn::{Alone, Turn};

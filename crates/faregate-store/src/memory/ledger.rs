@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 
 use super::access::Access;
 use super::audit;
+use super::held::Held;
 use super::limits::{DROPPED_AT_ONCE, LedgerLimits, PAGE_ROWS};
 use super::payments::Payments;
 use super::revocations::List;
@@ -46,6 +47,7 @@ pub struct MemoryLedger {
     payments: Mutex<Payments>,
     revocations: Mutex<List>,
     access: Mutex<Access>,
+    held: Mutex<Held>,
 }
 
 impl fmt::Debug for MemoryLedger {
@@ -75,6 +77,7 @@ impl MemoryLedger {
             payments: Mutex::new(Payments::new(limits)),
             revocations: Mutex::default(),
             access: Mutex::default(),
+            held: Mutex::default(),
         }
     }
 
@@ -100,6 +103,11 @@ impl MemoryLedger {
     /// Who may call.
     pub(super) fn access(&self) -> Result<MutexGuard<'_, Access>, StoreError> {
         self.access.lock().map_err(|_| StoreError::Damaged)
+    }
+
+    /// Which certificates are held.
+    pub(super) fn held(&self) -> Result<MutexGuard<'_, Held>, StoreError> {
+        self.held.lock().map_err(|_| StoreError::Damaged)
     }
 
     fn list(

@@ -16,6 +16,9 @@ pub(super) const SHARED_ROUTES: usize = 1024;
 /// Tabs and journal entries of credit books together: some gigabytes.
 pub(super) const CREDIT_ROWS_MAX: usize = 4_000_000;
 
+/// Certificates that a seller holds: about a gigabyte. None is forgotten to make room, because each is money.
+pub(super) const CERTIFICATES_MAX: usize = 1_000_000;
+
 /// What a [`MemoryLedger`](super::MemoryLedger) holds at most.
 ///
 /// No claim is ever forgotten, because a forgotten one could be paid twice. So a ledger that is full refuses new claims with

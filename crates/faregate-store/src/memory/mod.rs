@@ -10,6 +10,7 @@
 //! | spends, sums over time, what is known of a place | `spends` |
 //! | who may call the credit service | `access` |
 //! | tabs, guarantees, collateral | `credit` |
+//! | certificates that a seller holds | `held` |
 //! | rows with numbers | `slab` |
 //! | do the books add up? | `audit` |
 //!
@@ -27,6 +28,7 @@ mod accounts;
 mod audit;
 mod credit;
 mod events;
+mod held;
 mod ledger;
 mod limits;
 mod payments;

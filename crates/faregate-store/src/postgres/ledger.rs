@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 
 use super::access::AccessWork;
 use super::address::PostgresUrl;
+use super::held::HeldWork;
 use super::hold::Hold;
 use super::lane::Lane;
 use super::pool::Pool;
@@ -43,6 +44,7 @@ use crate::audit::Audit;
 pub struct PostgresLedger {
     lane: Lane<LedgerWork>,
     pub(super) access: Lane<AccessWork>,
+    pub(super) held: Lane<HeldWork>,
     pub(super) reads: Arc<Pool>,
     pub(super) seqs: Seqs,
     /// Whether what happens is put into the outbox.
@@ -74,8 +76,11 @@ impl PostgresLedger {
             let pool = Pool::new(address, most).map_err(|_| PostgresError::Certificates);
             pool.map(Arc::new)
         };
-        let writes = Pool::by_keys(address).map_err(|_| PostgresError::Certificates)?;
-        let (writes, reads) = (Arc::new(writes), pool(limits::READ_CONNECTIONS)?);
+        let by_keys = || {
+            let pool = Pool::by_keys(address).map_err(|_| PostgresError::Certificates);
+            pool.map(Arc::new)
+        };
+        let (writes, reads) = (by_keys()?, pool(limits::READ_CONNECTIONS)?);
         LEDGER.migrate(&reads).await?;
         let hold = if alone {
             // With a connection of its own, so that nobody keeps it from being seen.
@@ -87,6 +92,8 @@ impl PostgresLedger {
             lane: Lane::start(LedgerWork::new(hold.clone()), writes),
             // With a connection of its own, made when somebody signs in.
             access: Lane::start(AccessWork::new(), pool(1)?),
+            // With another, made when the first certificate is kept.
+            held: Lane::start(HeldWork::new(hold.clone()), by_keys()?),
             reads,
             seqs: Seqs::new(),
             events: AtomicU8::new(0),

@@ -17,6 +17,7 @@
 //! | reads, and what is one statement | `reads`, `events` |
 //! | what is in the database, and which version | `schema`, `migrations/` |
 //! | the books of a credit core | `credit` |
+//! | certificates that a seller holds | `held` |
 //! | one process per ledger, where it has to be | `hold` |
 //! | one process at a time, where two would pay twice | `turn` |
 //! | what becomes of the database's errors | `fault` |
@@ -34,6 +35,7 @@ mod codec;
 mod credit;
 mod events;
 mod fault;
+mod held;
 mod hold;
 mod lane;
 mod ledger;

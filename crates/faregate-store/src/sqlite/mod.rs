@@ -16,6 +16,7 @@
 //! | spends | `spends` |
 //! | who may call the credit service | `access` |
 //! | tabs, guarantees, collateral | `credit` |
+//! | certificates that a seller holds | `held` |
 //! | what was signed at a place before | `terms` |
 //! | rows to domain types and back | `codec` |
 //! | do the books add up? | `audit` |
@@ -34,6 +35,7 @@ mod events;
 mod fault;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod held;
 mod ledger;
 mod limits;
 mod payments;

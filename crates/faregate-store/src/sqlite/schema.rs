@@ -31,6 +31,7 @@ pub(super) const LEDGER: Schema = Schema {
         include_str!("migrations/ledger/0005_access.sql"),
         include_str!("migrations/ledger/0006_credit.sql"),
         include_str!("migrations/ledger/0007_credit_pairs.sql"),
+        include_str!("migrations/ledger/0008_held.sql"),
     ],
 };
 

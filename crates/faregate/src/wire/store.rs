@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use faregate_core::port::access::AccessStore;
 use faregate_core::port::credit::CreditStore;
-use faregate_core::port::{Alone, Turn};
+use faregate_core::port::{Alone, CertificateStore, Turn};
 use faregate_core::rail::l402::Revocations;
 use faregate_ledger::{AccountStore, EventStore, LedgerStore, RevocationStore, StoreError};
 use faregate_server::config::{StoreConfig, StoreUrl};
@@ -31,6 +31,9 @@ pub(crate) struct Ledger {
     pub(crate) events: Arc<dyn EventStore>,
     /// The ledger as one that lists whom money is owed to.
     pub(crate) accounts: Arc<dyn AccountStore>,
+    /// Certificates that are held, in the same file or database.
+    #[allow(dead_code, reason = "taken by whoever gives the gate credit")]
+    pub(crate) certificates: Arc<dyn CertificateStore>,
     /// What a gate over it is called among others.
     pub(crate) name: GateName,
     held: Option<Arc<PostgresLedger>>,
@@ -69,6 +72,7 @@ pub(crate) async fn ledger(config: &StoreConfig) -> Result<Ledger, Failed> {
         events: opened.events,
         store: opened.store,
         accounts: opened.accounts,
+        certificates: opened.certificates,
         name: opened.name,
         held: opened.held,
         _lock: opened.lock,
@@ -92,6 +96,7 @@ pub(crate) async fn revocations(
 struct Opened {
     store: Arc<dyn LedgerStore>,
     accounts: Arc<dyn AccountStore>,
+    certificates: Arc<dyn CertificateStore>,
     revocations: Arc<dyn RevocationStore>,
     name: GateName,
     events: Arc<dyn EventStore>,
@@ -101,7 +106,7 @@ struct Opened {
 
 impl Opened {
     fn new(
-        store: Arc<impl AccountStore + RevocationStore + EventStore>,
+        store: Arc<impl AccountStore + RevocationStore + EventStore + CertificateStore>,
         name: GateName,
         lock: Option<File>,
     ) -> Self {
@@ -109,6 +114,7 @@ impl Opened {
             revocations: Arc::clone(&store) as _,
             events: Arc::clone(&store) as _,
             accounts: Arc::clone(&store) as _,
+            certificates: Arc::clone(&store) as _,
             store,
             name,
             held: None,
