@@ -6,6 +6,7 @@ use reqwest::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, TRANSFER_ENCODING,
 };
 use reqwest::{Method, Request, Response, StatusCode};
+use url::Url;
 
 use crate::choose::Prefer;
 use crate::client::Inner;
@@ -21,6 +22,9 @@ use crate::transport;
 /// What an answer asks for, on every rail. At least one of them can be read.
 pub(crate) struct Demands {
     pub(crate) offers: Option<Offers>,
+    /// What the body has beside a header with offers. Only its offers on credit matter: those without a condition are of
+    /// version 1, whatever else the header offers in version 2.
+    pub(crate) beside: Option<Offers>,
     pub(crate) challenge: Option<Result<l402::Asked, Refusal>>,
     pub(crate) permit: Option<Result<Demand, Refusal>>,
 }
@@ -119,21 +123,35 @@ impl Inner {
     pub(crate) async fn demands(
         &self,
         response: Response,
+        url: &Url,
         look: Look,
     ) -> Result<Demands, PayError> {
         let headers = response.headers();
         if offer::in_headers(headers) && l402::in_headers(headers).is_none() {
             let offers = offer::from_headers(headers).map_err(PayError::Offer)?;
-            let may_pay = self.wallet.is_some() && self.order.has(Prefer::X402, Prefer::Permit);
-            if look == Look::AsFarAsNeeded && may_pay && self.has_usable(&offers) {
+            if look == Look::AsFarAsNeeded && self.needs_no_body(url, &offers) {
                 return Ok(Demands {
                     offers: Some(offers),
+                    beside: None,
                     challenge: None,
                     permit: None,
                 });
             }
         }
         Demands::read(response).await
+    }
+
+    /// Whether the header has an offer that is taken whatever the body says.
+    fn needs_no_body(&self, url: &Url, offers: &Offers) -> bool {
+        if self.wallet.is_none() {
+            return false;
+        }
+        let comes_first = |rail| {
+            let before = |other| rail == other || self.order.has(rail, other);
+            before(Prefer::Permit) && (self.credit.is_none() || before(Prefer::Credit))
+        };
+        comes_first(Prefer::X402) && self.has_usable(offers)
+            || comes_first(Prefer::Credit) && self.has_usable_credit(url, offers)
     }
 
     async fn send_once(&self, request: Request) -> Result<Response, PayError> {
@@ -173,8 +191,10 @@ impl Demands {
             }
             read => read.ok(),
         };
+        let beside = has_offers.then(|| offer::from_body(&body).ok()).flatten();
         Ok(Self {
             offers,
+            beside,
             challenge,
             permit,
         })

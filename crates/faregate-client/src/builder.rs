@@ -22,6 +22,7 @@ use crate::events::{BudgetExceeded, Event, Handler, Source, Spent};
 use crate::lightning::LightningWallet;
 use crate::limits;
 use crate::node::Node;
+use crate::on_credit::OnCredit;
 use crate::origin::{self, Origins, PlainHttp};
 use crate::payment::Ends;
 use crate::rail::permit::Habits;
@@ -40,6 +41,7 @@ pub struct ClientBuilder {
     lightning: Option<LightningWallet>,
     order: Order,
     habits: Habits,
+    credit: Option<OnCredit>,
     assets_first: Vec<Erc20>,
     nodes: BTreeMap<ChainId, Url>,
     caps: Option<Caps>,
@@ -107,6 +109,7 @@ impl ClientBuilder {
                 pinned: None,
                 validity_secs: limits::PERMIT_SECS,
             },
+            credit: None,
             assets_first: Vec::new(),
             nodes: BTreeMap::new(),
             caps: None,
@@ -145,7 +148,7 @@ impl ClientBuilder {
     }
 
     /// Which rail is taken when a server offers several and more than one can be paid. The others come after it: by default
-    /// x402, then L402, then permits.
+    /// x402, then L402, then permits, then credit.
     pub fn prefer(self, prefer: Prefer) -> Self {
         self.rails([prefer])
     }
@@ -175,6 +178,14 @@ impl ClientBuilder {
     /// they are not signed. With it, a Permit2 order is not signed when Permit2 may not take the money.
     pub fn node(mut self, chain: ChainId, url: Url) -> Self {
         self.nodes.insert(chain, url);
+        self
+    }
+
+    /// Pays offers of scheme `4mica-credit` as well: with claims that are owed on a tab and covered by collateral that this
+    /// wallet has left with a credit core. Without this nothing is ever owed. Like any other rail it is taken in its turn, by
+    /// default after all others; what is signed counts against the same caps.
+    pub fn credit(mut self, credit: OnCredit) -> Self {
+        self.credit = Some(credit);
         self
     }
 
@@ -372,6 +383,7 @@ impl ClientBuilder {
             lightning: self.lightning,
             order: self.order,
             habits: self.habits,
+            credit: self.credit,
             assets_first: self.assets_first,
             nodes: nodes(self.nodes)?,
             tokens: Tokens::default(),
@@ -384,6 +396,7 @@ impl ClientBuilder {
             redirects_max: self.redirects_max,
             validity_secs_max: self.validity_secs_max,
             patience: self.patience,
+            timeout: self.timeout,
             bell: self.bell,
             ends: self.ends,
             clock: self.clock,

@@ -7,6 +7,7 @@ use reqwest::header::AUTHORIZATION;
 use crate::ask::Demands;
 use crate::client::Inner;
 use crate::error::PayError;
+use crate::rail::credit;
 use crate::rail::l402::{self, InvoicePrice, Invoiced};
 use crate::rail::permit::{self, Judgement};
 use crate::select::{self, Considered};
@@ -23,16 +24,18 @@ pub enum Prefer {
     L402,
     /// Permits for access tokens.
     Permit,
+    /// Credit, for clients that [pay on it](crate::ClientBuilder::credit).
+    Credit,
 }
 
 /// The order in which rails are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Order([Prefer; 3]);
+pub(crate) struct Order([Prefer; 4]);
 
 impl Default for Order {
-    /// Those that say whether the money moved come first.
+    /// Those that say whether the money moved come first, and what is owed comes last: it has to be paid in time by somebody.
     fn default() -> Self {
-        Self([Prefer::X402, Prefer::L402, Prefer::Permit])
+        Self([Prefer::X402, Prefer::L402, Prefer::Permit, Prefer::Credit])
     }
 }
 
@@ -45,7 +48,7 @@ impl Order {
                 order.push(rail);
             }
         }
-        // There are three rails, and each is in it once.
+        // There are four rails, and each is in it once.
         Self(order.try_into().unwrap_or(self.0))
     }
 
@@ -62,6 +65,8 @@ pub(crate) struct Judged {
     pub(crate) considered: Vec<Considered>,
     /// The offers that are paid with a permit.
     pub(crate) permits: Vec<Judgement>,
+    /// The offers on credit: those of the header or the body, then those of the body beside a header.
+    pub(crate) credits: Vec<credit::Judgement>,
     /// The L402 invoice.
     pub(crate) invoice: Option<Result<(Invoiced, InvoicePrice), Refusal>>,
 }
@@ -76,6 +81,8 @@ pub enum Choice {
     Permit(usize),
     /// The Lightning invoice.
     Invoice,
+    /// The offer on credit at this place.
+    Credit(usize),
 }
 
 impl Inner {
@@ -87,9 +94,11 @@ impl Inner {
             Some(Ok(demand)) => self.consider_permits(demand),
             _ => Vec::new(),
         };
+        let mut credits = self.consider_credits(request.url(), demands);
         if self.wallet.is_none() {
             let permits = permits.iter_mut().map(|offer| &mut offer.considered);
-            for offer in considered.iter_mut().chain(permits) {
+            let credits = credits.iter_mut().map(|offer| &mut offer.considered);
+            for offer in considered.iter_mut().chain(permits).chain(credits) {
                 offer.verdict = Err(unsupported("there is no key to pay it with"));
             }
         }
@@ -109,6 +118,7 @@ impl Inner {
         Judged {
             considered,
             permits,
+            credits,
             invoice,
         }
     }
@@ -122,15 +132,20 @@ impl Inner {
         let invoice = matches!(judged.invoice, Some(Ok(_))).then_some(Choice::Invoice);
         let permits = judged.permits.iter();
         let permit = first(&mut permits.map(|offer| &offer.considered)).map(Choice::Permit);
+        let credits = judged.credits.iter();
+        let credit = first(&mut credits.map(|offer| &offer.considered)).map(Choice::Credit);
         let mut choices = self.order.0.into_iter().map(|rail| match rail {
             Prefer::X402 => offer,
             Prefer::L402 => invoice,
             Prefer::Permit => permit,
+            Prefer::Credit => credit,
         });
         choices.find_map(|choice| choice).ok_or_else(|| {
             let mut considered = judged.considered.clone();
             let permits = judged.permits.iter();
             considered.extend(permits.map(|offer| offer.considered.clone()));
+            let credits = judged.credits.iter();
+            considered.extend(credits.map(|offer| offer.considered.clone()));
             considered.extend(judged.refused(demands));
             if let Some(Err(refusal)) = &demands.permit {
                 considered.push(unread(permit::NAME, refusal.clone()));

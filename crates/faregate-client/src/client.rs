@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
 use faregate_core::crash::{self, Point};
@@ -11,24 +12,28 @@ use faregate_ledger::{SpendEnd, SpendState, Unit};
 use faregate_types::permit::Demand;
 use faregate_types::{AssetRegistry, ChainId, Code, Erc20, Refusal, Timestamp};
 use reqwest::{IntoUrl, Method, Request, Response};
+use url::Url;
 
 use crate::alarm::Bell;
-use crate::ask::{Look, ShowTokens, replay};
+use crate::ask::{Demands, Look, ShowTokens, replay};
 use crate::budget::Books;
 use crate::builder::ClientBuilder;
 use crate::choose::Order;
+use crate::credit_pay;
 use crate::deliver::Patience;
 use crate::error::PayError;
 use crate::events::Events;
 use crate::hear;
 use crate::lightning::LightningWallet;
-use crate::limits::STALE_MAX;
+use crate::limits::{CREDIT_REFRESHES, STALE_MAX};
 use crate::node::Node;
 use crate::offer::{self, Offers};
+use crate::on_credit::OnCredit;
 use crate::origin::Origins;
 use crate::payment::{Ends, Paid, Payment};
 use crate::prepare::Prepared;
 use crate::quote::{Priced, Quote};
+use crate::rail::credit::{self, Standpoint};
 use crate::rail::permit;
 use crate::rail::permit::{Habits, Judgement};
 use crate::report::SpendingReport;
@@ -51,7 +56,8 @@ use crate::wallet::Wallet;
 ///    all processes know. Only then the signature leaves the process. If an identical request left a payment open, that one is sent instead of a new one.
 /// 5. It sends the request once more, with the payment, to the same URL. When the connection is lost and the method allows
 ///    it, or when the server says that the end is not known yet, it sends the same bytes again, within bounds.
-/// 6. A second 402 is an error with the server's reason. Nothing else is signed for it.
+/// 6. A second 402 is an error with the server's reason. Nothing else is signed for it, but for a payment on credit whose number
+///    or tab cannot be used: nothing was charged then, and other claims are signed, a bounded number of times.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -63,6 +69,8 @@ pub(crate) struct Inner {
     pub(crate) lightning: Option<LightningWallet>,
     pub(crate) order: Order,
     pub(crate) habits: Habits,
+    /// How it is paid on credit, if it is.
+    pub(crate) credit: Option<OnCredit>,
     /// Which assets are paid with, if it can be chosen.
     pub(crate) assets_first: Vec<Erc20>,
     pub(crate) nodes: BTreeMap<ChainId, Node>,
@@ -76,6 +84,8 @@ pub(crate) struct Inner {
     pub(crate) redirects_max: u8,
     pub(crate) validity_secs_max: u64,
     pub(crate) patience: Patience,
+    /// Of each exchange.
+    pub(crate) timeout: Duration,
     pub(crate) bell: Bell,
     pub(crate) ends: Ends,
     pub(crate) clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
@@ -142,57 +152,9 @@ impl Client {
                 payment: None,
             });
         }
-        let demands = inner.demands(response, Look::AsFarAsNeeded).await?;
-        let mut stale = STALE_MAX;
-        let mut aside: Option<Flight<'_>> = None;
-        loop {
-            let prepared = inner.prepare(&request, &demands, aside.as_ref());
-            let (expired, paid) = match prepared.await? {
-                Prepared::Answered(answer) => {
-                    return Ok(Paid {
-                        answer,
-                        payment: None,
-                    });
-                }
-                Prepared::X402(ready) => {
-                    let expired = ready.flight.is_expired(inner.now());
-                    (expired, inner.pay(replay(&request)?, *ready).await)
-                }
-                Prepared::Permit(slip) => {
-                    let expired = slip.flight.is_expired(inner.now());
-                    (expired, inner.pay_permit(replay(&request)?, *slip).await)
-                }
-                Prepared::L402(bill) => {
-                    let resumed = bill.resumed;
-                    match inner.pay_invoice(replay(&request)?, *bill).await {
-                        // It is certain now that the earlier one was not paid: the way is free.
-                        Err(PayError::NotPaid(_)) if resumed && stale > 0 => {
-                            stale = stale.saturating_sub(1);
-                            continue;
-                        }
-                        result => return result,
-                    }
-                }
-            };
-            match paid {
-                // It can do nothing any more, and the server says that it did nothing: the way is free.
-                Err(PayError::Refused(refused))
-                    if expired && stale > 0 && !hear::is_spent(Some(refused.code)) =>
-                {
-                    stale = stale.saturating_sub(1);
-                }
-                // The payer says which kind it is to be, and knows that the other permit may be collected too.
-                Err(PayError::Undecided(undecided))
-                    if aside.is_none() && inner.is_of_other_kind(&undecided) =>
-                {
-                    aside = inner.open.take_by_id(undecided.id);
-                    if aside.is_none() {
-                        return Err(PayError::Undecided(undecided));
-                    }
-                }
-                result => return result,
-            }
-        }
+        let demands = inner.demands(response, request.url(), Look::AsFarAsNeeded);
+        let demands = demands.await?;
+        inner.buy(&request, &demands).await
     }
 
     /// Says that the answer to a payment is safe, and closes it in the books; see [`Ends::WhenAcknowledged`]. Does nothing for
@@ -263,7 +225,8 @@ impl Client {
                 status: status.as_u16(),
             });
         }
-        let demands = inner.demands(response, Look::Everything).await?;
+        let demands = inner.demands(response, request.url(), Look::Everything);
+        let demands = demands.await?;
         let judged = inner.judge(&request, &demands);
         let verdict = inner.would_pay(&request, &judged, &demands).await;
         let offers = demands.offers.as_ref();
@@ -275,6 +238,11 @@ impl Client {
             options: judged.considered,
             permits: judged
                 .permits
+                .into_iter()
+                .map(|offer| offer.considered)
+                .collect(),
+            credits: judged
+                .credits
                 .into_iter()
                 .map(|offer| offer.considered)
                 .collect(),
@@ -301,12 +269,104 @@ impl Inner {
         })
     }
 
+    /// Judges everything that is offered on credit.
+    pub(crate) fn consider_credits(&self, url: &Url, demands: &Demands) -> Vec<credit::Judgement> {
+        let judge =
+            |offers, beside| credit::consider(offers, beside, &self.rules(), &self.standpoint(url));
+        let offers = demands
+            .offers
+            .iter()
+            .flat_map(|offers| judge(offers, false));
+        let beside = demands.beside.iter().flat_map(|offers| judge(offers, true));
+        offers.chain(beside).collect()
+    }
+
+    pub(crate) fn has_usable_credit(&self, url: &Url, offers: &Offers) -> bool {
+        let judged = credit::consider(offers, false, &self.rules(), &self.standpoint(url));
+        judged.iter().any(|offer| offer.considered.verdict.is_ok())
+    }
+
+    const fn standpoint<'a>(&'a self, url: &'a Url) -> Standpoint<'a> {
+        Standpoint {
+            habits: self.credit.as_ref(),
+            origins: &self.origins,
+            url,
+        }
+    }
+
     const fn rules(&self) -> Rules<'_> {
         Rules {
             assets: &self.assets,
             chains: &self.chains,
             per_payment: self.books.caps.per_payment,
             validity_secs_max: self.validity_secs_max,
+        }
+    }
+
+    /// Pays one of the things that are asked for, and again where it is certain that the payment before did nothing.
+    async fn buy(&self, request: &Request, demands: &Demands) -> Result<Paid<Response>, PayError> {
+        let (mut stale, mut refreshes) = (STALE_MAX, CREDIT_REFRESHES);
+        let mut aside: Option<Flight<'_>> = None;
+        loop {
+            let prepared = self.prepare(request, demands, aside.as_ref());
+            let (expired, paid) = match prepared.await? {
+                Prepared::Answered(answer) => {
+                    return Ok(Paid {
+                        answer,
+                        payment: None,
+                    });
+                }
+                Prepared::X402(ready) => {
+                    let expired = ready.flight.is_expired(self.now());
+                    (expired, self.pay(replay(request)?, *ready).await)
+                }
+                Prepared::Permit(slip) => {
+                    let expired = slip.flight.is_expired(self.now());
+                    (expired, self.pay_permit(replay(request)?, *slip).await)
+                }
+                Prepared::Credit(tabbed) => {
+                    let expired = tabbed.flight.is_expired(self.now());
+                    match self.pay_on_credit(replay(request)?, *tabbed).await {
+                        // Nothing was charged, because another payment was faster or the tab has ended.
+                        Err(PayError::Refused(refused))
+                            if refreshes > 0 && credit_pay::may_sign_anew(&refused) =>
+                        {
+                            refreshes = refreshes.saturating_sub(1);
+                            continue;
+                        }
+                        paid => (expired, paid),
+                    }
+                }
+                Prepared::L402(bill) => {
+                    let resumed = bill.resumed;
+                    match self.pay_invoice(replay(request)?, *bill).await {
+                        // It is certain now that the earlier one was not paid: the way is free.
+                        Err(PayError::NotPaid(_)) if resumed && stale > 0 => {
+                            stale = stale.saturating_sub(1);
+                            continue;
+                        }
+                        result => return result,
+                    }
+                }
+            };
+            match paid {
+                // It can do nothing any more, and the server says that it did nothing: the way is free.
+                Err(PayError::Refused(refused))
+                    if expired && stale > 0 && !hear::is_spent(Some(refused.code)) =>
+                {
+                    stale = stale.saturating_sub(1);
+                }
+                // The payer says which kind it is to be, and knows that the other permit may be collected too.
+                Err(PayError::Undecided(undecided))
+                    if aside.is_none() && self.is_of_other_kind(&undecided) =>
+                {
+                    aside = self.open.take_by_id(undecided.id);
+                    if aside.is_none() {
+                        return Err(PayError::Undecided(undecided));
+                    }
+                }
+                result => return result,
+            }
         }
     }
 

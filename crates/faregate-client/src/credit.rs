@@ -108,3 +108,4 @@ pub use network::{CreditNetwork, NETWORKS, network};
 pub use recipient::CreditRecipient;
 pub use rpc::CreditRpc;
 pub use user::CreditUser;
+pub(crate) use user::claims_digest;

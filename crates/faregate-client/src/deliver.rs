@@ -97,7 +97,7 @@ impl Inner {
         resumed: bool,
     ) -> Result<Delivered, PayError> {
         // An invoice was paid, and a permit posted, before anything else is sent to the server.
-        let unsent = !resumed && matches!(sent, Sent::X402(_));
+        let unsent = !resumed && matches!(sent, Sent::X402(_) | Sent::Credit(..));
         let mut delivery = Delivery::new(spend, unsent, self.patience_for(spend));
         let mut again = resumed;
         loop {
@@ -294,7 +294,7 @@ impl<'a> Delivery<'a> {
 }
 
 /// What a refusal is called: the server's own code, where it says one.
-fn refusal_code(no: &No, other_terms: bool) -> Code {
+pub(crate) fn refusal_code(no: &No, other_terms: bool) -> Code {
     no.code.unwrap_or(if other_terms {
         Code::TermsChanged
     } else {

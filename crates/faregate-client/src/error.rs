@@ -48,6 +48,9 @@ pub enum PayError {
         "the EIP-2612 permit of {0} is not on the chain yet, and another one has to wait for it"
     )]
     PermitWaits(PaymentId),
+    /// There is no tab to pay on: its endpoint refuses, or its answer cannot be used. Nothing was sent.
+    #[error("there is no tab to pay on: {0}")]
+    Tab(Refusal),
     /// The Lightning wallet did not pay the invoice, and is certain that it did not.
     #[error("the Lightning invoice was not paid: {0}")]
     NotPaid(Refusal),
@@ -240,7 +243,7 @@ impl PayError {
         match self {
             Self::Request(fault) => fault.code(),
             Self::Http(fault) => fault.code(),
-            Self::Offer(refusal) | Self::NotPaid(refusal) => refusal.code,
+            Self::Offer(refusal) | Self::NotPaid(refusal) | Self::Tab(refusal) => refusal.code,
             Self::Chain(code) => *code,
             Self::PermitWaits(_) => Code::PaymentInFlight,
             Self::NoUsableOffer(considered) => no_usable_offer(considered),
@@ -284,6 +287,8 @@ impl PayError {
                 | RequestFault::NotKept,
             ) => Kind::Request,
             Self::Http(_) | Self::Chain(_) => Kind::Http,
+            Self::Tab(refusal) if refusal.blame() == Blame::Payer => Kind::Wallet,
+            Self::Tab(_) => Kind::Http,
             Self::NoUsableOffer(_) if self.code() == Code::OverPaymentCap => Kind::OverBudget,
             Self::Offer(_) | Self::NoUsableOffer(_) => Kind::NoOffer,
             Self::Store(_)

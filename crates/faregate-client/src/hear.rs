@@ -31,6 +31,8 @@ pub(crate) struct No {
     pub(crate) receipt: Receipt,
     /// What it asks for instead.
     pub(crate) offers: Option<Offers>,
+    /// What its body asks for beside a header that does: offers on credit without a condition.
+    pub(crate) beside: Option<Offers>,
     /// What it asks for instead over L402.
     pub(crate) challenge: Option<l402::Asked>,
 }
@@ -46,6 +48,8 @@ pub(crate) struct NotYet {
 pub(crate) enum Sent {
     /// A signed authorization.
     X402(Expected),
+    /// Signed claims, and what their guarantee is called.
+    Credit(Expected, Box<str>),
     /// A token and its preimage.
     L402,
     /// An access token that a permit bought.
@@ -56,6 +60,9 @@ pub(crate) enum Sent {
 pub(crate) async fn hear(response: Response, sent: &Sent) -> Heard {
     let receipt = match sent {
         Sent::X402(expected) => Receipt::read(response.headers(), expected),
+        Sent::Credit(expected, reference) => {
+            Receipt::read_on_credit(response.headers(), expected, reference)
+        }
         Sent::L402 | Sent::Permit => Receipt::Missing,
     };
     match response.status() {
@@ -92,10 +99,11 @@ async fn refusal(response: Response, receipt: Receipt) -> Heard {
             retry_after: retry_after(&headers),
         });
     }
-    let offers = if offer::in_headers(&headers) {
-        offer::from_headers(&headers)
+    let in_body = offer::from_body(&body);
+    let (offers, beside) = if offer::in_headers(&headers) {
+        (offer::from_headers(&headers), in_body.ok())
     } else {
-        offer::from_body(&body)
+        (in_body, None)
     };
     Heard::No(Box::new(No {
         status,
@@ -103,6 +111,7 @@ async fn refusal(response: Response, receipt: Receipt) -> Heard {
         reason,
         receipt,
         offers: offers.ok(),
+        beside,
         challenge: l402::read(&headers, &body).and_then(Result::ok),
     }))
 }
@@ -168,7 +177,7 @@ fn is_short_json(headers: &HeaderMap) -> bool {
 }
 
 /// The code of a problem, or of the short answers of other servers.
-fn code_of(body: &[u8]) -> Option<Code> {
+pub(crate) fn code_of(body: &[u8]) -> Option<Code> {
     #[derive(Deserialize)]
     struct Said {
         code: Option<String>,

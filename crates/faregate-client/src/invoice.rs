@@ -38,6 +38,7 @@ pub(crate) struct Bill<'a> {
 }
 
 /// Where the request belongs that an invoice is paid for.
+#[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) origin: Box<str>,
     pub(crate) resource: Box<str>,

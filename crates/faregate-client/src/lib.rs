@@ -53,6 +53,7 @@
 //! | ask, choose, sign, write down | `client`, `prepare` |
 //! | send the payment until its end is known | `deliver` |
 //! | post a permit, show its token | `permit`; offers and bytes: `rail/permit` |
+//! | ask for a tab, sign what is owed on it | `credit_pay`, `tab`, [`OnCredit`]; offers and bytes: `rail/credit`; whom to ask about an end: `core_says` |
 //! | pay a Lightning invoice, show its token | `invoice`, [`LightningWallet`]; tokens kept: `tokens` |
 //! | which rail | `choose` |
 //! | what an answer says about the payment | `hear`, `receipt` |
@@ -86,7 +87,9 @@ mod budget;
 mod builder;
 mod choose;
 mod client;
+mod core_says;
 pub mod credit;
+mod credit_pay;
 mod deliver;
 mod error;
 mod events;
@@ -99,6 +102,7 @@ mod lightning;
 pub mod limits;
 mod node;
 mod offer;
+mod on_credit;
 mod origin;
 mod payment;
 mod pending;
@@ -111,6 +115,7 @@ mod report;
 mod request;
 mod resume;
 mod select;
+mod tab;
 mod text;
 mod tokens;
 mod transport;
@@ -129,10 +134,14 @@ pub use error::{
 };
 pub use events::{BudgetExceeded, Event, Events, Spent};
 pub use lightning::{FeeLimit, LightningWallet, MsatCaps};
+pub use on_credit::OnCredit;
 pub use origin::PlainHttp;
-pub use payment::{Ends, L402Payment, Paid, Payment, PermitPayment, Rail, X402Payment};
+pub use payment::{
+    CreditPayment, Ends, L402Payment, Paid, Payment, PermitPayment, Rail, X402Payment,
+};
 pub use pending::{Pending, Proof, Standing};
 pub use quote::{Priced, Quote};
+pub use rail::credit::receipt::ShownCertificate;
 pub use rail::l402::InvoicePrice;
 pub use receipt::{FailedReceipt, Receipt, ReceiptFault, TypedReceipt};
 pub use report::{HostSpending, PeriodSpending, SpendingReport, Transaction, UnitSpending};

@@ -136,6 +136,28 @@ pub const REPORT_HOSTS_MAX: u32 = 10_000;
 /// Largest body that the blocking client reads whole, in bytes. Larger ones are read piece by piece.
 pub const BLOCKING_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// How long claims are valid that are paid to a seller on credit who does not say, in seconds.
+pub const CREDIT_SECS: u64 = 60;
+
+/// Largest answer of a tab endpoint that is read, in bytes.
+pub const TAB_BYTES_MAX: usize = 16 * 1024;
+
+/// Deadline of one question for a tab, as with the network's SDKs.
+pub const TAB_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// First pause before a tab is asked for again because another payment of this wallet has its number; the next ones are
+/// longer, up to the second.
+pub const TAB_PAUSE: Duration = Duration::from_millis(20);
+/// See [`TAB_PAUSE`].
+pub const TAB_PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// How often a number of a tab is signed again after claims with it came to nothing.
+pub const NUMBER_REUSES_MAX: u32 = 16;
+
+/// How often claims are signed anew for one request because the seller says that the number or the tab of those before cannot
+/// be used. Each counts against the caps.
+pub const CREDIT_REFRESHES: u32 = 4;
+
 /// Deadline of one call of a credit service, as with the network's SDKs.
 pub const CREDIT_TIMEOUT: Duration = Duration::from_secs(20);
 

@@ -5,8 +5,10 @@
 //! §1.1, §1.3).
 //!
 //! Each offer is parsed on its own, so that one that we cannot read (another scheme, a number for a text) does not hide
-//! the others. The JSON text of each is kept: the payment has to repeat it word for word.
+//! the others. The JSON text of each is kept: the payment has to repeat it word for word. Offers on credit stand in the same
+//! list and are kept apart, because they are read by other rules: see `rail/credit`.
 
+use faregate_types::credit::x402::is_credit;
 use faregate_types::x402::{Version, VersionTag, header, v1, v2};
 use faregate_types::{ChainId, Code, Refusal};
 use reqwest::StatusCode;
@@ -17,6 +19,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::limits::OFFERS_MAX;
+use crate::rail::credit;
 use crate::text::clean;
 
 /// The offers of one 402 answer.
@@ -33,6 +36,8 @@ pub(crate) struct Offers {
     pub(crate) extensions: Option<Box<RawValue>>,
     /// In the server's order.
     pub(crate) entries: Vec<Entry>,
+    /// Those on credit, in the server's order.
+    pub(crate) credits: Vec<credit::Entry>,
 }
 
 /// One offer.
@@ -94,13 +99,15 @@ pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Offers, Refusal> {
         Some((info, raw)) => (Some(raw), info.description.as_deref().map(clean)),
         None => (None, None),
     };
+    let (entries, credits) = entries(envelope.accepts, Version::V2)?;
     Ok(Offers {
         version: Version::V2,
         error: envelope.error.as_deref().map(clean),
         resource,
         description,
         extensions: envelope.extensions.filter(|raw| is_object(raw)),
-        entries: entries(envelope.accepts, asked_v2)?,
+        entries,
+        credits,
     })
 }
 
@@ -110,7 +117,16 @@ pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Offers, Refusal> {
 /// [`Code::MalformedOffer`].
 pub(crate) fn from_body(body: &[u8]) -> Result<Offers, Refusal> {
     let envelope: EnvelopeV1 = object(body, "the body of the 402 answer")?;
-    let entries = entries(envelope.accepts, asked_v1)?;
+    let (mut entries, credits) = entries(envelope.accepts, Version::V1)?;
+    if envelope.version.is_none() {
+        // Sellers on credit leave it out (specs/4mica.md §6.2), and nobody else.
+        if credits.is_empty() {
+            return Err(malformed(
+                "the body of the 402 answer: expected x402Version 1",
+            ));
+        }
+        entries = Vec::new();
+    }
     Ok(Offers {
         version: Version::V1,
         error: envelope.error.as_deref().map(clean),
@@ -118,6 +134,7 @@ pub(crate) fn from_body(body: &[u8]) -> Result<Offers, Refusal> {
         description: None,
         extensions: None,
         entries,
+        credits,
     })
 }
 
@@ -157,23 +174,43 @@ struct EnvelopeV2 {
 #[serde(rename_all = "camelCase")]
 struct EnvelopeV1 {
     #[serde(rename = "x402Version")]
-    _version: VersionTag<1>,
+    version: Option<VersionTag<1>>,
     error: Option<String>,
     accepts: Vec<Box<RawValue>>,
 }
 
+/// The offers of `exact` and of whatever is not known, and those on credit.
 fn entries(
     accepts: Vec<Box<RawValue>>,
-    read: fn(&RawValue) -> Result<Asked, serde_json::Error>,
-) -> Result<Vec<Entry>, Refusal> {
+    version: Version,
+) -> Result<(Vec<Entry>, Vec<credit::Entry>), Refusal> {
     if accepts.is_empty() || accepts.len() > OFFERS_MAX {
         return Err(malformed(format!("expected 1 to {OFFERS_MAX} offers")));
     }
-    let entry = |raw: Box<RawValue>| Entry {
-        asked: read(&raw).map_err(|error| malformed(error.to_string())),
-        raw,
+    let read = match version {
+        Version::V1 => asked_v1,
+        Version::V2 => asked_v2,
     };
-    Ok(accepts.into_iter().map(entry).collect())
+    let (mut entries, mut credits) = (Vec::with_capacity(accepts.len()), Vec::new());
+    for raw in accepts {
+        let asked = read(&raw);
+        let may_be_credit = asked
+            .as_ref()
+            .map_or(true, |asked| is_credit(&asked.scheme));
+        let credit = if may_be_credit {
+            credit::Entry::read(&raw, version)
+        } else {
+            None
+        };
+        match credit {
+            Some(credit) => credits.push(credit),
+            None => entries.push(Entry {
+                asked: asked.map_err(|error| malformed(error.to_string())),
+                raw,
+            }),
+        }
+    }
+    Ok((entries, credits))
 }
 
 fn asked_v2(raw: &RawValue) -> Result<Asked, serde_json::Error> {

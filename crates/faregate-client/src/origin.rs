@@ -30,14 +30,18 @@ impl Origins {
     /// The origin of a URL that may be paid, e.g. `https://api.example.com`.
     pub(crate) fn payable(&self, url: &Url) -> Result<Box<str>, RequestFault> {
         let origin = name(url)?;
-        if url.scheme() == "http" && self.plain_http != PlainHttp::Anywhere && !is_this_machine(url)
-        {
+        if !self.is_secure(url) {
             return Err(RequestFault::Insecure);
         }
         match &self.only {
             Some(only) if !only.contains(&*origin) => Err(RequestFault::HostNotAllowed),
             Some(_) | None => Ok(origin),
         }
+    }
+
+    /// Whether nobody on the way can change what is said there, or this was allowed.
+    pub(crate) fn is_secure(&self, url: &Url) -> bool {
+        url.scheme() != "http" || self.plain_http == PlainHttp::Anywhere || is_this_machine(url)
     }
 }
 

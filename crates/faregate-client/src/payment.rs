@@ -1,12 +1,14 @@
 //! What the caller gets: an answer, and what was paid for it.
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, U256};
 use faregate_ledger::{Spend, SpendState, Worth};
+use faregate_types::credit::to_quantity;
 use faregate_types::lightning::{Msat, PaymentHash};
 use faregate_types::permit::PermitKind;
 use faregate_types::x402::Version;
 use faregate_types::{Amount, Asset, PaymentId, Timestamp};
 
+use crate::rail::credit::receipt::ShownCertificate;
 use crate::receipt::Receipt;
 
 /// An answer, and what was paid for it.
@@ -67,6 +69,8 @@ pub enum Rail {
     L402(L402Payment),
     /// With a permit, posted for an access token.
     Permit(PermitPayment),
+    /// On credit: with claims that are owed on a tab.
+    Credit(Box<CreditPayment>),
 }
 
 /// What is known of a payment over x402.
@@ -111,6 +115,30 @@ pub struct PermitPayment {
     pub token_until: Timestamp,
 }
 
+/// What is known of a payment on credit. It is owed, and has to be paid before the tab is overdue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CreditPayment {
+    /// The protocol version it was sent in; the guarantee is of the same.
+    pub version: Version,
+    /// Who owes.
+    pub payer: Address,
+    /// The asset, if it is in this client's table.
+    pub asset: Option<Asset>,
+    /// The tab it is owed on.
+    pub tab: U256,
+    /// Its number on the tab.
+    pub number: U256,
+    /// What the server says about it. The transaction of a settled one is tab and number.
+    pub receipt: Receipt,
+    /// The certificate that was issued, as far as the server shows it.
+    pub certificate: ShownCertificate,
+    /// What the tab comes to with it, in atomic units, by the certificate.
+    pub total: Option<U256>,
+    /// Until when the tab is to be paid, by the server's word.
+    pub due: Option<Timestamp>,
+}
+
 impl Payment {
     pub(crate) fn of(spend: Spend, resumed: bool, state: SpendState, rail: Rail) -> Self {
         Self {
@@ -130,7 +158,7 @@ impl Payment {
     pub const fn x402(&self) -> Option<&X402Payment> {
         match &self.rail {
             Rail::X402(payment) => Some(payment),
-            Rail::L402(_) | Rail::Permit(_) => None,
+            Rail::L402(_) | Rail::Permit(_) | Rail::Credit(_) => None,
         }
     }
 
@@ -139,7 +167,7 @@ impl Payment {
     pub const fn l402(&self) -> Option<&L402Payment> {
         match &self.rail {
             Rail::L402(payment) => Some(payment),
-            Rail::X402(_) | Rail::Permit(_) => None,
+            Rail::X402(_) | Rail::Permit(_) | Rail::Credit(_) => None,
         }
     }
 
@@ -148,16 +176,31 @@ impl Payment {
     pub const fn permit(&self) -> Option<&PermitPayment> {
         match &self.rail {
             Rail::Permit(payment) => Some(payment),
-            Rail::X402(_) | Rail::L402(_) => None,
+            Rail::X402(_) | Rail::L402(_) | Rail::Credit(_) => None,
         }
     }
 
-    /// What the books remember as its reference: a transaction that the server named, or the payment hash.
+    /// What is known of it if it was made on credit.
+    #[must_use]
+    pub const fn credit(&self) -> Option<&CreditPayment> {
+        match &self.rail {
+            Rail::Credit(payment) => Some(payment),
+            Rail::X402(_) | Rail::L402(_) | Rail::Permit(_) => None,
+        }
+    }
+
+    /// What the books remember as its reference: a transaction that the server named, the payment hash, or tab and number.
     pub(crate) fn transaction(&self) -> Option<Box<str>> {
         match &self.rail {
             Rail::X402(payment) => payment.receipt.transaction().map(Into::into),
             Rail::L402(payment) => Some(payment.payment_hash.to_string().into()),
             Rail::Permit(_) => None,
+            Rail::Credit(payment) => Some(reference(payment.tab, payment.number)),
         }
     }
+}
+
+/// What a guarantee is called, for people and in the books.
+pub(crate) fn reference(tab: U256, number: U256) -> Box<str> {
+    format!("{}/{number}", to_quantity(tab)).into()
 }

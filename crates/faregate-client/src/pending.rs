@@ -14,6 +14,7 @@ use crate::kept;
 use crate::limits::{PENDING_MAX, PROOF_MARGIN_SECS};
 use crate::payment::Paid;
 use crate::prepare::Prepared;
+use crate::rail::credit;
 use crate::rail::permit::Note;
 use crate::rail::x402::Credential;
 
@@ -115,13 +116,14 @@ impl Client {
             Prepared::X402(ready) => inner.pay(request, *ready).await,
             Prepared::L402(bill) => inner.pay_invoice(request, *bill).await,
             Prepared::Permit(slip) => inner.pay_permit(request, *slip).await,
+            Prepared::Credit(tabbed) => inner.pay_on_credit(request, *tabbed).await,
             // Something is open, so nothing was looked for.
             Prepared::Answered(_) => Err(internal()),
         }
     }
 
     /// Asks the chain about a payment, and closes it when it expired long ago and was never used. Nothing else closes a
-    /// payment without the server's word.
+    /// payment without the server's word. The chain says nothing about what is owed: [`ask_core`](Self::ask_core) does.
     ///
     /// # Errors
     /// [`PayError`]; [`RequestFault::NotPending`] for an id without an open payment, [`PayError::Chain`] when the node does not
@@ -183,7 +185,7 @@ impl Inner {
         }
     }
 
-    async fn open_spend(&self, id: PaymentId) -> Result<Spend, PayError> {
+    pub(crate) async fn open_spend(&self, id: PaymentId) -> Result<Spend, PayError> {
         match self.books.store.spend(id).await? {
             Some(SpendRecord {
                 spend,
@@ -198,6 +200,9 @@ impl Inner {
 /// The EIP-3009 authorization that was signed, read back from the books; `None` for permits of the other kinds, about which
 /// one look at the chain says too little.
 fn authorization(spend: &Spend) -> Result<Option<(Erc20, Authorization)>, PayError> {
+    if credit::Note::is_one(&spend.credential) {
+        return Ok(None);
+    }
     let authorization = if Note::is_one(&spend.credential) {
         match Note::from_bytes(&spend.credential).map(|note| note.permit.terms) {
             Some(Terms::Erc3009 { authorization, .. }) => Some(authorization),

@@ -10,6 +10,7 @@ use reqwest::{Request, Response};
 use crate::ask::Demands;
 use crate::choose::{Choice, Judged};
 use crate::client::{Inner, internal};
+use crate::credit_pay::{Chosen, Tabbed};
 use crate::deliver::Ready;
 use crate::error::PayError;
 use crate::events::{BudgetExceeded, Event};
@@ -17,6 +18,7 @@ use crate::invoice::{Bill, Place};
 use crate::kept;
 use crate::offer::Offers;
 use crate::permit::Slip;
+use crate::rail::credit;
 use crate::rail::l402;
 use crate::rail::permit::Note;
 use crate::rail::x402::{self, Credential};
@@ -28,6 +30,7 @@ pub(crate) enum Prepared<'a> {
     X402(Box<Ready<'a>>),
     L402(Box<Bill<'a>>),
     Permit(Box<Slip<'a>>),
+    Credit(Box<Tabbed<'a>>),
     /// A token was found that the server takes: nothing has to be paid.
     Answered(Response),
 }
@@ -111,6 +114,17 @@ impl Inner {
                 let slip = self.prepare_permit(request, place, endpoint, (offer.kind, price));
                 Ok(Prepared::Permit(Box::new(slip.await?)))
             }
+            Choice::Credit(index) => {
+                let judgement = judged.credits.get(index).ok_or_else(internal)?;
+                let offers = match judgement.beside {
+                    true => demands.beside.as_ref(),
+                    false => demands.offers.as_ref(),
+                };
+                let offers = offers.ok_or_else(internal)?;
+                let chosen = Chosen { offers, judgement };
+                let tabbed = self.prepare_credit(request, place, &chosen);
+                Ok(Prepared::Credit(Box::new(tabbed.await?)))
+            }
             Choice::Offer(index) => {
                 let offers = demands.offers.as_ref().ok_or_else(internal)?;
                 let offer = judged.considered.get(index).ok_or_else(internal)?;
@@ -134,6 +148,7 @@ impl Inner {
         let offer = match choice {
             Choice::Offer(index) => judged.considered.get(index),
             Choice::Permit(index) => judged.permits.get(index).map(|offer| &offer.considered),
+            Choice::Credit(index) => judged.credits.get(index).map(|offer| &offer.considered),
             Choice::Invoice => None,
         };
         let price = offer.and_then(|offer| offer.verdict.as_ref().ok());
@@ -219,8 +234,10 @@ impl Inner {
         let spend = flight.spend();
         let asset = spend.map(|spend| spend.amount.asset());
         let is_permit = spend.is_some_and(|spend| Note::is_one(&spend.credential));
+        let is_credit = spend.is_some_and(|spend| credit::Note::is_one(&spend.credential));
         Ok(match asset {
             Some(AssetId::Msat(_)) => Prepared::L402(Box::new(self.bill_again(flight)?)),
+            _ if is_credit => Prepared::Credit(Box::new(self.tabbed_again(flight)?)),
             _ if is_permit => Prepared::Permit(Box::new(self.slip_again(flight)?)),
             _ => Prepared::X402(Box::new(self.ready_again(flight)?)),
         })
@@ -277,6 +294,11 @@ impl Inner {
             }
             Choice::Permit(index) => {
                 let offer = judged.permits.get(index).ok_or_else(internal)?;
+                let price = offer.considered.verdict.as_ref().map_err(|_| internal())?;
+                (price.terms(), &self.books.caps)
+            }
+            Choice::Credit(index) => {
+                let offer = judged.credits.get(index).ok_or_else(internal)?;
                 let price = offer.considered.verdict.as_ref().map_err(|_| internal())?;
                 (price.terms(), &self.books.caps)
             }

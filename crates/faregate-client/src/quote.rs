@@ -38,6 +38,8 @@ pub struct Priced {
     pub options: Vec<Considered>,
     /// Every offer that is paid with a permit, in the server's order. Its `scheme` is the kind of the permit.
     pub permits: Vec<Considered>,
+    /// Every offer on credit, in the server's order.
+    pub credits: Vec<Considered>,
     /// The Lightning invoice, or why it is not paid; `None` when there is none.
     pub invoice: Option<Result<InvoicePrice, Refusal>>,
     /// What would be paid now, or why nothing would be.
@@ -45,12 +47,13 @@ pub struct Priced {
 }
 
 impl Priced {
-    /// The price that would be paid over x402 or with a permit.
+    /// The price that would be paid over x402, with a permit or on credit.
     #[must_use]
     pub fn price(&self) -> Option<&Price> {
         let taken = match self.verdict {
             Ok(Choice::Offer(place)) => self.options.get(place),
             Ok(Choice::Permit(place)) => self.permits.get(place),
+            Ok(Choice::Credit(place)) => self.credits.get(place),
             Ok(Choice::Invoice) | Err(_) => None,
         };
         taken?.verdict.as_ref().ok()

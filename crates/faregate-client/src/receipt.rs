@@ -2,9 +2,9 @@
 
 use alloy_primitives::Address;
 use faregate_types::x402::{SettleResponse, Version, header};
-use faregate_types::{Amount, ChainId, Code, hex_text, parse_atomic};
+use faregate_types::{Amount, ChainId, Code, credit, hex_text, parse_atomic};
 use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderValue};
 
 use crate::text::clean;
 
@@ -12,7 +12,7 @@ use crate::text::clean;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Receipt {
-    /// The money moved.
+    /// The money moved; on credit: a guarantee was issued for it.
     Settled(TypedReceipt),
     /// It did not, or not yet.
     Failed(FailedReceipt),
@@ -26,7 +26,7 @@ pub enum Receipt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TypedReceipt {
-    /// The transaction hash, or another reference.
+    /// The transaction hash, or another reference; on credit tab and number, as they were signed.
     pub transaction: Box<str>,
     /// Where it settled.
     pub network: ChainId,
@@ -83,16 +83,28 @@ pub(crate) enum Outcome {
 impl Receipt {
     /// Reads the receipt from the headers of an answer.
     pub(crate) fn read(headers: &HeaderMap, expected: &Expected) -> Self {
-        let names = match expected.version {
-            Version::V1 => [header::X_PAYMENT_RESPONSE, header::PAYMENT_RESPONSE],
-            Version::V2 => [header::PAYMENT_RESPONSE, header::X_PAYMENT_RESPONSE],
-        };
-        let Some(value) = names.into_iter().find_map(|name| headers.get(name)) else {
-            return Self::Missing;
-        };
-        match header::decode_settle_response(value.as_bytes()) {
-            Ok(response) => Self::of(&response, expected),
-            Err(_) => Self::NotCredible(ReceiptFault::Unreadable),
+        match response(headers, expected.version) {
+            Some(Ok(response)) => Self::of(&response, expected),
+            Some(Err(fault)) => Self::NotCredible(fault),
+            None => Self::Missing,
+        }
+    }
+
+    /// The same of a payment on credit: it has no transaction, and is known by its tab and number.
+    pub(crate) fn read_on_credit(
+        headers: &HeaderMap,
+        expected: &Expected,
+        reference: &str,
+    ) -> Self {
+        match response(headers, expected.version) {
+            Some(Ok(mut response)) => {
+                if response.success {
+                    reference.clone_into(&mut response.transaction);
+                }
+                Self::of(&response, expected)
+            }
+            Some(Err(fault)) => Self::NotCredible(fault),
+            None => Self::Missing,
         }
     }
 
@@ -158,9 +170,23 @@ impl Receipt {
     }
 }
 
-/// Whether a named network is ours, by either spelling. Some servers name none.
+/// The receipt's header.
+pub(crate) fn value(headers: &HeaderMap, version: Version) -> Option<&HeaderValue> {
+    let names = match version {
+        Version::V1 => [header::X_PAYMENT_RESPONSE, header::PAYMENT_RESPONSE],
+        Version::V2 => [header::PAYMENT_RESPONSE, header::X_PAYMENT_RESPONSE],
+    };
+    names.into_iter().find_map(|name| headers.get(name))
+}
+
+fn response(headers: &HeaderMap, version: Version) -> Option<Result<SettleResponse, ReceiptFault>> {
+    let read = header::decode_settle_response(value(headers, version)?.as_bytes());
+    Some(read.map_err(|_| ReceiptFault::Unreadable))
+}
+
+/// Whether a named network is ours, by any spelling. Some servers name none.
 fn is_network(text: &str, network: ChainId) -> bool {
-    text.is_empty() || text.parse() == Ok(network) || ChainId::from_v1_name(text) == Some(network)
+    text.is_empty() || credit::x402::chain(text) == Some(network)
 }
 
 fn is_amount(response: &SettleResponse, expected: &Expected) -> bool {

@@ -5,7 +5,7 @@ use faregate_core::port::TabAsk;
 use faregate_evm::credit::ETH;
 use faregate_evm::recover;
 use faregate_types::credit::api::{CreateTab, CreatedTab};
-use faregate_types::credit::{Certificate, Guarantee, GuaranteeRequest, write};
+use faregate_types::credit::{Certificate, Claims, Guarantee, GuaranteeRequest, write};
 
 use super::client::CreditClient;
 use super::error::{CertificateFault, ClaimsFault, CreditError, Distrust, NoAnswer};
@@ -102,12 +102,13 @@ impl CreditClient {
         self.issued(request, text.0).await.map(Some)
     }
 
-    async fn issued(
+    /// Whether a certificate was issued for these claims, by the key and for the contract of this client's core.
+    pub(crate) async fn verify_for(
         &self,
-        request: &GuaranteeRequest,
+        claims: &Claims,
         certificate: Certificate,
     ) -> Result<Issued, CreditError> {
-        let claims = request.claims.clone();
+        let claims = claims.clone();
         self.off_thread(move |client| {
             let guarantee = client.inner().terms.verify_for(&claims, &certificate)?;
             Ok(Issued {
@@ -116,6 +117,14 @@ impl CreditClient {
             })
         })
         .await
+    }
+
+    async fn issued(
+        &self,
+        request: &GuaranteeRequest,
+        certificate: Certificate,
+    ) -> Result<Issued, CreditError> {
+        self.verify_for(&request.claims, certificate).await
     }
 
     /// For pairings, which take too long for where others wait.

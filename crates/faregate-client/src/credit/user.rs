@@ -3,7 +3,7 @@
 use faregate_evm::credit::{AssetBalance, ETH, TabStatus};
 use faregate_evm::{Mined, recover};
 use faregate_types::credit::{Claims, Encoding, GuaranteeRequest, SigningScheme};
-use faregate_types::{Address, U256};
+use faregate_types::{Address, B256, U256};
 
 use super::client::CreditClient;
 use super::error::{ClaimsFault, CreditError};
@@ -87,8 +87,7 @@ impl<'a> CreditUser<'a> {
         }
         inner.terms.check_claims(&claims)?;
         let domain = inner.terms.claims_domain;
-        let encoding = Encoding::candidates(claims.version(), scheme).first();
-        let digest = encoding.and_then(|encoding| claims.digest(*encoding, domain));
+        let digest = claims_digest(&claims, scheme, domain);
         // There is an encoding for each version and scheme.
         let digest = digest.ok_or(ClaimsFault::Version(claims.version()))?;
         let request = GuaranteeRequest {
@@ -164,6 +163,16 @@ impl<'a> CreditUser<'a> {
         let call = self.client.inner().terms.core.finalize_withdrawal(asset);
         Ok(self.client.send(&call).await?)
     }
+}
+
+/// What is signed for claims: of all encodings the one that the network's clients sign.
+pub(crate) fn claims_digest(
+    claims: &Claims,
+    scheme: SigningScheme,
+    separator: B256,
+) -> Option<B256> {
+    let encoding = Encoding::candidates(claims.version(), scheme).first();
+    encoding.and_then(|encoding| claims.digest(*encoding, separator))
 }
 
 fn something(amount: U256) -> Result<(), ClaimsFault> {

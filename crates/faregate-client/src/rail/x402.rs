@@ -133,7 +133,7 @@ fn v1_credential(entry: &Entry, payload: &Payload) -> Result<Credential, Refusal
 }
 
 impl Credential {
-    fn new(name: &'static str, value: String) -> Result<Self, Refusal> {
+    pub(crate) fn new(name: &'static str, value: String) -> Result<Self, Refusal> {
         if value.len() > HEADER_BYTES_MAX {
             return Err(Refusal::new(Code::CredentialTooLarge));
         }
@@ -148,6 +148,11 @@ impl Credential {
         let mut value = HeaderValue::from_str(&self.value).ok()?;
         value.set_sensitive(true);
         Some((HeaderName::from_static(self.name), value))
+    }
+
+    /// What the header says.
+    pub(crate) fn value(&self) -> &str {
+        &self.value
     }
 
     /// The form in the books: a header line.

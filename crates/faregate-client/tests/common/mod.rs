@@ -9,6 +9,7 @@
     reason = "tests may, and each uses a part of this"
 )]
 
+pub mod credit;
 pub mod lightning;
 pub mod permit;
 
