@@ -47,6 +47,7 @@ class Core(NamedTuple):
     validator: str
     admin: str
     facilitator: str
+    chain_id: int
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> Any:
         """What a GET of that path says, as it is on the wire."""
@@ -273,7 +274,13 @@ def started_again(before: Core) -> Core:
     return _start(f"{before.service.name.removeprefix('faregate-')}-again", "--rpc-url", before.chain.url)
 
 
-def _start(name: str, *flags: str) -> Core:
+@once
+def chain(name: str, chain_id: int, usdc: str) -> Core:
+    """A core on a dev chain with another id, whose token is there."""
+    return _start(f"credit-{name}", "--rpc-port", "0", "--chain-id", str(chain_id), chain_id=chain_id, usdc=usdc)
+
+
+def _start(name: str, *flags: str, chain_id: int = CHAIN_ID, usdc: str = USDC) -> Core:
     WORK.mkdir(parents=True, exist_ok=True)
     file = WORK / f"{name}.env"
     file.unlink(missing_ok=True)
@@ -285,10 +292,10 @@ def _start(name: str, *flags: str) -> Core:
     service.until(lambda: file.exists() and file.read_text().endswith("\n"), "env file", 60)
     values = stacks.parse(file.read_text())
     equal([one for one in _ENV_NAMES if one not in values], [], "names that the env file lacks")
-    equal((values["FAREGATE_CHAIN_ID"], values["FAREGATE_USDC"].lower()), (str(CHAIN_ID), USDC.lower()), "chain and token")
+    equal((values["FAREGATE_CHAIN_ID"], values["FAREGATE_USDC"].lower()), (str(chain_id), usdc.lower()), "chain and token")
     return Core(
         service,
-        Chain(values["FAREGATE_RPC_URL"], USDC),
+        Chain(values["FAREGATE_RPC_URL"], usdc),
         values["FAREGATE_CREDIT_URL"].rstrip("/"),
         values["FAREGATE_CREDIT_CONTRACT"],
         values["FAREGATE_ADMIN_API_KEY"],
@@ -296,4 +303,5 @@ def _start(name: str, *flags: str) -> Core:
         values["FAREGATE_VALIDATOR_ADDRESS"],
         values["FAREGATE_CREDIT_ADMIN_ADDRESS"],
         values["FAREGATE_FACILITATOR_URL"].rstrip("/"),
+        chain_id,
     )

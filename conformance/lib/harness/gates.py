@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -157,8 +158,9 @@ network = "regtest"
     return Program("managed", file, url, {_WALLET_VARIABLE: macaroon})
 
 
-def facilitator(file: Path, rpc: str) -> Program:
-    """A facilitator on a chain; the key that pays the gas comes by environment."""
+def facilitator(file: Path, rpc: str, credit: Iterable[tuple[str, str, str, str]] = ()) -> Program:
+    """A facilitator on a chain; the key that pays the gas comes by environment, and signs in at credit cores: each its
+    network, its URL, its node's, and its contract."""
     url = f"http://127.0.0.1:{free_port()}"
     text = f"""[facilitator]
 bind = "{url.removeprefix("http://")}"
@@ -169,5 +171,14 @@ signer_key = "env:{_KEY_VARIABLE}"
 network = "{NETWORK}"
 rpc_url = "{rpc}"
 """
+    for network, core, node, contract in credit:
+        text += f'''
+[[facilitator.credit]]
+network = "{network}"
+url = "{core}"
+rpc_url = "{node}"
+contract = "{contract}"
+key = "env:{_KEY_VARIABLE}"
+'''
     file.write_text(text)
     return Program("facilitator", file, url, {_KEY_VARIABLE: FACILITATOR.key})

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from .. import credit
+from .. import credit, wire
 from ..chain import word
 from ..credit import WHERE, Pair
+from ..credit_offers import accepted, ask, offer, signed
 from ..outcome import Fail, Skip, equal, once, require, shown
 from ..table import row
 from ..world import CHAIN_ID, USDC
@@ -154,6 +155,37 @@ def _before_validation(release: str, where: str, token: str | None) -> Debt:
     return Debt(pair, tab, certificates, claims["$claims"]["timestamp"])
 
 
+def _before_x402(release: str, where: str, token: str | None) -> Debt:
+    """Two payments of X402Flow, settled by our facilitator."""
+    pair = credit.pair(release, credit.core(where, "aged"), token)
+    pair.deposit(_DEPOSIT)
+    return _settled(pair, [offer(pair, maxAmountRequired=str(amount)) for amount in (100_000, 200_000)])
+
+
+def _before_x402_v2(release: str, where: str, token: str | None) -> Debt:
+    """The same under a validator's condition, which `_validated` meets."""
+    pair = credit.pair(release, credit.core(where, "aged"), token)
+    pair.deposit(_DEPOSIT)
+    asked = {"validatorAgentId": str(_AGENT), "minValidationScore": _SCORE, "requiredValidationTag": _TAG}
+    return _settled(pair, [{**accepted(pair, **asked), "amount": str(_DEBT // 2)} for _ in range(2)])
+
+
+def _settled(pair: Pair, offers: list[dict[str, Any]]) -> Debt:
+    certificates, claims = [], {}
+    for offered in offers:
+        header = signed(pair, offered)
+        settled = ask(pair, "settle", header, offered)
+        require(settled["success"], "the payment is settled", settled)
+        certificates.append({"$certificate": settled["certificate"]})
+        claims = wire.decode_header(header, "the payment")["payload"]["claims"]
+    last = pair.recipient.call("recipient.verify_payment_guarantee", certificates[-1])
+    equal((last["total_amount"], last["version"]), (_DEBT, 2 if "amount" in offers[0] else 1), "total and version")
+    pair.has(total=_DEPOSIT, locked=_DEBT)
+    if pair.recipient.release == "1.1.1":
+        pair.recipient.unpaid(_NOT_ASKED if "amount" in offers[0] else _NOT_YET, certificates[-1])
+    return Debt(pair, int(claims["tab_id"], 16), certificates, claims["timestamp"])
+
+
 # ---- what is done after ------------------------------------------------------------------------------------------------------
 
 
@@ -258,12 +290,17 @@ def _owing(release: str, where: str, token: str | None) -> Debt:
 _PAID, _UNLOCKED = "is paid from the collateral after the grace period", "sees an expired tab lock nothing"
 _IN_FULL = "is paid in full though the payer redeemed the first certificate"
 _CONDITION = "signs, verifies and redeems guarantees under a validator's condition"
+_OVER_X402 = "redeems what our facilitator certified for X402Flow"
 _STORIES = {
     "remunerate-0.4.3": Story(_PAID, _before_remuneration, _remunerated, "0.4.3", USDC),
     "remunerate-1.1.1": Story(_PAID, _before_remuneration, _remunerated, "1.1.1", USDC),
     "remunerate-eth-1.1.1": Story(f"{_PAID}, in ETH", _before_remuneration, _remunerated, "1.1.1", None),
     "first-1.1.1": Story(_IN_FULL, _owing, _first, "1.1.1", USDC),
     "v2-1.1.1": Story(_CONDITION, _before_validation, _validated, "1.1.1", USDC),
+    "x402-redeem-0.4.3": Story(_OVER_X402, _before_x402, _remunerated, "0.4.3", USDC),
+    "x402-redeem-1.1.1": Story(_OVER_X402, _before_x402, _remunerated, "1.1.1", USDC),
+    "x402-redeem-eth-1.1.1": Story(f"{_OVER_X402}, in ETH", _before_x402, _remunerated, "1.1.1", None),
+    "x402-redeem-v2-1.1.1": Story(f"{_OVER_X402} in version 2", _before_x402_v2, _validated, "1.1.1", USDC),
     "expired-0.4.3": Story(_UNLOCKED, _owing, _expired, "0.4.3", USDC),
     "expired-1.1.1": Story(_UNLOCKED, _owing, _expired, "1.1.1", USDC),
     "withdraw-0.4.3": Story("withdraws USDC", _before_withdrawal, _withdrawn, "0.4.3", USDC),

@@ -96,6 +96,8 @@ impl Issuer for CoreIssuer {
     fn versions(&self) -> BoxFuture<'_, Result<Vec<GuaranteeVersion>, Away>> {
         Box::pin(async {
             let client = self.client().await?;
+            // What it issues is known since the connection was made; that it is still there is not.
+            client.rpc().public_params().await.map_err(|_| away())?;
             Ok(client.guarantee_domains().keys().copied().collect())
         })
     }

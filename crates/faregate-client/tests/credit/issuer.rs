@@ -11,7 +11,7 @@ use faregate_types::credit::{GuaranteeRequest, GuaranteeVersion, SigningScheme};
 use faregate_types::{Code, U256};
 use serde_json::{Value, json};
 
-use crate::common::{Seen, Seller};
+use crate::common::{Seen, Seller, seller};
 use crate::guarantees::{issued, signed};
 use crate::world::*;
 
@@ -51,6 +51,27 @@ async fn a_guarantee_for_another_recipient_is_issued_and_checked() {
             .unwrap()
             .contains(&GuaranteeVersion::V1)
     );
+}
+
+/// It was there when somebody connected: what it can do then is not what it can do now.
+#[tokio::test]
+async fn a_core_that_went_away_has_no_versions() {
+    let gone = Arc::new(AtomicU32::new(0));
+    let says = Arc::clone(&gone);
+    let service = seller(move |_: &Seen| match says.load(Ordering::SeqCst) {
+        0 => json_answer(200, &params()),
+        _ => json_answer(503, &Value::Null),
+    })
+    .await;
+    let issuer = CoreIssuer::new(builder(&service, &Chain::new(31337)), CHAIN);
+    assert_eq!(issuer.versions().await, Ok(GuaranteeVersion::ALL.to_vec()));
+    gone.store(1, Ordering::SeqCst);
+    let away = Away {
+        code: Code::CreditCoreUnavailable,
+    };
+    assert_eq!(issuer.versions().await, Err(away));
+    gone.store(0, Ordering::SeqCst);
+    assert_eq!(issuer.versions().await, Ok(GuaranteeVersion::ALL.to_vec()));
 }
 
 #[tokio::test]
