@@ -129,6 +129,11 @@ pub trait Rail: Send + Sync + 'static {
         false
     }
 
+    /// What the payer hears whose payment another gate has sold something for.
+    fn used_elsewhere(&self) -> Refusal {
+        Refusal::new(Code::L402TokenUsedUp)
+    }
+
     /// True when something else that is signed may make the same payment once it has failed, because the chain did not use
     /// its nonce up. What failed stays in the books, and the next attempt has an id of its own.
     fn is_repeatable(&self) -> bool {

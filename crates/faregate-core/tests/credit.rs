@@ -434,6 +434,24 @@ async fn a_tab_that_was_refused_is_asked_for_again() {
     ));
 }
 
+/// A core gives every gate the same certificate for the same promise.
+#[tokio::test]
+async fn of_gates_that_share_what_was_used_one_sells_for_a_promise() {
+    let ((first, second), offer) = (World::two_gates(), offer());
+    let payment = first.payment(&offer, Version::V1).await;
+    first.buy(&offer, &payment).await;
+    let outcome = second.pay(&offer, &payment).await;
+    assert_eq!(refused(&outcome), Code::CreditReqIdTaken);
+    assert!(!second.log().contains(&"serve"));
+    assert!(matches!(
+        first.pay(&offer, &payment).await,
+        Outcome::Replay(_)
+    ));
+    let payment = second.payment(&offer, Version::V1).await;
+    second.buy(&offer, &payment).await;
+    assert_eq!(first.core.issued(), 2);
+}
+
 #[test]
 fn an_offer_on_credit_that_takes_nothing_is_none() {
     let made = std::panic::catch_unwind(|| {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use faregate_core::port::{Away, IssueError, IssueOutcome, Issuer, TabAsk};
 use faregate_types::credit::x402::TabTicket;
 use faregate_types::credit::{Certificate, GuaranteeRequest, GuaranteeVersion};
-use faregate_types::{ChainId, Code, Refusal, U256};
+use faregate_types::{Address, ChainId, Code, Refusal, U256};
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -100,6 +100,10 @@ impl Issuer for CoreIssuer {
             client.rpc().public_params().await.map_err(|_| away())?;
             Ok(client.guarantee_domains().keys().copied().collect())
         })
+    }
+
+    fn contract(&self) -> Option<Address> {
+        self.client.get().map(CreditClient::contract)
     }
 
     fn authenticate<'a>(

@@ -207,6 +207,12 @@ impl Run<'_> {
         used.ok().flatten().is_none_or(|used| used.answer.is_some())
     }
 
+    /// Another gate has sold what the payment buys.
+    pub(super) async fn refuse_used_elsewhere<R>(self) -> Outcome<R> {
+        let refusal = self.rail.used_elsewhere();
+        self.till.unpaid(self.offer, self.asked, refusal).await
+    }
+
     /// Everything that the payment buys was bought.
     pub(super) async fn refuse_used_up<R>(self) -> Outcome<R> {
         let refusal = Refusal::new(Code::L402TokenUsedUp);
@@ -226,7 +232,7 @@ impl Run<'_> {
                 return self.till.unpaid(self.offer, self.asked, refusal).await;
             }
             Begun::Away(away) => return Outcome::Unavailable(away),
-            Begun::Elsewhere => return self.refuse_used_up().await,
+            Begun::Elsewhere => return self.refuse_used_elsewhere().await,
             Begun::Claimed(Claimed::Same(payment)) if payment.failure.is_none() => {
                 self.rail.recorded(&payment)
             }

@@ -182,7 +182,7 @@ impl<'a> Run<'a> {
                 Outcome::Conflict
             }
             Begun::Claimed(Claimed::KeyConflict) => Outcome::KeyConflict,
-            Begun::Elsewhere => self.refuse_used_up().await,
+            Begun::Elsewhere => self.refuse_used_elsewhere().await,
             Begun::Refused(refusal) => self.till.unpaid(self.offer, self.asked, refusal).await,
             Begun::Away(away) => Outcome::Unavailable(away),
             // What the payer does not have was refused before, only a claim on credit is refused credit, a payment that is known is neither won nor another's, and a copy of

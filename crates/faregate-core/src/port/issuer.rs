@@ -64,6 +64,11 @@ pub trait Issuer: Send + Sync + 'static {
     /// The versions of guarantees it issues, in order.
     fn versions(&self) -> BoxFuture<'_, Result<Vec<GuaranteeVersion>, Away>>;
 
+    /// The contract at which tabs are paid and certificates redeemed, once it is known.
+    fn contract(&self) -> Option<Address> {
+        None
+    }
+
     /// How it numbers the guarantees of a tab. [`ReqIds::Strict`] where nothing else is known.
     fn req_ids(&self) -> BoxFuture<'_, Result<ReqIds, Away>> {
         Box::pin(std::future::ready(Ok(ReqIds::Strict)))

@@ -36,6 +36,7 @@ use serde_json::{Map, Value};
 
 use crate::offer::{Ask, Offer};
 use crate::order::Asked;
+use crate::port::replay::ReplayStore;
 use crate::port::{Away, CertificateStore, Clock, Issuer, SettleOutcome, Settlement, Unknown};
 use crate::rail::{
     Challenge, Credential, Evidence, Instrument, Presented, Rail, Reading, Uses, x402,
@@ -63,6 +64,7 @@ struct Desk {
     clock: Arc<dyn Clock>,
     tabs: Tabs,
     owing: Owing,
+    replay: Option<Arc<dyn ReplayStore>>,
 }
 
 /// What a request carried.
@@ -96,7 +98,25 @@ impl Credit {
                 clock,
                 tabs,
                 owing: Owing::default(),
+                replay: None,
             }),
+        }
+    }
+
+    /// Shares what was used with other gates of the same recipients that have ledgers of their own: a core gives each of them
+    /// the same certificate for the same promise, so that otherwise each would serve for it.
+    #[must_use]
+    pub fn replay(self, store: Arc<dyn ReplayStore>) -> Self {
+        let desk = Desk {
+            issuers: Arc::clone(&self.desk.issuers),
+            certificates: Arc::clone(&self.desk.certificates),
+            clock: Arc::clone(&self.desk.clock),
+            tabs: self.desk.tabs.clone(),
+            owing: self.desk.owing.clone(),
+            replay: Some(store),
+        };
+        Self {
+            desk: Arc::new(desk),
         }
     }
 
@@ -245,6 +265,11 @@ impl Rail for Credit {
 
     fn shares_its_header(&self) -> bool {
         true
+    }
+
+    fn used_elsewhere(&self) -> Refusal {
+        let detail = "another gate has sold something for this guarantee";
+        Refusal::new(Code::CreditReqIdTaken).detail(detail)
     }
 
     /// A number that was refused is still free.

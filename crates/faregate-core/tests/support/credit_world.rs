@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use faregate_core::credit::ReqIds;
+use faregate_core::port::replay::{Noted, ReplayStore};
 use faregate_core::port::{
     Away, CertificateStore, HeldCertificate, IssueError, IssueOutcome, Issuer, TabAsk,
 };
@@ -20,6 +21,7 @@ use faregate_types::credit::{
     BlsSecretKey, Certificate, Claims, Guarantee, GuaranteeRequest, GuaranteeVersion,
     SigningScheme, ValidationPolicy, binding, parse_signature,
 };
+use faregate_types::l402::replay::{Dialect, UseName};
 use faregate_types::x402::{Version, header};
 use faregate_types::{
     Address, Amount, AssetId, AssetRegistry, B256, ChainId, Code, Erc20, Fingerprint, PaymentId,
@@ -300,6 +302,25 @@ impl Payment {
     }
 }
 
+/// One gate's view of what all have used.
+pub struct View(Arc<Mutex<BTreeMap<String, u32>>>, u32);
+
+impl ReplayStore for View {
+    fn take(&self, of: UseName, _secs: u64) -> BoxFuture<'_, Result<Noted, Away>> {
+        let mut notes = self.0.lock().unwrap();
+        let owner = *notes.entry(of.key(Dialect::Python)).or_insert(self.1);
+        Box::pin(ready(Ok(match owner == self.1 {
+            true => Noted::Before,
+            false => Noted::Elsewhere,
+        })))
+    }
+
+    fn give_back(&self, of: UseName) -> BoxFuture<'_, Result<(), Away>> {
+        self.0.lock().unwrap().remove(&of.key(Dialect::Python));
+        Box::pin(ready(Ok(())))
+    }
+}
+
 pub struct World {
     pub till: Till,
     pub credit: Credit,
@@ -320,9 +341,26 @@ impl World {
     }
 
     fn numbering(req_ids: ReqIds) -> Self {
+        Self::made(req_ids, None)
+    }
+
+    /// Two gates of one shop with a ledger each, before one core, that share what was used.
+    pub fn two_gates() -> (Self, Self) {
+        let first = Self::made(ReqIds::Reserved, None);
+        let notes = Arc::default();
+        let gate = |owner| {
+            Self::made(
+                ReqIds::Reserved,
+                Some((&first.core, View(Arc::clone(&notes), owner))),
+            )
+        };
+        (gate(1), gate(2))
+    }
+
+    fn made(req_ids: ReqIds, shared: Option<(&Arc<Core>, View)>) -> Self {
         let log = Log::default();
         let clock = Hands(Arc::new(AtomicU64::new(START.as_secs())));
-        let core = Arc::new(Core {
+        let own = Arc::new(Core {
             log: Arc::clone(&log),
             req_ids,
             tabs: Mutex::default(),
@@ -339,7 +377,15 @@ impl World {
             log: Arc::clone(&log),
             ..Memory::default()
         });
+        let (core, view) = match shared {
+            Some((core, view)) => (Arc::clone(core), Some(view)),
+            None => (own, None),
+        };
         let credit = Credit::new([core.issuer()], certificates.store(), clock.clock());
+        let credit = match view {
+            Some(view) => credit.replay(Arc::new(view)),
+            None => credit,
+        };
         let hands = clock.clone();
         let rails: Vec<Arc<dyn Rail>> = vec![
             Arc::new(credit.clone()),
@@ -461,6 +507,7 @@ impl World {
             "post",
             "serve",
             "void",
+            "release",
             "challenge",
         ];
         let log = self.log.lock().unwrap();

@@ -18,6 +18,7 @@ use crate::port::{
     HeldCertificate, IssueError, IssueOutcome, Issuer, SettleOutcome, Settlement, TabAsk, Trail,
 };
 use crate::rail::{Headers, Instrument, Verified, VerifyError};
+use crate::shared::SharedUses;
 
 const PAYMENT_RESPONSE: HeaderName = HeaderName::from_static(header::PAYMENT_RESPONSE);
 const X_PAYMENT_RESPONSE: HeaderName = HeaderName::from_static(header::X_PAYMENT_RESPONSE);
@@ -118,12 +119,20 @@ pub(super) struct Guaranteed {
     matter: Matter,
     /// Counts against what the payer may owe until the certificate is kept.
     on_its_way: Mutex<Option<OnItsWay>>,
+    shared: Option<SharedUses>,
     held: OnceLock<HeldCertificate>,
 }
 
 impl Guaranteed {
-    pub(super) const fn new(desk: Arc<Desk>, issuer: Arc<dyn Issuer>, matter: Matter) -> Self {
+    pub(super) fn new(desk: Arc<Desk>, issuer: Arc<dyn Issuer>, matter: Matter) -> Self {
+        let shared = desk.replay.as_ref().map(|store| SharedUses {
+            store: Arc::clone(store),
+            payment: matter.id,
+            digest: *matter.id.as_bytes(),
+            until: matter.good_until,
+        });
         Self {
+            shared,
             desk,
             issuer,
             matter,
@@ -227,6 +236,9 @@ impl Guaranteed {
             "recipient": claims.recipient.to_string(),
             "amount": claims.amount.to_string(),
         });
+        if let (Some(contract), Value::Object(members)) = (self.issuer.contract(), &mut details) {
+            members.insert("contract".to_owned(), contract.to_string().into());
+        }
         if let (Some(held), Value::Object(members)) = (self.held.get(), &mut details) {
             let certificate = &held.certificate;
             members.insert("totalAmount".to_owned(), held.total.to_string().into());
@@ -245,6 +257,10 @@ impl Guaranteed {
 impl Instrument for Guaranteed {
     fn verify(&self) -> BoxFuture<'_, Result<Verified, VerifyError>> {
         Box::pin(self.verified())
+    }
+
+    fn shared(&self) -> Option<&SharedUses> {
+        self.shared.as_ref()
     }
 
     fn settle<'a>(&'a self, _trail: &'a dyn Trail) -> BoxFuture<'a, SettleOutcome> {
