@@ -145,9 +145,11 @@ def _their_tests(core: Core, file: str, env: dict[str, str]) -> str:
     folder = PEERS / "python-credit"
     tools = install.over_python("credit-tests", folder / "tests.txt")
     sources = install.sources("credit-sources", folder / "sdist.txt", tools) / "sdk_4mica-1.1.1"
-    paths = os.pathsep.join(map(str, (install.over_python("sdk-4mica-1.1.1", folder / "1.1.1.txt"), tools)))
+    # Its own release first, then the package that its facilitator mode asks with.
+    theirs = (install.over_python(name, folder / lock) for name, lock in (("sdk-4mica-1.1.1", "1.1.1.txt"), ("x402-4mica", "x402.txt")))
+    paths = os.pathsep.join(map(str, (*theirs, tools)))
     command = [str(install.python()), "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "-o", "addopts=", f"tests/{file}"]
-    env = {"PYTHONPATH": paths, "ETH_HTTP_RPC_URL": core.chain.url, "4MICA_E2E": "1", "4MICA_E2E_MODE": "direct", **env}
+    env = {"PYTHONPATH": paths, "ETH_HTTP_RPC_URL": core.chain.url, "4MICA_E2E": "1", **env}
     done = run(command, env, sources, _TESTS_SECONDS)
     equal(done.returncode, 0, f"exit of {file}: {shown(done.stdout[-1500:], 1500)}")
     counts = re.findall(r"(\d+) (passed|failed|skipped|error)", done.stdout.splitlines()[-1])
@@ -155,11 +157,12 @@ def _their_tests(core: Core, file: str, env: dict[str, str]) -> str:
     return done.stdout.splitlines()[-1].strip("= ")
 
 
-def _end_to_end(where: str) -> str:
-    core = credit.core(where, "theirs")
+def _end_to_end(where: str, mode: str) -> str:
+    core = credit.core(where, f"theirs-{mode}")  # each lets time pass
     payer, recipient = (credit.wallet("1.1.1", core) for _ in range(2))
     env = {"PAYER_PRIVATE_KEY": payer.key, "RECIPIENT_PRIVATE_KEY": recipient.key, "4MICA_RPC_URL": core.url}
-    return _their_tests(core, "test_credit_flow_e2e.py", {**env, "VALIDATOR_ADDRESS": core.validator})
+    env |= {"4MICA_E2E_MODE": mode, "FACILITATOR_URL": core.facilitator, "VALIDATOR_ADDRESS": core.validator}
+    return _their_tests(core, "test_credit_flow_e2e.py", env)
 
 
 def _integration() -> str:
@@ -184,7 +187,9 @@ def _rows() -> None:
         row(f"credit/{name}+dev", f"{about} (dev)")(check)
     for where in WHERE:
         about = f"sdk-4mica 1.1.1: its own test_credit_flow_e2e.py, from its source distribution ({where})"
-        row(f"credit/sdist-e2e-1.1.1+{where}", about)(partial(_end_to_end, where))
+        row(f"credit/sdist-e2e-1.1.1+{where}", about)(partial(_end_to_end, where, "direct"))
+    about = "sdk-4mica 1.1.1: the same test over 4mica-x402 and our facilitator (dev)"
+    row("credit/sdist-e2e-x402-1.1.1+dev", about)(partial(_end_to_end, "dev", "facilitator"))
 
 
 _rows()
