@@ -18,6 +18,7 @@ mod chain;
 mod guarantees;
 mod hostile;
 mod issuer;
+mod paid;
 mod session;
 mod vectors;
 mod world;

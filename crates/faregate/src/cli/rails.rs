@@ -5,8 +5,8 @@ use clap::{Args, ValueEnum};
 /// How to pay.
 #[derive(Debug, Args)]
 pub struct RailArgs {
-    /// Which rail is tried first when a server offers several; the others come after it: x402, then l402, then permit. A list
-    /// with commas names more than the first.
+    /// Which rail is tried first when a server offers several; the others come after it: x402, then l402, then permit, then
+    /// credit. A list with commas names more than the first. To name credit switches it on.
     #[arg(
         long,
         value_enum,
@@ -24,6 +24,27 @@ pub struct RailArgs {
         env = "FAREGATE_PAY_WITH"
     )]
     pub pay_with: Vec<String>,
+    /// Pay on credit too, where a server offers that (x402 scheme `4mica-credit`): owed on a tab, within the same caps, covered
+    /// by collateral that was deposited before.
+    #[arg(long, env = "FAREGATE_CREDIT")]
+    pub credit: bool,
+    /// Another origin that may be asked for tabs, e.g. `https://facilitator.example`. A server's own needs no permission.
+    /// Repeatable.
+    #[arg(
+        long = "credit-tabs",
+        value_name = "ORIGIN",
+        value_delimiter = ',',
+        env = "FAREGATE_CREDIT_TABS"
+    )]
+    pub credit_tabs: Vec<String>,
+    /// Name and version of the EIP-712 domain in which the credit core has its claims signed.
+    #[arg(
+        long,
+        value_name = "NAME/VERSION",
+        default_value = "4mica/1",
+        env = "FAREGATE_CREDIT_DOMAIN"
+    )]
+    pub credit_domain: String,
     /// A node of a network, `sepolia=https://…`: EIP-2612 permits are only signed with one, because the token contract counts
     /// them. Repeatable.
     #[arg(
@@ -56,6 +77,8 @@ pub enum PreferArg {
     L402,
     /// Permits for access tokens, as x402-mock's servers take them.
     Permit,
+    /// Credit: owed on a tab.
+    Credit,
 }
 
 /// A kind of permit.

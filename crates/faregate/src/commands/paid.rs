@@ -1,8 +1,10 @@
 //! What is asked for and what was paid, in words and for programs.
 
-use faregate_client::{Considered, Payment, Priced, Rail, Receipt};
+use faregate_client::{
+    Considered, CreditPayment, Payment, Priced, Rail, Receipt, ShownCertificate,
+};
 use faregate_types::lightning::Msat;
-use faregate_types::{Asset, U256, network, to_decimal_text};
+use faregate_types::{Asset, Timestamp, U256, network, to_decimal_text};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
@@ -13,6 +15,7 @@ pub(crate) fn asked(priced: &Priced) -> Vec<String> {
         x402.map(|version| format!("x402 v{}", version.number())),
         priced.invoice.as_ref().map(|_| "L402".to_owned()),
         (!priced.permits.is_empty()).then(|| "permit".to_owned()),
+        (!priced.credits.is_empty()).then(|| "credit".to_owned()),
     ]
     .into_iter()
     .flatten()
@@ -25,22 +28,22 @@ pub(crate) fn asked(priced: &Priced) -> Vec<String> {
     let options = priced.options.iter().map(|option| (option, String::new()));
     let permits = priced.permits.iter();
     let permits = permits.map(|option| (option, format!(" with a permit ({})", option.scheme)));
-    lines.extend(
-        options
-            .chain(permits)
-            .map(|(option, how)| match &option.verdict {
-                Ok(price) => format!(
-                    "  {} to {} on {}{how}",
-                    money(price.amount.value(), &price.asset),
-                    price.payee,
-                    option.network
-                ),
-                Err(refusal) => format!(
-                    "  {} on {}: not payable, {refusal}",
-                    option.scheme, option.network
-                ),
-            }),
-    );
+    let credits = priced.credits.iter();
+    let credits = credits.map(|option| (option, " on credit".to_owned()));
+    lines.extend(options.chain(permits).chain(credits).map(
+        |(option, how)| match &option.verdict {
+            Ok(price) => format!(
+                "  {} to {} on {}{how}",
+                money(price.amount.value(), &price.asset),
+                price.payee,
+                option.network
+            ),
+            Err(refusal) => format!(
+                "  {} on {}: not payable, {refusal}",
+                option.scheme, option.network
+            ),
+        },
+    ));
     lines.extend(priced.invoice.as_ref().map(|invoice| match invoice {
         Ok(price) => format!(
             "  {} to {} over Lightning, and at most {} for the way",
@@ -74,9 +77,10 @@ pub(crate) fn asked_report(priced: &Priced) -> Value {
         options.iter().map(row).collect()
     };
     let (options, permits) = (rows(&priced.options), rows(&priced.permits));
+    let credits = rows(&priced.credits);
     json!({
         "url": priced.url.as_str(), "version": priced.version.map(|version| version.number()), "options": options,
-        "permits": permits, "invoice": invoice, "dryRun": true,
+        "permits": permits, "credits": credits, "invoice": invoice, "dryRun": true,
     })
 }
 
@@ -123,11 +127,40 @@ pub(crate) fn spent(payment: &Payment) -> String {
             let place = chain.map_or("an unnamed network", |known| known.title);
             (price, place, receipt)
         }
+        Rail::Credit(paid) => return owed(payment, paid, again),
         _ => (payment.amount.to_string(), "another rail", String::new()),
     };
     format!(
         "paid {price} to {} on {place}{again}, {receipt}",
         payment.payee
+    )
+}
+
+/// One line about what is owed now.
+fn owed(payment: &Payment, paid: &CreditPayment, again: &str) -> String {
+    let amount = |value: U256| {
+        paid.asset.as_ref().map_or_else(
+            || payment.amount.asset().to_string(),
+            |asset| money(value, asset),
+        )
+    };
+    let total = paid.total.map_or_else(String::new, |total| {
+        format!(", {} on the tab in all", amount(total))
+    });
+    let due = paid.due.map_or_else(String::new, |due| {
+        format!(", to be paid until @{}", due.as_secs())
+    });
+    let certificate = match &paid.certificate {
+        ShownCertificate::Missing => ", the server showed no certificate",
+        ShownCertificate::NotCredible => ", and the server's certificate is for something else",
+        _ => "",
+    };
+    format!(
+        "owe {} to {} on credit{again}: tab {:#x}, number {}{total}{due}{certificate}",
+        amount(payment.amount.value()),
+        payment.payee,
+        paid.tab,
+        paid.number,
     )
 }
 
@@ -163,6 +196,18 @@ fn payment_report(payment: &Payment) -> Value {
             "price": paid.asset.as_ref().map(|asset| money(payment.amount.value(), asset)),
             "tokenUntil": paid.token_until.as_secs(),
         }),
+        Rail::Credit(paid) => json!({
+            "rail": "credit",
+            "version": paid.version.number(),
+            "payer": paid.payer.to_string(),
+            "price": paid.asset.as_ref().map(|asset| money(payment.amount.value(), asset)),
+            "receipt": matches!(paid.receipt, Receipt::Settled(_)),
+            "tabId": format!("{:#x}", paid.tab),
+            "reqId": paid.number.to_string(),
+            "total": paid.total.map(|total| total.to_string()),
+            "due": paid.due.map(Timestamp::as_secs),
+            "certificate": certificate(&paid.certificate),
+        }),
         Rail::L402(paid) => json!({
             "rail": "l402",
             "price": sats(paid.amount),
@@ -177,6 +222,18 @@ fn payment_report(payment: &Payment) -> Value {
         report.extend(more);
     }
     report
+}
+
+/// A certificate as a server showed it, and what is thought of it.
+fn certificate(shown: &ShownCertificate) -> Value {
+    let (certificate, is_verified) = match shown {
+        ShownCertificate::Given(certificate) => (certificate, false),
+        ShownCertificate::Verified(certificate) => (certificate, true),
+        _ => return Value::Null,
+    };
+    let mut certificate = json!(certificate);
+    certificate["verified"] = is_verified.into();
+    certificate
 }
 
 pub(crate) fn report(

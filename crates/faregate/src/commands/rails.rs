@@ -1,6 +1,6 @@
 //! The options about rails, assets and permits, given to a client in the making.
 
-use faregate_client::{ClientBuilder, PermitKind, Prefer};
+use faregate_client::{ClientBuilder, OnCredit, PermitKind, Prefer};
 use faregate_types::{AssetRegistry, ChainId, Erc20};
 use reqwest::Url;
 
@@ -18,12 +18,16 @@ pub(crate) fn apply(args: &RailArgs, builder: ClientBuilder) -> Result<ClientBui
             PreferArg::X402 => Prefer::X402,
             PreferArg::L402 => Prefer::L402,
             PreferArg::Permit => Prefer::Permit,
+            PreferArg::Credit => Prefer::Credit,
         }))
         .pay_with(assets?)
         .permit_secs(args.permit_valid);
     for text in &args.nodes {
         let (chain, url) = node(text)?;
         builder = builder.node(chain, url);
+    }
+    if let Some(credit) = on_credit(args)? {
+        builder = builder.credit(credit);
     }
     if let Some(kind) = args.permit_kind {
         builder = builder.permit_kind(match kind {
@@ -33,6 +37,33 @@ pub(crate) fn apply(args: &RailArgs, builder: ClientBuilder) -> Result<ClientBui
         });
     }
     Ok(builder)
+}
+
+/// How these arguments pay on credit, if they do.
+fn on_credit(args: &RailArgs) -> Result<Option<OnCredit>, Failed> {
+    let is_named = args
+        .prefer
+        .iter()
+        .any(|rail| matches!(rail, PreferArg::Credit));
+    if !args.credit && !is_named {
+        return Ok(None);
+    }
+    let domain = args.credit_domain.rsplit_once('/');
+    let domain = domain.filter(|(name, version)| !name.is_empty() && !version.is_empty());
+    let (name, version) = domain.ok_or_else(|| {
+        Failed::usage("--credit-domain is written NAME/VERSION")
+            .hint("4mica/1, as cores publish it")
+    })?;
+    let mut credit = OnCredit::new().domain(name, version);
+    for text in &args.credit_tabs {
+        let url = Url::parse(text).ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+        credit = credit.tabs_at(&url.ok_or_else(|| {
+            Failed::usage(format!("--credit-tabs {text:?} is no origin"))
+                .hint("https://facilitator.example")
+        })?);
+    }
+    Ok(Some(credit))
 }
 
 /// A network by its name in version 1 of x402, or by CAIP-2.
