@@ -7,5 +7,6 @@ fuzz_target!(|data: &[u8]| {
     faregate_client::fuzzing::offers(data);
     faregate_client::fuzzing::challenges(data);
     faregate_client::fuzzing::permits(data);
+    faregate_client::fuzzing::credit(data);
     faregate_client::fuzzing::receipt(data);
 });

@@ -256,7 +256,6 @@ impl Inner {
             receipt,
             certificate,
             total: details.total.filter(|_| is_believed),
-            due: details.due,
         }));
         let payment = Payment::of(spend, tabbed.resumed, state, rail);
         tracing::debug!(payment = %payment.id, state = state.as_str(), "claims shown");

@@ -8,14 +8,20 @@ use alloy_primitives::{Address, U256};
 use faregate_core::port::lightning::{
     FeeCap, PayOrder, PayReport, SendAbilities, SendBackend, Sender,
 };
+use faregate_types::credit::Claims;
 use faregate_types::lightning::{BitcoinNetwork, Msat};
 use faregate_types::x402::{Version, header};
 use faregate_types::{Amount, AssetId, AssetRegistry, Code, Timestamp};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use url::Url;
 
+use crate::on_credit::OnCredit;
+use crate::origin::Origins;
+use crate::rail::credit::Standpoint;
+use crate::rail::credit::receipt::Details;
 use crate::rail::permit::{Habits, Note, Said};
-use crate::rail::{l402, permit};
+use crate::rail::{self, l402, permit};
 use crate::receipt::{Expected, Receipt};
 use crate::select::{Chains, Rules};
 use crate::{LightningWallet, MsatCaps, Worth, limits, offer};
@@ -128,6 +134,58 @@ pub fn permits(bytes: &[u8]) {
         }
     }
     drop(Note::from_bytes(bytes));
+}
+
+/// Reads these bytes as a 402 answer with offers on credit, as the answer of a tab endpoint, as claims of the books and as a
+/// receipt; what is owed is never above the cap, and tabs are only asked for where the offer came from.
+pub fn credit(bytes: &[u8]) {
+    let (assets, chains, origins) = (
+        AssetRegistry::builtin(),
+        Chains::default(),
+        Origins::default(),
+    );
+    let rules = Rules {
+        assets: &assets,
+        chains: &chains,
+        per_payment: limits::PER_PAYMENT_DEFAULT,
+        validity_secs_max: limits::VALIDITY_SECS_MAX,
+    };
+    let (Ok(url), habits) = (Url::parse("http://127.0.0.1:4021/joke"), OnCredit::new()) else {
+        return;
+    };
+    let standpoint = Standpoint {
+        habits: Some(&habits),
+        origins: &origins,
+        url: &url,
+    };
+    let headers = with(header::PAYMENT_REQUIRED, bytes);
+    for offers in [offer::from_headers(&headers), offer::from_body(bytes)]
+        .into_iter()
+        .flatten()
+    {
+        for offer in rail::credit::consider(&offers, false, &rules, &standpoint) {
+            if let Ok(price) = offer.considered.verdict {
+                assert!(price.worth <= limits::PER_PAYMENT_DEFAULT);
+                assert!(offer.endpoint.is_some_and(|at| at.origin() == url.origin()));
+            }
+        }
+    }
+    for status in [StatusCode::OK, StatusCode::BAD_REQUEST] {
+        drop(crate::tab::read(status, bytes));
+    }
+    let note = rail::credit::Note::from_bytes(bytes);
+    let claims = note.map(|note| note.claims).unwrap_or_else(|| Claims {
+        payer: Address::ZERO,
+        recipient: Address::ZERO,
+        tab_id: U256::ZERO,
+        req_id: U256::ZERO,
+        amount: U256::from(1),
+        asset: Address::ZERO,
+        timestamp: Timestamp::from_secs(0),
+        validation: None,
+    });
+    let details = Details::read(&with(header::PAYMENT_RESPONSE, bytes), Version::V2, &claims);
+    assert!(details.total.is_none_or(|total| total >= claims.amount));
 }
 
 /// Reads a receipt for a payment of 1 by the zero address.

@@ -135,8 +135,6 @@ pub struct CreditPayment {
     pub certificate: ShownCertificate,
     /// What the tab comes to with it, in atomic units, by the certificate.
     pub total: Option<U256>,
-    /// Until when the tab is to be paid, by the server's word.
-    pub due: Option<Timestamp>,
 }
 
 impl Payment {

@@ -97,10 +97,14 @@ fn words(body: &[u8]) -> Option<Box<str>> {
     Some(clean(text))
 }
 
-/// For fuzzing: any answer.
+/// Any answer, for fuzzing.
 #[cfg(fuzzing)]
-pub(crate) fn read(status: StatusCode, body: &[u8]) {
-    if let Said::No(refusal) | Said::Later(refusal, _) = said(status, None, Some(body)) {
-        assert!(!refusal.to_string().contains('\n'));
+pub(crate) fn read(status: StatusCode, body: &[u8]) -> Option<TabTicket> {
+    match said(status, None, Some(body)) {
+        Said::Tab(ticket) => Some(ticket),
+        Said::No(refusal) | Said::Later(refusal, _) => {
+            assert!(!refusal.to_string().contains('\n'));
+            None
+        }
     }
 }

@@ -4,7 +4,7 @@ use faregate_client::{
     Considered, CreditPayment, Payment, Priced, Rail, Receipt, ShownCertificate,
 };
 use faregate_types::lightning::Msat;
-use faregate_types::{Asset, Timestamp, U256, network, to_decimal_text};
+use faregate_types::{Asset, U256, network, to_decimal_text};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
@@ -147,16 +147,13 @@ fn owed(payment: &Payment, paid: &CreditPayment, again: &str) -> String {
     let total = paid.total.map_or_else(String::new, |total| {
         format!(", {} on the tab in all", amount(total))
     });
-    let due = paid.due.map_or_else(String::new, |due| {
-        format!(", to be paid until @{}", due.as_secs())
-    });
     let certificate = match &paid.certificate {
         ShownCertificate::Missing => ", the server showed no certificate",
         ShownCertificate::NotCredible => ", and the server's certificate is for something else",
         _ => "",
     };
     format!(
-        "owe {} to {} on credit{again}: tab {:#x}, number {}{total}{due}{certificate}",
+        "owe {} to {} on credit{again}: tab {:#x}, number {}{total}{certificate}",
         amount(payment.amount.value()),
         payment.payee,
         paid.tab,
@@ -205,7 +202,6 @@ fn payment_report(payment: &Payment) -> Value {
             "tabId": format!("{:#x}", paid.tab),
             "reqId": paid.number.to_string(),
             "total": paid.total.map(|total| total.to_string()),
-            "due": paid.due.map(Timestamp::as_secs),
             "certificate": certificate(&paid.certificate),
         }),
         Rail::L402(paid) => json!({

@@ -1,8 +1,8 @@
-//! What a seller says about a guarantee beside "it is issued": certificate and repayment, in the receipt's header.
+//! What a seller says about a guarantee beside "it is issued": certificate and what the tab comes to, in the receipt's header.
 
+use faregate_types::U256;
 use faregate_types::credit::{Certificate, Claims, Guarantee};
 use faregate_types::x402::{Version, header};
-use faregate_types::{Timestamp, U256};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
@@ -29,12 +29,7 @@ pub(crate) struct Details {
     pub(crate) certificate: ShownCertificate,
     /// What the tab comes to, by the certificate.
     pub(crate) total: Option<U256>,
-    /// Until when it is to be paid, by the seller's word.
-    pub(crate) due: Option<Timestamp>,
 }
-
-/// Names under which sellers say until when a tab is to be paid.
-const DUE: [&str; 4] = ["dueBy", "payBy", "due", "dueDate"];
 
 impl Details {
     /// Reads the header of an answer. Sellers differ in where they put it: beside `success`, or in `extra`.
@@ -42,9 +37,7 @@ impl Details {
         let value = receipt::value(headers, version);
         let said = value.and_then(|value| header::decode_any(value.as_bytes()).ok());
         let places = said.iter().flat_map(|said| [Some(said), said.get("extra")]);
-        let mut places = places.flatten();
-        let certificate = places.clone().find_map(certificate);
-        let due = places.find_map(|place| DUE.iter().find_map(|name| seconds(place.get(name)?)));
+        let certificate = places.flatten().find_map(certificate);
         let (certificate, total) = match certificate {
             None => (ShownCertificate::Missing, None),
             Some(certificate) => match total(&certificate, claims) {
@@ -52,11 +45,7 @@ impl Details {
                 None => (ShownCertificate::NotCredible, None),
             },
         };
-        Self {
-            certificate,
-            total,
-            due,
-        }
+        Self { certificate, total }
     }
 }
 
@@ -75,12 +64,4 @@ fn total(certificate: &Certificate, claims: &Claims) -> Option<U256> {
     let total = guarantee.total_amount;
     let expected = Guarantee::of(claims, guarantee.domain, total).ok()?;
     (expected == guarantee && total >= claims.amount).then_some(total)
-}
-
-fn seconds(value: &Value) -> Option<Timestamp> {
-    let secs = match value {
-        Value::String(text) => text.parse().ok(),
-        value => value.as_u64(),
-    };
-    secs.map(Timestamp::from_secs)
 }
