@@ -35,7 +35,7 @@ points! {
     BroadcastRecorded "broadcast_recorded"
     /// Gate, facilitator: the node has it; there is no receipt yet.
     Broadcast "broadcast"
-    /// Gate: a guarantee is issued on credit, and its certificate not kept.
+    /// Gate, facilitator: a guarantee is issued on credit, and its certificate neither kept nor passed on.
     Guaranteed "guaranteed"
     /// Gate: the certificate is kept, durably, and the payment not settled in the books.
     CertificateHeld "certificate_held"
@@ -110,6 +110,20 @@ pub const GATE: [Point; 8] = [
     Point::Served,
     Point::Kept,
 ];
+
+/// The places of a gate that sells on credit: what is promised is always settled first.
+pub const CREDIT_GATE: [Point; 7] = [
+    Point::Claimed,
+    Point::Guaranteed,
+    Point::CertificateHeld,
+    Point::ReceiptSeen,
+    Point::OutcomeRecorded,
+    Point::Served,
+    Point::Kept,
+];
+
+/// The places of a facilitator before a credit core: it keeps nothing of its own.
+pub const CREDIT_FACILITATOR: [Point; 1] = [Point::Guaranteed];
 
 /// The places of a facilitator.
 pub const FACILITATOR: [Point; 7] = [
@@ -217,6 +231,8 @@ mod tests {
     fn every_place_is_on_the_list_of_a_process() {
         for point in Point::ALL {
             let listed = GATE.contains(point)
+                || CREDIT_GATE.contains(point)
+                || CREDIT_FACILITATOR.contains(point)
                 || FACILITATOR.contains(point)
                 || CLIENT.contains(point)
                 || L402_CLIENT.contains(point)

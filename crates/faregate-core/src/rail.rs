@@ -154,6 +154,12 @@ pub trait Rail: Send + Sync + 'static {
     /// Finds out what became of a payment whose end is unknown. Sends nothing.
     fn resolve<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, SettleOutcome>;
 
+    /// True when [`resolve`](Self::resolve) moves nothing anywhere, and says that a payment failed only when nothing can be on
+    /// its way any more: then it may also be asked about a payment for which nothing is known to have been sent.
+    fn resolves_by_asking(&self) -> bool {
+        false
+    }
+
     /// Whether a settled payment can still be undone. Sends nothing. Rails that undo nothing are final at once.
     fn confirm<'a>(&'a self, _payment: &'a Payment) -> BoxFuture<'a, Finality> {
         Box::pin(std::future::ready(Finality::Final))

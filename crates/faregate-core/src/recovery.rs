@@ -8,6 +8,7 @@
 //! | worked on in this process | left alone |
 //! | `Broadcast` | asked about: something was handed to the network |
 //! | `Reserved`, its credential may still be good | left alone: nothing is known to have been sent, and some rails resolve by settling again, which would charge for what was not sold. A copy of the request takes it over |
+//! | `Reserved`, on a rail that only asks | asked about at once: what was issued is found also when its payer does not come back |
 //! | `Reserved`, its credential has expired | asked about: the question can move no money any more |
 //! | `Reserved`, prepaid, not served | given back: nothing moves by it, and whoever was to serve it is gone |
 //! | `Reserved` and served | settled: the payer has got what was sold |
@@ -393,7 +394,7 @@ impl Recovery {
     fn may_ask(&self, rail: &dyn Rail, payment: &Payment) -> bool {
         match payment.state {
             PaymentState::Broadcast => true,
-            PaymentState::Reserved if is_owed(payment) => true,
+            PaymentState::Reserved if is_owed(payment) || rail.resolves_by_asking() => true,
             PaymentState::Reserved => rail
                 .expires(payment)
                 .and_then(|at| at.checked_add_secs(EXPIRED_SECS))

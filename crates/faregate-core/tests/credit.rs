@@ -258,16 +258,21 @@ async fn what_was_issued_and_not_recorded_is_found_by_the_sweep() {
         Outcome::Pending { .. }
     ));
     let recovery = world.till.recovery();
-    // Not before nothing is sold for it any more.
-    recovery.sweep(world.clock.now_plus(1), 10).await.unwrap();
-    assert_eq!(world.row(&issued).unwrap().state, PaymentState::Reserved);
-    world.clock.forward(300);
     recovery.sweep(world.clock.now_plus(1), 10).await.unwrap();
     assert_eq!(world.row(&issued).unwrap().state, PaymentState::Settled);
     assert_eq!(
         world.held().await.payment,
         world.row(&issued).unwrap().claim.id
     );
+    // That there is none is believed when no request for it can be on its way any more.
+    for secs in [60, 59] {
+        assert_eq!(world.row(&never).unwrap().state, PaymentState::Reserved);
+        world.clock.forward(secs);
+        recovery.sweep(world.clock.now_plus(1), 10).await.unwrap();
+    }
+    assert_eq!(world.row(&never).unwrap().state, PaymentState::Reserved);
+    world.clock.forward(300);
+    recovery.sweep(world.clock.now_plus(1), 10).await.unwrap();
     assert_eq!(world.row(&never).unwrap().state, PaymentState::Failed);
     assert_eq!(world.core.issued(), 1);
     // Whoever paid gets the answer when they ask again, although the promise is old by now.
@@ -275,6 +280,27 @@ async fn what_was_issued_and_not_recorded_is_found_by_the_sweep() {
         world.pay(&offer, &issued).await,
         Outcome::Sold { .. }
     ));
+}
+
+/// Cut off before anything was issued: a copy that comes when nothing is sold for it any more has nothing issued either.
+#[tokio::test]
+async fn nothing_is_issued_for_a_copy_that_comes_too_late() {
+    let (world, offer) = (World::new(), offer());
+    let payment = world.payment(&offer, Version::V1).await;
+    world.core.away(true);
+    for secs in [61, 60] {
+        assert!(matches!(
+            world.pay(&offer, &payment).await,
+            Outcome::Pending { .. }
+        ));
+        world.clock.forward(secs);
+    }
+    for _ in 0..2 {
+        let outcome = world.pay(&offer, &payment).await;
+        assert_eq!(refused(&outcome), Code::PaymentExpired);
+    }
+    assert_eq!(world.core.issued(), 0);
+    assert!(!world.log().contains(&"serve"));
 }
 
 #[tokio::test]

@@ -11,6 +11,17 @@ use super::client::CreditClient;
 use super::error::{CertificateFault, ClaimsFault, CreditError, Distrust, NoAnswer};
 use crate::limits::{CREDIT_PAUSE, CREDIT_TRIES};
 
+/// What a service has of a request for a guarantee.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Its certificate, verified.
+    Issued(Box<Issued>),
+    /// The guarantee, and no certificate yet: it is as good as issued.
+    Locked,
+    /// Nothing.
+    Nothing,
+}
+
 /// A certificate that was verified, and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -62,11 +73,16 @@ impl CreditClient {
                 Ok(certificate) => return self.issued(request, certificate).await,
                 Err(error) => error,
             };
-            let again = error.is_unknown() || is_passing(&error);
+            let mut again = error.is_unknown() || is_passing(&error);
             if again || is_there_already(&error) {
                 match self.find(request).await {
-                    Ok(Some(issued)) => return Ok(issued),
-                    Ok(None) => {}
+                    Ok(Found::Issued(issued)) => return Ok(*issued),
+                    // That it is there already is no refusal then.
+                    Ok(Found::Locked) => {
+                        unknown.get_or_insert(CreditError::NoAnswer(NoAnswer::Lost));
+                        again = true;
+                    }
+                    Ok(Found::Nothing) => {}
                     // What it first said counts: it may be unknown, and this is not known any better.
                     Err(_) => return Err(unknown.unwrap_or(error)),
                 }
@@ -86,20 +102,21 @@ impl CreditClient {
         }
     }
 
-    /// The certificate of these claims, if it was issued.
-    pub(super) async fn find(
-        &self,
-        request: &GuaranteeRequest,
-    ) -> Result<Option<Issued>, CreditError> {
+    /// What became of these claims.
+    pub(super) async fn find(&self, request: &GuaranteeRequest) -> Result<Found, CreditError> {
         let claims = &request.claims;
         let found = self.rpc().guarantee(claims.tab_id, claims.req_id).await?;
         let is_it = found
             .iter()
             .all(|found| found.tab_id == claims.tab_id && found.req_id == claims.req_id);
-        let Some(text) = answered(is_it, found)?.and_then(|found| found.certificate) else {
-            return Ok(None);
-        };
-        self.issued(request, text.0).await.map(Some)
+        match answered(is_it, found)?.map(|found| found.certificate) {
+            Some(Some(text)) => {
+                let issued = self.issued(request, text.0).await?;
+                Ok(Found::Issued(Box::new(issued)))
+            }
+            Some(None) => Ok(Found::Locked),
+            None => Ok(Found::Nothing),
+        }
     }
 
     /// Whether a certificate was issued for these claims, by the key and for the contract of this client's core.

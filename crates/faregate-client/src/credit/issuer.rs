@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::builder::CreditClientBuilder;
 use super::client::CreditClient;
 use super::error::{ClaimsFault, CreditError, Distrust};
+use super::issue::Found;
 use crate::limits::{CREDIT_CONNECT_AGAIN, CREDIT_CONNECT_TIMEOUT};
 
 /// A credit service, connected to when it is first needed: while it is away nothing else waits for it.
@@ -144,8 +145,12 @@ impl Issuer for CoreIssuer {
         Box::pin(async {
             let client = self.client().await?;
             let found = client.find(request).await;
-            let found = found.map_err(|error| said(&error))?;
-            Ok(found.map(|issued| issued.certificate))
+            match found.map_err(|error| said(&error))? {
+                Found::Issued(issued) => Ok(Some(issued.certificate)),
+                // Soon there is one.
+                Found::Locked => Err(away().into()),
+                Found::Nothing => Ok(None),
+            }
         })
     }
 

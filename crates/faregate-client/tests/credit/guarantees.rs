@@ -26,7 +26,7 @@ pub fn issued(claims: &Claims, total: u64) -> Value {
     serde_json::from_str(&write(&certificate(claims, total))).unwrap()
 }
 
-fn info(claims: &Claims, certificate: Option<&Certificate>) -> Value {
+pub fn info(claims: &Claims, certificate: Option<&Certificate>) -> Value {
     json!({"tab_id": "0xabc", "req_id": "0x11", "version": 1, "from_address": claims.payer,
         "to_address": claims.recipient, "asset_address": claims.asset, "amount": "0x3e8",
         "start_timestamp": 1716500000, "certificate": certificate.map(write)})

@@ -12,7 +12,7 @@ use faregate_types::{Code, U256};
 use serde_json::{Value, json};
 
 use crate::common::{Seen, Seller, seller};
-use crate::guarantees::{issued, signed};
+use crate::guarantees::{info, issued, signed};
 use crate::world::*;
 
 /// An issuer that acts for a recipient other than itself.
@@ -51,6 +51,30 @@ async fn a_guarantee_for_another_recipient_is_issued_and_checked() {
             .unwrap()
             .contains(&GuaranteeVersion::V1)
     );
+}
+
+/// What locks collateral without a certificate yet is no refusal: the core died in between, and signs when it is back.
+#[tokio::test]
+async fn a_guarantee_without_its_certificate_is_neither_issued_nor_refused() {
+    let (service, issuer) = issuer(move |seen: &Seen| match seen.method.as_str() {
+        "GET" => json_answer(200, &info(&claims(OTHER, TOKEN), None)),
+        _ => json_answer(
+            400,
+            &json!({"error": "another guarantee with req_id 17 already exists"}),
+        ),
+    })
+    .await;
+    let request = request().await;
+    let away = Code::CreditCoreUnavailable;
+    let outcome = issuer.issue(&request).await;
+    assert_eq!(outcome, IssueOutcome::Unknown(away));
+    assert_eq!(
+        asked(&service).len(),
+        6,
+        "asked again, and found again, each time"
+    );
+    let found = issuer.issued(&request).await;
+    assert_eq!(found, Err(Away { code: away }.into()));
 }
 
 /// It was there when somebody connected: what it can do then is not what it can do now.

@@ -277,6 +277,11 @@ impl Rail for Credit {
         true
     }
 
+    /// A certificate that was issued is the recipient's, whether or not the payer comes back.
+    fn resolves_by_asking(&self) -> bool {
+        true
+    }
+
     fn resolve<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, SettleOutcome> {
         Box::pin(async move {
             match self.recalled(payment) {

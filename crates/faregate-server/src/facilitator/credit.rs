@@ -14,6 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::response::Response;
+use faregate_core::crash::{self, Point};
 use faregate_core::port::{Away, IssueError, IssueOutcome, Issuer, TabAsk};
 use faregate_types::credit::x402::{
     self as wire, CreditCall, CreditSettlement, CreditVerdict, TabRequest,
@@ -195,10 +196,11 @@ impl CreditNetworks {
             Err(refusal) => IssueOutcome::Refused(refusal),
         };
         match outcome {
-            IssueOutcome::Issued(certificate) => (
-                Outcome::Settled,
-                answer::ok(&CreditSettlement::issued(network, payer, certificate)),
-            ),
+            IssueOutcome::Issued(certificate) => {
+                crash::point(Point::Guaranteed);
+                let answer = CreditSettlement::issued(network, payer, certificate);
+                (Outcome::Settled, answer::ok(&answer))
+            }
             IssueOutcome::Refused(refusal) if refusal.code == Code::CreditCoreUnavailable => {
                 let away = Away { code: refusal.code };
                 (Outcome::Away, answer::away(away))

@@ -23,6 +23,9 @@ use crate::shared::SharedUses;
 const PAYMENT_RESPONSE: HeaderName = HeaderName::from_static(header::PAYMENT_RESPONSE);
 const X_PAYMENT_RESPONSE: HeaderName = HeaderName::from_static(header::X_PAYMENT_RESPONSE);
 
+/// So many seconds after nothing is sold for a promise any more, no request for its certificate is on its way either.
+const ON_ITS_WAY_SECS: u64 = 60;
+
 /// What has to be known of a promise to bring it to its end, now or from the ledger.
 pub(super) struct Matter {
     pub(super) id: PaymentId,
@@ -145,6 +148,12 @@ impl Guaranteed {
         self.desk.clock.now() > self.matter.good_until
     }
 
+    /// Whether also nothing can be on its way any more that left in time.
+    fn is_over(&self) -> bool {
+        let over_at = self.matter.good_until.checked_add_secs(ON_ITS_WAY_SECS);
+        over_at.is_some_and(|over_at| self.desk.clock.now() >= over_at)
+    }
+
     async fn verified(&self) -> Result<Verified, VerifyError> {
         let claims = self.matter.claims();
         if self.is_late() {
@@ -168,6 +177,10 @@ impl Guaranteed {
     }
 
     async fn settled(&self) -> SettleOutcome {
+        // A copy that comes too late: what was issued in time counts, and nothing is issued any more.
+        if self.is_late() {
+            return self.resolve().await;
+        }
         let request = &self.matter.envelope.request;
         let payer = self.matter.claims().payer;
         match self.issuer.issue(request).await {
@@ -211,7 +224,7 @@ impl Guaranteed {
         match self.issuer.issued(&self.matter.envelope.request).await {
             Ok(Some(certificate)) => self.keep(certificate).await,
             // Nobody sends it any more, and nothing would be sold for it.
-            Ok(None) if self.is_late() => SettleOutcome::Failed(
+            Ok(None) if self.is_over() => SettleOutcome::Failed(
                 Refusal::new(Code::PaymentExpired).payer(self.matter.claims().payer),
             ),
             Ok(None) => unknown(Code::SettlementPending),
