@@ -68,6 +68,8 @@
 //! |---|---|
 //! | what payers do | [`CreditUser`] |
 //! | what recipients do | [`CreditRecipient`] |
+//! | what a payer owes, and until when it should be paid | [`CreditDebts`], [`Debt`] |
+//! | paying that once, killed or not | `repay` |
 //! | a service as what a facilitator needs of it | [`CoreIssuer`] |
 //! | every endpoint of the service, for administrators too | [`CreditRpc`] |
 //! | configuration | [`CreditClientBuilder`], networks in `network`, environment in `env` |
@@ -77,6 +79,8 @@
 
 mod builder;
 mod client;
+mod debt;
+mod debts;
 mod env;
 mod error;
 mod http;
@@ -84,6 +88,7 @@ mod issue;
 mod issuer;
 mod network;
 mod recipient;
+mod repay;
 mod rpc;
 mod session;
 mod terms;
@@ -95,17 +100,21 @@ pub use faregate_evm::{
     AskError, ConnectError, InFlight, LocalSigner, Mined, SendError, SignError, Signer, Unsent,
 };
 pub use faregate_http::{PlainHttp as CreditPlainHttp, Trust};
+pub use faregate_ledger::{Repayment, RepaymentState, RepaymentStore};
 
 pub use builder::CreditClientBuilder;
 pub use client::CreditClient;
+pub use debt::{Debt, DebtState, Due};
+pub use debts::{CreditDebts, Which};
 pub use error::{
-    CertificateFault, ClaimsFault, ConfigFault, CreditError, Distrust, NoAnswer, ServiceRefusal,
-    SignInFault,
+    CertificateFault, ClaimsFault, ConfigFault, CreditError, Distrust, NoAnswer, RepayFault,
+    ServiceRefusal, SignInFault,
 };
 pub use issue::Issued;
 pub use issuer::CoreIssuer;
 pub use network::{CreditNetwork, NETWORKS, network};
 pub use recipient::CreditRecipient;
+pub use repay::{Repaid, Settled};
 pub use rpc::CreditRpc;
 pub use user::CreditUser;
 pub(crate) use user::claims_digest;

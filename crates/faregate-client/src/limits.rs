@@ -181,3 +181,24 @@ pub const CREDIT_RECEIPT_WAIT: Duration = Duration::from_secs(120);
 
 /// Most gas of a transaction of the credit client: a remuneration needs about half of it.
 pub const CREDIT_GAS_MAX: u64 = 1_500_000;
+
+/// Tabs of a payer that are asked for at once.
+pub const CREDIT_TABS_PAGE: u32 = 500;
+
+/// Most tabs of a payer that are looked at; those that changed last.
+pub const CREDIT_TABS_MAX: u32 = 10_000;
+
+/// Tabs that are looked at side by side.
+pub const CREDIT_TABS_AT_ONCE: usize = 8;
+
+/// Guarantees of a tab that are asked for at once: their certificates are a kilobyte each.
+pub const CREDIT_GUARANTEES_PAGE: u32 = 1_000;
+
+/// How many such parts are looked at to find out how long a tab that is paid in part may wait.
+pub const CREDIT_GUARANTEES_PAGES_MAX: u32 = 10;
+
+/// Payments on tabs whose end is unknown that are looked at in one go.
+pub const CREDIT_REPAYMENTS_OPEN_MAX: u32 = 1_000;
+
+/// How often a payment on a tab of an earlier process is looked for.
+pub const CREDIT_REPAYMENT_LOOK: Duration = Duration::from_millis(500);

@@ -61,6 +61,16 @@ points! {
     Answered "answered"
     /// Client: how it ended is recorded, durably; the caller has no answer yet.
     Recorded "recorded"
+    /// Client: a payment on a tab is begun, durably, and not signed.
+    RepaymentBegun "repayment_begun"
+    /// Client: it is signed, and not written down.
+    RepaymentSigned "repayment_signed"
+    /// Client: it is written down, durably, and not sent.
+    RepaymentNoted "repayment_noted"
+    /// Client: the node has it.
+    RepaymentSent "repayment_sent"
+    /// Client: it is mined, and that is not written down.
+    RepaymentMined "repayment_mined"
     /// Credit service: a tab is in the books, durably, and not answered.
     TabOpened "tab_opened"
     /// Credit service: a guarantee is in the books with what it locks, durably, and not signed.
@@ -154,6 +164,15 @@ pub const L402_CLIENT: [Point; 5] = [
     Point::Recorded,
 ];
 
+/// The places of a client that pays a tab.
+pub const REPAYMENT: [Point; 5] = [
+    Point::RepaymentBegun,
+    Point::RepaymentSigned,
+    Point::RepaymentNoted,
+    Point::RepaymentSent,
+    Point::RepaymentMined,
+];
+
 /// The places of a gate that sells for tokens: the money moved before they are shown.
 pub const L402_GATE: [Point; 3] = [Point::Claimed, Point::Served, Point::Kept];
 
@@ -236,6 +255,7 @@ mod tests {
                 || FACILITATOR.contains(point)
                 || CLIENT.contains(point)
                 || L402_CLIENT.contains(point)
+                || REPAYMENT.contains(point)
                 || L402_GATE.contains(point)
                 || CREDIT_SERVICE.contains(point)
                 || CREDIT_FOLLOWER.contains(point)

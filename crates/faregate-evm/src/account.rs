@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256, U256};
-use faregate_core::port::Trail;
-use faregate_types::ChainId;
+use faregate_core::port::{Away, Trail};
+use faregate_types::{ChainId, Timestamp};
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -24,11 +25,12 @@ use crate::pending::Pending;
 use crate::receipt::{self, Look};
 use crate::rpc::{Called, Receipt, Simulation};
 use crate::signer::Signer;
+use crate::transaction::Signed;
 
 /// An account with its node. Copies are the same account.
 #[derive(Clone, Debug)]
 pub struct Account {
-    network: Arc<Network>,
+    pub(crate) network: Arc<Network>,
 }
 
 /// A transaction that was mined and did what it should.
@@ -98,6 +100,24 @@ pub enum Unsent {
     /// Its hash could not be recorded.
     #[error("the transaction could not be recorded")]
     NotRecorded,
+}
+
+/// Where transactions are written down before they leave, with all that it takes to find out later what became of them.
+pub trait Logbook: Send + Sync {
+    /// Returns once the transaction is durable. On an error it does not leave.
+    fn about_to_send<'a>(&'a self, transaction: &'a Signed) -> BoxFuture<'a, Result<(), Away>>;
+
+    /// The last one that was written down is with the node, or may be.
+    fn handed_over(&self) {}
+}
+
+/// A trail has the hashes only.
+struct Hashes<'a>(&'a dyn Trail);
+
+impl Logbook for Hashes<'_> {
+    fn about_to_send<'a>(&'a self, transaction: &'a Signed) -> BoxFuture<'a, Result<(), Away>> {
+        Box::pin(async move { self.0.broadcast(&transaction.hash.to_string()).await })
+    }
 }
 
 /// A transaction whose end is not known.
@@ -190,6 +210,20 @@ impl Account {
         found.map_err(|error| away(&error))
     }
 
+    /// The time of the newest block.
+    ///
+    /// # Errors
+    /// [`AskError::Away`].
+    pub async fn time(&self) -> Result<Timestamp, AskError> {
+        let head = self
+            .network
+            .rpc
+            .head()
+            .await
+            .map_err(|error| away(&error))?;
+        Ok(Timestamp::from_secs(head.timestamp.to()))
+    }
+
     /// Asks a contract, as of the newest block.
     ///
     /// # Errors
@@ -235,6 +269,18 @@ impl Account {
     /// # Errors
     /// [`SendError`]. After [`SendError::Unknown`] the transaction may still happen.
     pub async fn send(&self, call: &Call, trail: &dyn Trail) -> Result<Mined, SendError> {
+        self.send_logged(call, &Hashes(trail)).await
+    }
+
+    /// The same, with all of the transaction written down before it leaves.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn send_logged(
+        &self,
+        call: &Call,
+        logbook: &dyn Logbook,
+    ) -> Result<Mined, SendError> {
         let simulation = self.simulation(call);
         let gas = self.network.rpc.try_gas(&simulation).await;
         let gas = gas
@@ -252,7 +298,7 @@ impl Account {
         }
         let escort = Escort {
             network: &self.network,
-            trail,
+            logbook,
             hashes: Vec::new(),
         };
         escort.go(hears).await
@@ -272,7 +318,7 @@ impl Account {
 /// Goes with a transaction as long as somebody waits for it.
 struct Escort<'a> {
     network: &'a Arc<Network>,
-    trail: &'a dyn Trail,
+    logbook: &'a dyn Logbook,
     /// What was recorded.
     hashes: Vec<B256>,
 }
@@ -300,7 +346,10 @@ impl Escort<'_> {
                         return Err(SendError::NotSent(Unsent::NotRecorded));
                     }
                 }
-                Ok(Some(News::Left(departure))) => return Ok(Some(departure.track)),
+                Ok(Some(News::Left(departure))) => {
+                    self.logbook.handed_over();
+                    return Ok(Some(departure.track));
+                }
                 Ok(Some(News::NotSent(why))) => return Err(refused(why)),
                 // The lane could not wait for the record, works no longer, or has too much to do.
                 Ok(None) | Err(_) if self.hashes.is_empty() => {
@@ -340,9 +389,10 @@ impl Escort<'_> {
 
     /// Records a hash, and says so to the lane while it waits for that.
     async fn record(&mut self, ask: Ask) -> bool {
-        let recorded = self.trail.broadcast(&ask.hash.to_string()).await.is_ok();
+        let recorded = self.logbook.about_to_send(&ask.signed).await.is_ok();
+        let hash = ask.signed.hash;
         if recorded && ask.recorded.send(()).is_ok() {
-            self.hashes.push(ask.hash);
+            self.hashes.push(hash);
         }
         recorded
     }
@@ -362,7 +412,7 @@ fn until(wait: Duration) -> Instant {
 }
 
 /// What a receipt says; `None` when it does not say how the transaction ended.
-fn end_of(receipt: &Receipt) -> Option<Result<Mined, SendError>> {
+pub(crate) fn end_of(receipt: &Receipt) -> Option<Result<Mined, SendError>> {
     let mined = Mined {
         transaction: receipt.transaction_hash,
         block: receipt.block_number.to(),
@@ -375,7 +425,7 @@ fn end_of(receipt: &Receipt) -> Option<Result<Mined, SendError>> {
     }
 }
 
-fn away(error: &NodeError) -> AskError {
+pub(crate) fn away(error: &NodeError) -> AskError {
     tracing::debug!(%error, "a node did not answer");
     AskError::Away
 }

@@ -51,10 +51,10 @@ pub(crate) enum News {
     NotSent(NotSent),
 }
 
-/// Make this hash durable, then say so. Whoever drops this says no.
+/// Make this transaction's hash durable, then say so. Whoever drops this says no.
 #[derive(Debug)]
 pub(crate) struct Ask {
-    pub(crate) hash: B256,
+    pub(crate) signed: Signed,
     pub(crate) recorded: oneshot::Sender<()>,
 }
 
@@ -74,10 +74,11 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// True once the hash is durable; false when the settlement refused, or has gone.
-    pub(crate) async fn records(&self, hash: B256, patience: Duration) -> bool {
+    /// True once the transaction is durable; false when the settlement refused, or has gone.
+    pub(crate) async fn records(&self, signed: &Signed, patience: Duration) -> bool {
         let (recorded, answer) = oneshot::channel();
-        let asked = self.news.try_send(News::Record(Ask { hash, recorded }));
+        let signed = signed.clone();
+        let asked = self.news.try_send(News::Record(Ask { signed, recorded }));
         asked.is_ok() && matches!(timeout(patience, answer).await, Ok(Ok(())))
     }
 }
@@ -288,7 +289,7 @@ impl Flight {
         let asked = self
             .members
             .iter()
-            .map(|member| member.records(signed.hash, gear.trail_timeout));
+            .map(|member| member.records(&signed, gear.trail_timeout));
         let recorded = join_all(asked).await;
         // Whoever went away meanwhile recorded an earlier hash; whoever is there and cannot record is not passed over.
         let refused = self

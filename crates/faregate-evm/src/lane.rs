@@ -359,9 +359,7 @@ impl Worker {
     /// Shows everybody the hash, and keeps those who recorded it.
     async fn show(&self, jobs: Vec<Job>, signed: &Signed) -> Vec<Job> {
         let patience = self.gear.trail_timeout;
-        let asked = jobs
-            .iter()
-            .map(|job| job.member.records(signed.hash, patience));
+        let asked = jobs.iter().map(|job| job.member.records(signed, patience));
         let answers = join_all(asked).await;
         let count = jobs.len();
         let kept: Vec<_> = jobs

@@ -26,7 +26,7 @@
 //! | `collect` | the port `faregate_core::port::Collector`: permits, verified and brought to their chain |
 //! | `matter` | what both have in common: one payment that a chain lets happen once |
 //! | `settle`, `ride`, `judge`, `pending` | one payment, settled exactly once |
-//! | `account` | transactions of one account: for payers and payees that act on a chain themselves |
+//! | `account`, `fate` | transactions of one account: for payers and payees that act on a chain themselves; what became of earlier ones |
 //! | `lane`, `line`, `job`, `batch`, `purse`, `answer` | one signer: nonces, many payments in one transaction, gas money |
 //! | `flight`, `meter` | a transaction until it is mined: sent again, replaced, counted |
 //! | `receipt`, `trace`, `finality` | what happened, by events, and whether it stays |
@@ -63,6 +63,7 @@ mod deploy;
 mod diagnose;
 mod errand;
 mod facilitator;
+mod fate;
 mod fees;
 mod finality;
 mod flight;
@@ -99,15 +100,17 @@ mod typed;
 mod verify;
 mod wallet;
 
-pub use account::{Account, AskError, InFlight, Mined, SendError, Unsent};
+pub use account::{Account, AskError, InFlight, Logbook, Mined, SendError, Unsent};
 pub use collect::{CollectorBuilder, PermitCollector};
 pub use config::{ConnectError, FeeStyle, NetworkConfig};
 pub use facilitator::{Builder, ExactFacilitator};
+pub use fate::Fate;
 pub use follow::FollowConfig;
 pub use owner::WalletReader;
 pub use recover::recover;
 pub use signer::{LocalSigner, SignError, Signer};
 pub use standing::{AuthorizationReader, AuthorizationState};
+pub use transaction::Signed as SignedTransaction;
 pub use transport::{Endpoint, RpcRefusal, Transport, TransportError};
 pub use typed::{Entropy, EntropyError, OsEntropy, random_nonce, sign_authorization};
 

@@ -29,7 +29,7 @@ impl<M: Matter> Settling<'_, M> {
         loop {
             match news {
                 Some(News::Record(ask)) => {
-                    let hash = ask.hash;
+                    let hash = ask.signed.hash;
                     if let Err(away) = self.record(ask, trail).await {
                         return Some(nothing_sent(away.code));
                     }
@@ -57,7 +57,8 @@ impl<M: Matter> Settling<'_, M> {
 
     /// Makes a hash durable and says so. On an error it was not said, and nothing with this hash is sent.
     async fn record(&self, ask: Ask, trail: &dyn Trail) -> Result<(), Away> {
-        let Ask { hash, recorded } = ask;
+        let Ask { signed, recorded } = ask;
+        let hash = signed.hash;
         let text = hash.to_string();
         let away = Away {
             code: Code::StoreUnavailable,
@@ -95,7 +96,7 @@ impl<M: Matter> Settling<'_, M> {
                 Some(News::Record(ask)) = hears.recv() => ask,
                 () = &mut patience => return unknown(Code::SettlementPending, hash),
             };
-            let new = ask.hash;
+            let new = ask.signed.hash;
             // Who cannot record it does not stop waiting for the one before.
             if self.record(ask, trail).await.is_ok() {
                 hash = Some(new);

@@ -187,6 +187,17 @@ impl Rpc {
             .map(|nonce| nonce.to())
     }
 
+    /// The next nonce of an account, as of a block.
+    pub(crate) async fn nonce_at(&self, account: Address, block: u64) -> Result<u64, NodeError> {
+        self.0
+            .call::<U64>(
+                "eth_getTransactionCount",
+                json!([account, U64::from(block)]),
+            )
+            .await
+            .map(|nonce| nonce.to())
+    }
+
     /// Reads a function of a contract, at the newest block or at a numbered one.
     pub(crate) async fn read<C: SolCall>(
         &self,

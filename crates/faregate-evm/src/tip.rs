@@ -20,6 +20,13 @@ pub(crate) struct Tip {
 }
 
 impl Tip {
+    /// The newest block that stays; none on a chain that is shorter than that.
+    pub(crate) fn final_block(self) -> Option<u64> {
+        let head: u64 = self.head.number.to();
+        let deep = head.checked_sub(self.confirmations);
+        deep.max(self.finalized.map(|number| number.to()))
+    }
+
     /// Whether what was mined in the block of a receipt stays. The receipt has to be read after the tip.
     pub(crate) fn finality(self, receipt: &Receipt) -> Finality {
         let block = receipt.block_number;

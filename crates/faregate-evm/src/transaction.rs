@@ -21,13 +21,16 @@ pub(crate) struct Draft {
     pub(crate) data: Bytes,
 }
 
-/// What goes over the wire.
+/// A signed transaction: what goes over the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Signed {
-    pub(crate) nonce: u64,
+#[allow(clippy::exhaustive_structs, reason = "kept and read back by callers")]
+pub struct Signed {
+    /// Its place among the sender's transactions. Of all with one nonce at most one is mined.
+    pub nonce: u64,
     /// The hash of `raw`, by which everybody will know the transaction.
-    pub(crate) hash: B256,
-    pub(crate) raw: Bytes,
+    pub hash: B256,
+    /// Its bytes.
+    pub raw: Bytes,
 }
 
 impl Draft {

@@ -11,6 +11,7 @@
 //! | caps of a payer | [`budget`] |
 //! | terms that may not change too far | [`terms`] |
 //! | tokens of a payer | [`token`] |
+//! | what a payer sent to repay its debts | [`repayment`] |
 //! | sums over a rolling window | [`window`] |
 
 #![warn(
@@ -24,6 +25,7 @@ pub mod account;
 pub mod budget;
 pub mod outbox;
 pub mod payment;
+pub mod repayment;
 pub mod revocation;
 pub mod store;
 #[cfg(feature = "suite")]
@@ -41,6 +43,7 @@ pub use outbox::{Event, EventKind, EventKinds, EventStore};
 pub use payment::{
     Answer, Claim, Claimed, Effect, Idempotency, Payment, PaymentState, Step, StepError,
 };
+pub use repayment::{Repayment, RepaymentRecord, RepaymentState, RepaymentStore, Sending, TabKey};
 pub use revocation::{Revocation, RevocationStore, RevokedName};
 pub use store::{AccountPage, AccountStore, LedgerStore, StoreError, Totals, WalletStore};
 pub use terms::{KnownTerms, Reserved, Terms, TermsRefusal, TermsRule};

@@ -345,6 +345,10 @@ pub enum WalletCommand {
         #[arg(long, default_value_t = 100)]
         limit: u32,
     },
+    /// List what is owed on credit, until when it should be paid, and what became of the rest.
+    Tabs(Box<credit::TabsArgs>),
+    /// Pay what is owed on credit before it is taken out of the collateral.
+    PayTabs(Box<credit::PayTabsArgs>),
     /// List payments whose end is unknown, send them again, or prove that they were not used.
     Pending(Box<PendingArgs>),
 }

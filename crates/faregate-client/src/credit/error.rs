@@ -1,6 +1,7 @@
 //! Why something with credit did not happen. No text here holds a key, a token or a signature.
 
 use faregate_evm::{AskError, ConnectError, SendError, SignError};
+use faregate_ledger::StoreError;
 use faregate_types::credit::{
     BindingError, CertificateError, GuaranteeVersion, Malformed, SignInError,
 };
@@ -45,6 +46,9 @@ pub enum CreditError {
     /// The chain could not be asked.
     #[error(transparent)]
     Chain(#[from] AskError),
+    /// Nothing was paid on a tab.
+    #[error(transparent)]
+    Repay(#[from] RepayFault),
     /// The transaction did not happen, or nobody knows: see [`SendError::Unknown`].
     #[error(transparent)]
     Transaction(#[from] SendError),
@@ -238,6 +242,27 @@ pub enum ClaimsFault {
     /// The signature is not the payer's.
     #[error("the signature is not the payer's")]
     Signature,
+}
+
+/// Why nothing was paid on a tab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepayFault {
+    /// There is nothing left to pay.
+    #[error("nothing is owed on this tab any more")]
+    NothingOwed,
+    /// The end of an earlier payment on it is unknown.
+    #[error("the end of an earlier payment on this tab is not known yet")]
+    Underway,
+    /// There is no certificate over what is owed: nothing could be taken out of the collateral for it.
+    #[error("there is no certificate over what is owed on this tab yet")]
+    NoCertificate,
+    /// Something is not as it was when the payment was decided, or somebody else pays this tab with the same books.
+    #[error("this tab has changed, or somebody else is paying it: look again")]
+    Changed,
+    /// What is paid could not be written down.
+    #[error("payments cannot be written down: {0}")]
+    Books(StoreError),
 }
 
 /// Why bytes are no certificate of this contract. The texts are the network's where it has any.

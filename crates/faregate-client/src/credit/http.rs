@@ -1,5 +1,6 @@
 //! One call of the credit service. What is safe to ask twice is asked again after a pause, a bounded number of times.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use faregate_http::{BaseUrl, CallError, Http};
@@ -38,7 +39,7 @@ pub(super) enum Again {
 pub(super) struct Call {
     method: Method,
     path: String,
-    query: Vec<(&'static str, &'static str)>,
+    query: Vec<(&'static str, Cow<'static, str>)>,
     body: Option<String>,
     again: Again,
     idempotency: Option<String>,
@@ -75,7 +76,15 @@ impl Call {
     }
 
     pub(super) fn with_query(mut self, name: &'static str, value: &'static str) -> Self {
-        self.query.push((name, value));
+        self.query.push((name, Cow::Borrowed(value)));
+        self
+    }
+
+    /// Asks for a part of a list. A service that knows no parts answers with all of it.
+    pub(super) fn with_page(mut self, skip: u32, limit: u32) -> Self {
+        let numbers = [("skip", skip), ("limit", limit)];
+        let texts = numbers.map(|(name, number)| (name, Cow::Owned(number.to_string())));
+        self.query.extend(texts);
         self
     }
 

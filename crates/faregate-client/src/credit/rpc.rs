@@ -159,6 +159,20 @@ impl CreditRpc {
         self.get(format!("core/tabs/{tab:#x}/guarantees")).await
     }
 
+    /// A part of them: those after the first `skip`, at most `limit`. Services that know no parts answer with all.
+    ///
+    /// # Errors
+    /// [`CreditError`].
+    pub async fn guarantees_from(
+        &self,
+        tab: U256,
+        skip: u32,
+        limit: u32,
+    ) -> Result<Vec<GuaranteeInfo>, CreditError> {
+        let call = Call::get(format!("core/tabs/{tab:#x}/guarantees"));
+        self.call(&call.with_page(skip, limit)).await
+    }
+
     /// The newest of them.
     ///
     /// # Errors
@@ -237,6 +251,25 @@ impl CreditRpc {
     ) -> Result<Vec<RecipientPayment>, CreditError> {
         self.get(format!("core/recipients/{recipient}/payments"))
             .await
+    }
+
+    /// A payer's tabs, those with one of these ends or all, the last changed first: those after the first `skip`, at most `limit`.
+    /// Services from before SDK 1.2 do not have this list (404), and others know no parts of it.
+    ///
+    /// # Errors
+    /// [`CreditError`].
+    pub async fn user_tabs(
+        &self,
+        payer: Address,
+        settled: &[SettlementStatus],
+        skip: u32,
+        limit: u32,
+    ) -> Result<Vec<TabInfo>, CreditError> {
+        let mut call = Call::get(format!("core/users/{payer}/tabs"));
+        for status in settled {
+            call = call.with_query("settlement_status", status.as_str());
+        }
+        self.call(&call.with_page(skip, limit)).await
     }
 
     /// A payer's collateral in the service's books; `None` if it never had any.

@@ -421,6 +421,16 @@ impl CreditCore {
         })
     }
 
+    /// How much of a token the contract may take from somebody. It is asked of the token.
+    #[must_use]
+    pub fn allowance(&self, token: Address, owner: Address) -> Question<U256> {
+        let spender = self.address;
+        let data = Erc20::allowanceCall { owner, spender }.abi_encode();
+        Question::new(token, data.into(), |answer| {
+            Erc20::allowanceCall::abi_decode_returns(answer).ok()
+        })
+    }
+
     /// Whether deposits, new withdrawals and payments of tabs are paused.
     #[must_use]
     pub fn paused(&self) -> Question<bool> {

@@ -13,7 +13,7 @@
 //! | reads beside the writer | `reader` |
 //! | both, and what becomes of SQLite's errors | `engine`, `fault` |
 //! | payments · transfers and balances · kept answers | `payments`, `books`, `answers` |
-//! | spends | `spends` |
+//! | spends · what repays debts | `spends`, `repayments` |
 //! | who may call the credit service | `access` |
 //! | tabs, guarantees, collateral | `credit` |
 //! | certificates that a seller holds | `held` |
@@ -41,6 +41,7 @@ mod limits;
 mod payments;
 mod queue;
 mod reader;
+mod repayments;
 mod revocations;
 mod schema;
 mod spends;

@@ -44,6 +44,7 @@ pub(super) const WALLET: Schema = Schema {
         include_str!("migrations/wallet/0002_terms_and_requests.sql"),
         include_str!("migrations/wallet/0003_units.sql"),
         include_str!("migrations/wallet/0004_tokens.sql"),
+        include_str!("migrations/wallet/0005_repayments.sql"),
     ],
 };
 

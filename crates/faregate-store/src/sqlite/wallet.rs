@@ -22,7 +22,7 @@ use crate::audit::Audit;
 /// fine.
 #[derive(Debug)]
 pub struct SqliteWallet {
-    engine: Engine,
+    pub(super) engine: Engine,
 }
 
 impl SqliteWallet {

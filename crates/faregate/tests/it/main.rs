@@ -11,6 +11,7 @@ mod cli;
 mod credit_cores;
 mod credit_node;
 mod credit_process;
+mod credit_tabs;
 mod credit_x402;
 mod curl_l402;
 mod curl_permit;

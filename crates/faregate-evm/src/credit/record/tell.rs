@@ -140,7 +140,7 @@ impl Desk {
                 None => return Err(End::NotSent),
                 Some(News::Record(ask)) => {
                     crash::point(Point::RecordSigned);
-                    let telling = self.store.telling(places.clone(), ask.hash);
+                    let telling = self.store.telling(places.clone(), ask.signed.hash);
                     match timeout(CREDIT_BOOKS_TIMEOUT, telling).await {
                         Ok(Ok(())) => {
                             crash::point(Point::RecordNoted);
