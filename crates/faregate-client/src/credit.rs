@@ -94,6 +94,7 @@ mod session;
 mod terms;
 mod user;
 
+pub use faregate_core::credit::ReqIds;
 pub use faregate_core::port::{NoTrail, Trail};
 pub use faregate_evm::credit::{AssetBalance as Collateral, ETH, Revert, TabStatus as PaidStatus};
 pub use faregate_evm::{

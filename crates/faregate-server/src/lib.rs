@@ -25,5 +25,6 @@ pub mod http;
 pub mod limits;
 pub mod managed;
 mod recovery;
-mod strangers;
 pub mod webhook;
+
+use faregate_tower::strangers;

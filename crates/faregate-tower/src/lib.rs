@@ -60,6 +60,8 @@ mod price;
 mod purchase;
 pub mod respond;
 mod service;
+pub mod strangers;
+pub mod tabs;
 pub mod upgrade;
 
 pub use cors::Cors;
@@ -70,6 +72,7 @@ pub use layer::{NoRail, PaywallLayer, Purchases};
 pub use peer::Peer;
 pub use price::{Price, Priced, Pricing};
 pub use service::{Paywall, PaywallFuture};
+pub use tabs::TabDesk;
 
 /// Registers what the metrics of this crate mean.
 pub fn describe_metrics() {

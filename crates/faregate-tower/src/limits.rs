@@ -1,5 +1,6 @@
 //! Every number of this crate. Sizes are upper bounds on what is held in memory for one request.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Longest body of a paid request, in bytes. It is read whole before the payment is claimed, so that nobody pays for a
@@ -38,6 +39,34 @@ pub const TOKEN_WAIT: Duration = Duration::from_millis(4_000);
 /// How long a permit that is shown again after its token was used and its money has moved still gets that token: copies that
 /// were sent at once arrive at different times.
 pub const TOKEN_COPIES_SECS: u64 = 10;
+
+/// Longest wait for the body of a request for a tab.
+pub const TAB_BODY_WAIT: Duration = Duration::from_secs(4);
+
+/// How long a request for a tab waits for the credit core.
+pub const TAB_WAIT: Duration = Duration::from_secs(8);
+
+/// Requests for tabs from one client in a minute, all at once if they were saved up: each paid request takes one.
+pub const TAB_CALLS_PER_MINUTE: NonZeroU32 = nonzero(12_000);
+
+/// Tabs for payers that were not here lately, in a minute, from one client.
+pub const NEW_TABS_PER_MINUTE: NonZeroU32 = nonzero(60);
+
+/// The same for one payer, whoever asks in its name. More than for one client: nobody alone uses up what others have.
+pub const NEW_TABS_PER_PAYER_MINUTE: NonZeroU32 = nonzero(600);
+
+/// Buckets for clients, and for payers.
+pub const TAB_COUNTERS_MAX: usize = 4_096;
+
+/// How many payers with their tabs are remembered as having been here.
+pub const TABS_KNOWN_MAX: usize = 65_536;
+
+const fn nonzero(number: u32) -> NonZeroU32 {
+    match NonZeroU32::new(number) {
+        Some(number) => number,
+        None => NonZeroU32::MIN,
+    }
+}
 
 /// How long a copy of a request in progress waits for the first one's answer.
 pub const COPY_WAIT: Duration = Duration::from_secs(10);

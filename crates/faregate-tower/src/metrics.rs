@@ -19,6 +19,7 @@ const PURCHASES: &str = "faregate_gate_purchases";
 const UNPAID: &str = "faregate_gate_unpaid_total";
 const REVERTED: &str = "faregate_gate_reverted_total";
 const TOKEN_REQUESTS: &str = "faregate_gate_token_requests_total";
+const TAB_REQUESTS: &str = "faregate_gate_tab_requests_total";
 const ANSWER_BYTES: &str = "faregate_gate_answer_bytes_total";
 
 /// Registers what the metrics of this crate mean.
@@ -55,6 +56,12 @@ pub fn describe_metrics() {
         TOKEN_REQUESTS,
         "Requests to the token endpoint of the permit rail by `outcome`, as for priced routes"
     );
+    let labels: Vec<&str> = TabEnded::ALL.iter().map(|ended| ended.label()).collect();
+    let text = format!(
+        "Requests to the tab endpoint of the credit rail by `outcome` ({})",
+        labels.join(", ")
+    );
+    describe_counter!(TAB_REQUESTS, text);
     describe_counter!(
         ANSWER_BYTES,
         Unit::Bytes,
@@ -82,6 +89,62 @@ impl DeskMeter {
     }
 
     pub(crate) fn ended(&self, ended: Ended) {
+        // The order of `ALL` is the order of the variants.
+        if let Some(counter) = self.0.get(ended as usize) {
+            counter.increment(1);
+        }
+    }
+}
+
+/// How a request for a tab ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TabEnded {
+    /// There is a tab.
+    Given,
+    /// Its body cannot be read.
+    Malformed,
+    /// Nothing like it is sold here on credit.
+    NotOffered,
+    /// The core refuses this payer.
+    Refused,
+    /// Too many lately.
+    Limited,
+    /// The core is away.
+    Away,
+}
+
+impl TabEnded {
+    const ALL: [Self; 6] = [
+        Self::Given,
+        Self::Malformed,
+        Self::NotOffered,
+        Self::Refused,
+        Self::Limited,
+        Self::Away,
+    ];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Given => "given",
+            Self::Malformed => "malformed",
+            Self::NotOffered => "not_offered",
+            Self::Refused => "refused",
+            Self::Limited => "limited",
+            Self::Away => "away",
+        }
+    }
+}
+
+/// The counters of a tab endpoint.
+#[derive(Debug)]
+pub(crate) struct TabMeter([Counter; TabEnded::ALL.len()]);
+
+impl TabMeter {
+    pub(crate) fn new() -> Self {
+        Self(TabEnded::ALL.map(|ended| counter!(TAB_REQUESTS, "outcome" => ended.label())))
+    }
+
+    pub(crate) fn ended(&self, ended: TabEnded) {
         // The order of `ALL` is the order of the variants.
         if let Some(counter) = self.0.get(ended as usize) {
             counter.increment(1);
@@ -244,6 +307,9 @@ mod tests {
     #[test]
     fn every_end_has_its_own_counter() {
         for (index, ended) in Ended::ALL.into_iter().enumerate() {
+            assert_eq!(ended as usize, index);
+        }
+        for (index, ended) in TabEnded::ALL.into_iter().enumerate() {
             assert_eq!(ended as usize, index);
         }
         let mut labels = Ended::ALL.map(Ended::label);

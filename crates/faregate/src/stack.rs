@@ -13,9 +13,8 @@ use faregate_devnet::{
 };
 use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig};
 use faregate_ledger::RevokedName;
-use faregate_server::config::{Config, Env, GatewayConfig};
 use faregate_server::facilitator::{CreditNetworks, FacilitatorServer, Settings};
-use faregate_server::gateway::{Deps, Events, Gateway};
+use faregate_server::gateway::{Events, Gateway};
 use faregate_server::http::{self, Running};
 use faregate_store::memory::MemoryLedger;
 use faregate_types::{Asset, AssetRegistry, ChainId, PaymentId, SecretKey};
@@ -26,6 +25,7 @@ use crate::seller::Seller;
 use crate::wire;
 
 mod credit;
+mod gate;
 
 pub use credit::DevCredit;
 use credit::{DevCreditConfig, Ground};
@@ -125,7 +125,8 @@ impl Stack {
             (None, Some(devchain)) => url(&devchain.rpc_url())?,
             (None, None) => return Err(Failed::new(Exit::Failure, "there is no chain")),
         };
-        let credit = start_credit(&config, &asset, &rpc_url).await?;
+        let credit_key = random_key()?;
+        let credit = start_credit(&config, &asset, &rpc_url, &credit_key).await?;
         // The dev chain has it; somebody's node need not.
         let settler = devchain.as_ref().map(|_| BATCH_SETTLER);
         let settling = settling(chain, &rpc_url, &asset, settler).await?;
@@ -149,9 +150,13 @@ impl Stack {
             .await
             .map_err(start_failed)?;
         let places = (listener.local_addr()?, seller.addr());
-        let (settings, env) = gate_config(&config, places, &lightning)?;
+        let on_credit = credit
+            .as_ref()
+            .ok()
+            .map(|core| (core, &rpc_url, &*credit_key));
+        let (settings, env) = gate::config(&config, places, &lightning, on_credit)?;
         let events = Events::default();
-        let (deps, revocations) = deps(&settings, &env, settling, &ledger, &events).await?;
+        let (deps, revocations) = gate::deps(&settings, &env, settling, &ledger, &events).await?;
         let permits = deps.permits.as_ref();
         let permit_settler = permits
             .zip(payee())
@@ -311,7 +316,11 @@ pub fn payee() -> Option<&'static DevAccount> {
 
 /// Signs as a dev account.
 pub(crate) fn signer(account: Option<&DevAccount>) -> Result<LocalSigner, Failed> {
-    let key = account.and_then(|account| SecretKey::from_hex(account.private_key).ok());
+    signer_of(account.map_or("", |account| account.private_key))
+}
+
+fn signer_of(key: &str) -> Result<LocalSigner, Failed> {
+    let key = SecretKey::from_hex(key).ok();
     key.and_then(|key| LocalSigner::new(key).ok())
         .ok_or_else(|| Failed::new(Exit::Failure, "the dev chain has no signer"))
 }
@@ -333,6 +342,7 @@ async fn start_credit(
     config: &StackConfig,
     asset: &Asset,
     rpc_url: &Url,
+    gate_key: &str,
 ) -> Result<Result<DevCredit, String>, Failed> {
     let ground = match &config.rpc_url {
         None => Ground::dev_chain(),
@@ -350,6 +360,7 @@ async fn start_credit(
         ground,
         place: (config.bind, config.credit_port),
         sign_in: config.credit_sign_in,
+        gate: signer_of(gate_key)?.address(),
     };
     DevCredit::start(credit).await.map(Ok)
 }
@@ -380,102 +391,6 @@ async fn settling(
         .connect()
         .await
         .map_err(|error| Failed::new(Exit::Failure, error.to_string()))
-}
-
-/// Everything that the sample gate stands on.
-async fn deps(
-    settings: &GatewayConfig,
-    env: &Env,
-    settling: ExactFacilitator,
-    ledger: &Arc<MemoryLedger>,
-    events: &Events,
-) -> Result<(Deps, Arc<Revocations>), Failed> {
-    let revocations = wire::revocations(Arc::clone(ledger) as _).await?;
-    let l402 = match &settings.lightning {
-        Some(config) => Some(wire::l402(config, env, &revocations, wire::new_name()?).await?),
-        None => None,
-    };
-    let permits = match &settings.permit {
-        Some(permit) => {
-            let routes = &settings.routes;
-            Some(wire::permits(permit, routes, &settling, env, &revocations).await?)
-        }
-        None => None,
-    };
-    let deps = Deps {
-        facilitator: Some(Arc::new(settling)),
-        l402,
-        permits,
-        store: Arc::clone(ledger) as _,
-        clock: wire::clock(),
-        events: Some(events.clone()),
-    };
-    Ok((deps, revocations))
-}
-
-/// The gate of the sample API, as a seller would configure it.
-fn gate_config(
-    config: &StackConfig,
-    (gate, seller): (SocketAddr, SocketAddr),
-    lightning: &DevLightning,
-) -> Result<(GatewayConfig, Env), Failed> {
-    let payee = payee().ok_or_else(|| Failed::new(Exit::Failure, "the dev chain has no payee"))?;
-    // A main network's id is fine on a chain of our own; on somebody's node it is real money.
-    let mainnet = config.rpc_url.is_none();
-    let text = format!(
-        r#"
-mainnet = {mainnet}
-
-[gate]
-public_url = "http://{gate}"
-upstream = "http://{seller}"
-network = "{chain}"
-pay_to = "{payee}"
-store = ":memory:"
-
-[gate.facilitator]
-rpc_url = "http://127.0.0.1"
-signer_key = "env:UNUSED"
-
-[gate.lightning]
-backend = "lnd"
-url = "{lnd}"
-key = "env:LND_MACAROON"
-network = "regtest"
-master_key = "env:MASTER_KEY"
-invoices_per_minute = 100000
-
-[gate.permit]
-token_key = "env:TOKEN_KEY"
-
-[[route]]
-match = "GET /joke"
-price = ["$0.001", "10 sat"]
-description = "one joke"
-mime_type = "application/json"
-
-[[route]]
-match = "GET /free"
-price = "free"
-"#,
-        chain = config.chain,
-        payee = payee.address,
-        lnd = lightning.rest_url(),
-    );
-    let env = Env::from([
-        ("UNUSED".to_owned(), payee.private_key.to_owned()),
-        (
-            "LND_MACAROON".to_owned(),
-            lightning.macaroon(WalletName::Seller),
-        ),
-        ("MASTER_KEY".to_owned(), random_key()?),
-        ("TOKEN_KEY".to_owned(), random_key()?),
-    ]);
-    let gate = Config::parse(&text, &env)
-        .map_err(|errors| Failed::usage(errors.to_string()))?
-        .gate
-        .ok_or_else(|| Failed::new(Exit::Failure, "the sample gate is not configured"))?;
-    Ok((gate, env))
 }
 
 /// What the tokens of this run are signed with.

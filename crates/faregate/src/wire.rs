@@ -19,7 +19,7 @@ mod permits;
 mod replay;
 mod store;
 
-pub(crate) use issuers::issuers;
+pub(crate) use issuers::{issuers, on_credit};
 pub(crate) use lightning::l402;
 pub(crate) use managed::custody;
 pub(crate) use permits::{permits, token_key};

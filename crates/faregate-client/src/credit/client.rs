@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use alloy_primitives::B256;
+use faregate_core::credit::ReqIds;
 use faregate_core::port::Trail;
 use faregate_evm::credit::{Call, TabStatus};
 use faregate_evm::{Account, Mined, SendError, Signer};
@@ -116,6 +117,12 @@ impl CreditClient {
     #[must_use]
     pub fn guarantee_domains(&self) -> &BTreeMap<GuaranteeVersion, B256> {
         self.inner.terms.domains()
+    }
+
+    /// How the service numbers the guarantees of a tab.
+    #[must_use]
+    pub fn req_ids(&self) -> ReqIds {
+        self.inner.terms.req_ids
     }
 
     pub(super) async fn tab_payment_status(&self, tab: U256) -> Result<TabStatus, CreditError> {

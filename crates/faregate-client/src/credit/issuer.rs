@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use faregate_core::credit::ReqIds;
 use faregate_core::port::{Away, IssueError, IssueOutcome, Issuer, TabAsk};
 use faregate_types::credit::x402::TabTicket;
 use faregate_types::credit::{Certificate, GuaranteeRequest, GuaranteeVersion};
@@ -105,6 +106,10 @@ impl Issuer for CoreIssuer {
 
     fn contract(&self) -> Option<Address> {
         self.client.get().map(CreditClient::contract)
+    }
+
+    fn req_ids(&self) -> BoxFuture<'_, Result<ReqIds, Away>> {
+        Box::pin(async { Ok(self.client().await?.req_ids()) })
     }
 
     fn authenticate<'a>(

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::B256;
+use faregate_core::credit::ReqIds;
 use faregate_evm::credit::CreditCore;
 use faregate_evm::{Account, AskError};
 use faregate_types::credit::api::PublicParams;
@@ -25,6 +26,8 @@ pub(super) struct Terms {
     domains: BTreeMap<GuaranteeVersion, B256>,
     key: BlsPublicKey,
     registries: Vec<Address>,
+    /// How the service numbers the guarantees of a tab.
+    pub(super) req_ids: ReqIds,
 }
 
 /// What was pinned.
@@ -98,6 +101,12 @@ impl Terms {
             domains,
             key: params.public_key,
             registries: params.trusted_registries.clone(),
+            // A service that does not say it goes by the network's rule, and so does one that says something unheard of.
+            req_ids: params
+                .req_ids
+                .as_deref()
+                .and_then(ReqIds::from_name)
+                .unwrap_or_default(),
         })
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use faregate_client::credit::CoreIssuer;
+use faregate_client::credit::{CoreIssuer, ReqIds};
 use faregate_core::port::{Away, IssueError, IssueOutcome, Issuer as _, TabAsk};
 use faregate_types::credit::{GuaranteeRequest, GuaranteeVersion, SigningScheme};
 use faregate_types::{Code, U256};
@@ -96,6 +96,43 @@ async fn a_core_that_went_away_has_no_versions() {
     assert_eq!(issuer.versions().await, Err(away));
     gone.store(0, Ordering::SeqCst);
     assert_eq!(issuer.versions().await, Ok(GuaranteeVersion::ALL.to_vec()));
+}
+
+#[tokio::test]
+async fn a_paid_request_costs_one_round_trip_and_its_signature_none() {
+    let answer = issued(&claims(OTHER, TOKEN), 1000);
+    let (service, issuer) = issuer(move |_: &Seen| json_answer(200, &answer)).await;
+    let request = request().await;
+    assert_eq!(issuer.authenticate(&request).await, Ok(()));
+    assert!(asked(&service).is_empty());
+    for _ in 0..3 {
+        let outcome = issuer.issue(&request).await;
+        assert!(matches!(outcome, IssueOutcome::Issued(_)), "{outcome:?}");
+    }
+    assert_eq!(asked(&service), ["POST /core/guarantees"; 3]);
+    let mut other = request.clone();
+    other.claims.amount += U256::from(1);
+    let Err(IssueError::Refused(refusal)) = issuer.authenticate(&other).await else {
+        panic!("others sign for the payer");
+    };
+    assert_eq!(refusal.code, Code::CreditSignatureInvalid);
+    assert_eq!(asked(&service).len(), 3);
+}
+
+#[tokio::test]
+async fn how_tabs_are_numbered_is_what_the_service_says() {
+    for (said, expected) in [
+        (json!("reserved"), ReqIds::Reserved),
+        (json!("strict"), ReqIds::Strict),
+        (json!("some other way"), ReqIds::Strict),
+        (Value::Null, ReqIds::Strict),
+    ] {
+        let mut params = params();
+        params["req_ids"] = said;
+        let service = service_with(params, |_: &Seen| json_answer(500, &json!({}))).await;
+        let issuer = CoreIssuer::new(builder(&service, &Chain::new(31337)), CHAIN);
+        assert_eq!(issuer.req_ids().await, Ok(expected));
+    }
 }
 
 #[tokio::test]

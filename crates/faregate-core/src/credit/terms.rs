@@ -35,3 +35,21 @@ pub enum ReqIds {
     /// not meet, and there are gaps.
     Reserved,
 }
+
+impl ReqIds {
+    /// The word for it on the wire and in configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Reserved => "reserved",
+        }
+    }
+
+    /// What a word stands for.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [Self::Strict, Self::Reserved];
+        all.into_iter().find(|way| way.as_str() == name)
+    }
+}

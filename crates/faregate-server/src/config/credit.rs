@@ -274,19 +274,14 @@ fn secret(section: &Section<'_, '_>, key: &'static str, variable: &str) -> Optio
 
 fn terms(section: &Section<'_, '_>) -> Option<CreditTerms> {
     let ttl_default_secs = section.number("ttl_default_secs", 1..=31_536_000);
-    let req_ids = match section
-        .text("request_ids")
-        .as_ref()
-        .map(|text| &*text.value)
-    {
-        None | Some("strict") => Some(ReqIds::Strict),
-        Some("reserved") => Some(ReqIds::Reserved),
-        Some(_) => {
-            let message = "expected \"strict\" or \"reserved\"";
-            section.fault(ConfigCode::Value, "request_ids", message);
-            None
-        }
+    let req_ids = match section.text("request_ids") {
+        None => Some(ReqIds::default()),
+        Some(text) => ReqIds::from_name(&text.value),
     };
+    if req_ids.is_none() {
+        let message = "expected \"strict\" or \"reserved\"";
+        section.fault(ConfigCode::Value, "request_ids", message);
+    }
     let versions = match section.value("versions") {
         None => Some(BTreeSet::from([1, 2])),
         Some(value) => {

@@ -8,7 +8,7 @@ use super::parts::{self, PrivateUrl, UrlKind};
 use super::reader::Section;
 use super::secret::{SecretSource, key_source};
 
-/// `[[facilitator.credit]]`: the core of one network.
+/// `[[facilitator.credit]]` and `[[gate.credit.core]]`: the core of one network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreditCoreConfig {
     /// Which network.
@@ -25,16 +25,19 @@ pub struct CreditCoreConfig {
     pub plain_http: bool,
 }
 
-/// Reads `[[….credit]]`. A network that is among `known` has its node from there.
+/// Reads the tables of a list. A network that is among `known` has its node from there; `node` says what is missing where
+/// there is none.
 pub(super) fn read(
     section: &Section<'_, '_>,
+    key: &'static str,
     mainnet: bool,
     known: &[EmbeddedNetwork],
+    node: &str,
 ) -> Option<Vec<CreditCoreConfig>> {
-    let sections = section.sections("credit").into_iter();
+    let sections = section.sections(key).into_iter();
     let cores: Vec<_> = sections
         .map(|section| {
-            let core = one(&section, mainnet, known);
+            let core = one(&section, mainnet, known, node);
             section.finish();
             core
         })
@@ -44,7 +47,7 @@ pub(super) fn read(
         let mut earlier = cores.iter().take(index);
         if earlier.any(|earlier| earlier.chain == core.chain) {
             let message = format!("{} has two credit cores", core.chain);
-            section.fault(ConfigCode::Contradiction, "credit", message);
+            section.fault(ConfigCode::Contradiction, key, message);
         }
     }
     Some(cores)
@@ -54,6 +57,7 @@ fn one(
     section: &Section<'_, '_>,
     mainnet: bool,
     known: &[EmbeddedNetwork],
+    node: &str,
 ) -> Option<CreditCoreConfig> {
     let chain = section
         .required("network", "expected the network, such as eip155:84532")
@@ -78,15 +82,12 @@ fn one(
         None => Some(None),
         Some(text) => key_source(section, &text).map(Some),
     };
-    let node = match section.text("rpc_url") {
+    let rpc_url = match section.text("rpc_url") {
         Some(text) => parts::url(section, &text, UrlKind::Service).map(PrivateUrl::new),
         None => {
             let own = known.iter().find(|network| Some(network.chain) == chain);
             if own.is_none() && chain.is_some() {
-                section.missing(
-                    "rpc_url",
-                    "expected the URL of a node's JSON-RPC endpoint: this network is not among [[facilitator.network]]",
-                );
+                section.missing("rpc_url", node);
             }
             own.map(|network| network.rpc_url.clone())
         }
@@ -94,7 +95,7 @@ fn one(
     Some(CreditCoreConfig {
         chain: chain?,
         url: PrivateUrl::new(url?),
-        rpc_url: node?,
+        rpc_url: rpc_url?,
         contract: contract?,
         key: key?,
         plain_http,

@@ -98,7 +98,11 @@ pub(super) fn service(
     let embedded = embedded(section, about, &Inherited::Absent);
     let access = caller::read(section);
     let networks = embedded.as_ref().map(|embedded| &*embedded.networks);
-    let credit = credit_core::read(section, about.mainnet, networks.unwrap_or_default());
+    let credit = {
+        let node = "expected the URL of a node's JSON-RPC endpoint: this network is not among [[facilitator.network]]";
+        let known = networks.unwrap_or_default();
+        credit_core::read(section, "credit", about.mainnet, known, node)
+    };
     let shutdown = section
         .number("shutdown_secs", 0..=3_600)
         .map_or(SHUTDOWN_TIMEOUT, Duration::from_secs);

@@ -13,6 +13,7 @@ use url::Url;
 
 use super::error::ConfigCode;
 use super::facilitator::{FacilitatorSource, Surroundings, URL_VARIABLE, from_environment, source};
+use super::gate_credit::{self, GateCreditConfig};
 use super::l402::Issuer;
 use super::lightning::{self, LightningConfig};
 use super::parts::{self, UrlKind};
@@ -39,6 +40,8 @@ pub struct GatewayConfig {
     pub lightning: Option<LightningConfig>,
     /// Permits for access tokens, where they are taken.
     pub permit: Option<PermitConfig>,
+    /// Guarantees on credit, where they are taken.
+    pub credit: Option<GateCreditConfig>,
     /// The routes, first match wins.
     pub routes: Vec<RouteConfig>,
     /// What happens to other requests.
@@ -87,11 +90,14 @@ pub(super) fn read(
         found
     });
     let permit = permit(section, public_url.as_ref());
+    let credit = credit(section, public_url.as_ref(), about, &permit);
     let issuer = issuer(section, lightning.as_ref(), public_url.as_ref());
     let defaults = Defaults {
         issuer,
         permits: permit.as_ref().map(|(_, terms)| *terms),
         token_endpoint: permit.get().map(|(config, _)| config.endpoint),
+        credit: credit.clone().map(|(_, terms)| terms),
+        tab_path: credit.get().map(|(config, _)| config.tab_path),
         asks_for_tokens: Cell::new(false),
         chain: Inherited::read(section, "network", |text| {
             parts::chain(section, text, about.mainnet)
@@ -126,6 +132,7 @@ pub(super) fn read(
         facilitator: facilitator.optional()?,
         lightning: Inherited::found(lightning).optional()?,
         permit: permit.map(|(config, _)| config).optional()?,
+        credit: credit.map(|(config, _)| config).optional()?,
         routes: routes?,
         unmatched: unmatched?,
         upstream_ca,
@@ -148,6 +155,30 @@ fn permit(
     }
     Inherited::found(table.map(|table| {
         let found = permit::read(&table, public_url);
+        table.finish();
+        found
+    }))
+}
+
+/// Reads `[gate.credit]`.
+fn credit(
+    section: &Section<'_, '_>,
+    public_url: Option<&Url>,
+    about: Surroundings<'_>,
+    permit: &Inherited<(PermitConfig, permit::Terms)>,
+) -> Inherited<(GateCreditConfig, gate_credit::Terms)> {
+    let table = section.section(gate_credit::KEY);
+    if table.is_none() && section.has(gate_credit::KEY) {
+        return Inherited::Faulty;
+    }
+    Inherited::found(table.map(|table| {
+        let found = gate_credit::read(&table, public_url, about.mainnet);
+        if let (Some((config, _)), Inherited::Is((permit, _))) = (&found, permit)
+            && gate_credit::is_hidden_by(&config.tab_path, &permit.endpoint)
+        {
+            let message = "this is where the gate sells access tokens: choose another path";
+            table.fault(ConfigCode::Contradiction, "tab_path", message);
+        }
         table.finish();
         found
     }))

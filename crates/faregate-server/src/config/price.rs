@@ -265,8 +265,16 @@ pub(super) fn amount_of(
     key: &'static str,
     asset: &Asset,
 ) -> Option<U256> {
-    let text = section.text(key)?.value;
-    let amount = MoneyText::parse(&text).and_then(|money| {
+    money_of(section, &section.text(key)?, asset)
+}
+
+/// The same of a text that may stand elsewhere, where others inherit it from.
+pub(super) fn money_of(section: &Section<'_, '_>, text: &Text, asset: &Asset) -> Option<U256> {
+    let fault = |message: String| {
+        let reader = section.reader();
+        reader.fault(ConfigCode::Price, &text.span, &text.key, message);
+    };
+    let amount = MoneyText::parse(&text.value).and_then(|money| {
         let same = money
             .currency()
             .is_none_or(|symbol| symbol == &*asset.symbol);
@@ -276,9 +284,9 @@ pub(super) fn amount_of(
         Ok((true, amount)) => return Some(amount),
         Ok((false, _)) => {
             let message = format!("expected an amount in {}, like the price", asset.symbol);
-            section.fault(ConfigCode::Price, key, message);
+            fault(message);
         }
-        Err(error) => section.fault(ConfigCode::Price, key, error.to_string()),
+        Err(error) => fault(error.to_string()),
     }
     None
 }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use faregate_core::route::{RoutePattern, RouteTable, Shadow};
+use faregate_core::route::{RoutePattern, RouteTable};
 use faregate_core::{Ask, Identifier, SettlePolicy};
 use faregate_tower::upgrade;
 use faregate_types::permit::Endpoint;
@@ -12,11 +12,13 @@ use url::Url;
 
 use super::error::ConfigCode;
 use super::facilitator::Surroundings;
+use super::gate_credit;
 use super::l402::{self, Issuer};
 use super::parts::{self, UrlKind};
 use super::permit;
 use super::price::{self, PriceText, Prices};
 use super::reader::{Inherited, Section};
+use super::shadow::{self, RoutePlace};
 use crate::gateway::limits;
 
 /// One route.
@@ -68,6 +70,10 @@ pub(super) struct Defaults<'d> {
     pub(super) permits: Inherited<permit::Terms>,
     /// Where the gate sells tokens, if it does.
     pub(super) token_endpoint: Option<Endpoint>,
+    /// On which terms guarantees are taken.
+    pub(super) credit: Inherited<gate_credit::Terms>,
+    /// Where the gate opens tabs, if it does.
+    pub(super) tab_path: Option<Box<str>>,
     /// Set by the first route that asks for tokens.
     pub(super) asks_for_tokens: Cell<bool>,
     pub(super) chain: Inherited<ChainId>,
@@ -76,9 +82,10 @@ pub(super) struct Defaults<'d> {
     pub(super) max_timeout_secs: u64,
 }
 
-const KEYS_OF_PAID_ROUTES: [&str; 10] = [
+const KEYS_OF_PAID_ROUTES: [&str; 11] = [
     l402::KEY,
     permit::KEY,
+    gate_credit::KEY,
     "settle",
     "exposure_max",
     "payment_identifier",
@@ -136,56 +143,8 @@ pub(super) fn read_all(
         section.finish();
     }
     let table = RouteTable::new(patterns);
-    name_shadows(gate, &table);
-    if let Some(endpoint) = &defaults.token_endpoint {
-        name_hidden(gate, &table, endpoint);
-    }
+    shadow::name(gate, &table, defaults);
     routes.into_iter().collect()
-}
-
-struct RoutePlace {
-    span: std::ops::Range<usize>,
-    key: String,
-    line: usize,
-}
-
-/// A route that never gets a request is a mistake: the price that was meant for it is not the one that is asked.
-fn name_shadows(gate: &Section<'_, '_>, table: &RouteTable<RoutePlace>) {
-    let places: Vec<_> = table.iter().collect();
-    for Shadow { by, route } in table.shadows() {
-        let (Some((first, above)), Some((pattern, place))) = (places.get(by), places.get(route))
-        else {
-            continue;
-        };
-        let (code, message) = if pattern.covers(first) {
-            (
-                ConfigCode::DuplicateRoute,
-                format!("the same route stands in line {}", above.line),
-            )
-        } else {
-            let (text, line) = (first.text(), above.line);
-            let message = format!(
-                "{text} in line {line} takes every request of this route; put this one above it"
-            );
-            (ConfigCode::ShadowedRoute, message)
-        };
-        gate.reader().fault(code, &place.span, &place.key, message);
-    }
-}
-
-/// The gate answers its token endpoint itself, before any route: one that has no other request would never get any.
-fn name_hidden(gate: &Section<'_, '_>, table: &RouteTable<RoutePlace>, endpoint: &Endpoint) {
-    for (pattern, place) in table
-        .iter()
-        .filter(|(pattern, _)| permit::hides(endpoint, pattern))
-    {
-        let message = format!(
-            "{} is where the gate sells access tokens: choose another path, or another gate.permit.token_endpoint",
-            pattern.text()
-        );
-        gate.reader()
-            .fault(ConfigCode::ShadowedRoute, &place.span, &place.key, message);
-    }
 }
 
 fn pattern(section: &Section<'_, '_>) -> Option<RoutePattern> {
@@ -257,9 +216,21 @@ fn route(
         Some(PriceText::Of(prices)) => {
             let terms = terms(section, pattern, websocket, defaults);
             let exposure_max = exposure_max(section, terms.as_ref(), &prices);
-            let tokens = tokens(section, &prices, defaults);
+            let pay_to = Inherited::read(section, "pay_to", |text| parts::address(section, text));
+            let pay_to = pay_to.or(&defaults.pay_to);
+            let credit = gate_credit::OfRoute {
+                section,
+                registry: about.registry,
+                chain: &chain,
+                prices: &prices,
+                pay_to: &pay_to,
+                above: &defaults.credit,
+            };
+            let credit = credit.asks();
+            let on_credit = credit.as_ref().is_some_and(|asks| !asks.is_empty());
+            let tokens = tokens(section, &prices, (&pay_to, on_credit), defaults);
             let lightning = lightning(section, pattern, &prices, defaults);
-            offer(terms, exposure_max, tokens, lightning)
+            offer(terms, exposure_max, [tokens, lightning, credit])
         }
     };
     Some(RouteConfig {
@@ -273,35 +244,39 @@ fn route(
 fn offer(
     terms: Option<RouteOffer>,
     exposure_max: Option<Option<Amount>>,
-    tokens: Option<Vec<Ask>>,
-    lightning: Option<Option<Ask>>,
+    asks: [Option<Vec<Ask>>; 3],
 ) -> Option<RoutePrice> {
-    let mut asks = tokens?;
-    asks.extend(lightning?);
+    let asks: Vec<Vec<Ask>> = asks.into_iter().collect::<Option<_>>()?;
     Some(RoutePrice::Paid(RouteOffer {
-        asks,
+        asks: asks.into_iter().flatten().collect(),
         exposure_max: exposure_max?,
         ..terms?
     }))
 }
 
 /// What is asked for in tokens.
-fn tokens(section: &Section<'_, '_>, prices: &Prices, defaults: &Defaults<'_>) -> Option<Vec<Ask>> {
+fn tokens(
+    section: &Section<'_, '_>,
+    prices: &Prices,
+    (pay_to, on_credit): (&Inherited<Address>, bool),
+    defaults: &Defaults<'_>,
+) -> Option<Vec<Ask>> {
     if prices.tokens.is_empty() {
         for key in KEYS_OF_TOKENS.into_iter().filter(|key| section.has(key)) {
+            if on_credit && matches!(key, "network" | "pay_to") {
+                continue;
+            }
             let message = "a route that is paid over Lightning only has nothing to do with tokens";
             section.fault(ConfigCode::Contradiction, key, message);
         }
         return Some(Vec::new());
     }
     defaults.asks_for_tokens.set(true);
-    let pay_to = Inherited::read(section, "pay_to", |text| parts::address(section, text))
-        .or(&defaults.pay_to)
-        .expected(
-            section,
-            "pay_to",
-            "expected the address that is paid, here or as gate.pay_to",
-        )?;
+    let pay_to = pay_to.expected(
+        section,
+        "pay_to",
+        "expected the address that is paid, here or as gate.pay_to",
+    )?;
     let permits = permit::of_route(section, &defaults.permits)?;
     let mut asks = Vec::new();
     for (asset, value) in &prices.tokens {
@@ -323,19 +298,19 @@ fn lightning(
     pattern: Option<&RoutePattern>,
     prices: &Prices,
     defaults: &Defaults<'_>,
-) -> Option<Option<Ask>> {
+) -> Option<Vec<Ask>> {
     let Some(price) = prices.lightning else {
         if section.has(l402::KEY) {
             let message = "only a price in sat or msat is paid with tokens of L402";
             section.fault(ConfigCode::Contradiction, l402::KEY, message);
             return None;
         }
-        return Some(None);
+        return Some(Vec::new());
     };
     match defaults.issuer {
         Inherited::Is(issuer) => {
             let ask = l402::ask(section, pattern, price, issuer)?;
-            Some(Some(ask.into()))
+            Some(vec![ask.into()])
         }
         Inherited::Faulty => {
             section.has(l402::KEY);

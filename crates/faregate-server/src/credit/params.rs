@@ -67,6 +67,7 @@ impl Published {
             active_domain: ActiveDomain(version.map(|version| self.certificate_domain(version))),
             trusted_registries: self.parameters.registries.clone(),
             canonicalization: binding::CANONICALIZATION.to_owned(),
+            req_ids: Some(terms.req_ids.as_str().to_owned()),
         }
     }
 }

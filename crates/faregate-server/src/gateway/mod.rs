@@ -8,6 +8,7 @@
 //! | to a free route | the upstream's |
 //! | for a WebSocket on a priced route | as above, then the connection; 400 when the route settles after it served |
 //! | `POST /token` and below it, if some route takes permits | an access token: see [`faregate_tower::desk`] |
+//! | `POST /.well-known/faregate/tabs`, if some route takes credit | a tab: see [`faregate_tower::tabs`] |
 //! | to no route | 404, or 405 when another method has one; or the upstream's with `unmatched = "free"` |
 //! | `GET /.well-known/l402.json`, `…/l402-services` | what is sold over Lightning, if anything is |
 //! | a path that can be read in two ways | 400 |
@@ -28,13 +29,14 @@ use std::sync::Arc;
 
 use faregate_core::port::Away;
 use faregate_core::rail::Rail;
+use faregate_core::rail::credit::Credit;
 use faregate_core::rail::l402::L402;
 use faregate_core::rail::permit::{Permits, Quotes};
 use faregate_core::rail::x402::X402;
 use faregate_core::{Ask, Clock, Facilitator, OfferError, Recovery, Till};
 use faregate_ledger::LedgerStore;
 pub use faregate_tower::{Events, Heard, Subscription};
-use faregate_tower::{Purchases, TokenDesk};
+use faregate_tower::{Purchases, TabDesk, TokenDesk};
 use faregate_types::Code;
 use faregate_types::x402::{Kind, SupportedResponse, Version};
 use tokio::net::TcpListener;
@@ -71,6 +73,8 @@ pub struct Deps {
     pub l402: Option<Arc<L402>>,
     /// Who takes permits and gives out access tokens; needed by routes that ask for permits.
     pub permits: Option<Arc<Permits>>,
+    /// Who takes guarantees on credit; needed by routes that ask for them.
+    pub credit: Option<Credit>,
     /// The books.
     pub store: Arc<dyn LedgerStore>,
     /// The time.
@@ -237,15 +241,19 @@ fn build(config: &GatewayConfig, deps: Deps) -> Result<Built, StartError> {
         facilitator,
         l402,
         permits,
+        credit,
         store,
         clock,
         events,
     } = deps;
+    // Before x402, whose headers it shares.
+    let on_credit = credit.clone().map(|rail| Arc::new(rail) as Arc<dyn Rail>);
     let x402 = facilitator.map(|facilitator| Arc::new(X402::new(facilitator)) as Arc<dyn Rail>);
     let l402 = l402.map(|rail| rail as Arc<dyn Rail>);
     // Last, because any `Authorization` that nobody else understands is an access token that is wrong.
     let tokens = permits.clone().map(|rail| rail as Arc<dyn Rail>);
-    let rails = x402.into_iter().chain(l402).chain(tokens).collect();
+    let rails = on_credit.into_iter().chain(x402);
+    let rails = rails.chain(l402).chain(tokens).collect();
     let till = Till::new(store, clock, rails);
     let till = match events {
         Some(events) => till.observed_by(Arc::new(events)),
@@ -257,9 +265,13 @@ fn build(config: &GatewayConfig, deps: Deps) -> Result<Built, StartError> {
         Some(permits) => desk(config, &till, permits, &purchases)?,
         None => None,
     };
+    let tabs = match credit {
+        Some(credit) => tabs(config, &credit)?,
+        None => None,
+    };
     let tunnels = Gauge::new(config.limits.tunnels_max);
     Ok(Built {
-        gate: Gate::new(table, desk, readiness, tunnels, config),
+        gate: Gate::new(table, (desk, tabs), readiness, tunnels, config),
         purchases,
         recovery: till.recovery().keeping(
             config.limits.replay_window.as_secs(),
@@ -291,6 +303,16 @@ fn desk(
         cors,
         purchases,
     )))
+}
+
+/// The tab endpoint, if some route takes credit.
+fn tabs(config: &GatewayConfig, credit: &Credit) -> Result<Option<TabDesk>, StartError> {
+    let Some(settings) = &config.credit else {
+        return Ok(None);
+    };
+    let (path, tabs) = (settings.tab_path.clone(), credit.tabs().clone());
+    let desk = TabDesk::new(path, tabs, &table::offers(config)?, config.cors.clone());
+    Ok((!desk.is_empty()).then_some(desk))
 }
 
 fn http_limits(config: &GatewayConfig) -> Limits {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
+use faregate_core::offer::CreditAsk;
 use faregate_core::route::{Lookup, RouteTable, normalise_path};
 use faregate_core::{Ask, Identifier, LightningAsk, PermitAsk, Scope, SettlePolicy, TokenAsk};
 use faregate_tower::respond;
@@ -38,10 +39,10 @@ struct Parts {
 }
 
 impl Prices {
-    /// `None` when neither Lightning nor permits are taken: then the paths are the routes' own.
+    /// `None` when x402 `exact` is all that is taken: then the paths are the routes' own.
     pub(super) fn new(config: &GatewayConfig) -> Option<Self> {
-        let has_token = |ask: &Ask| ask.as_lightning().is_some() || ask.as_permit().is_some();
-        let is_listed = |route: &RouteConfig| asks(route).iter().any(has_token);
+        let is_other = |ask: &Ask| ask.as_token().is_none();
+        let is_listed = |route: &RouteConfig| asks(route).iter().any(is_other);
         if !config.routes.iter().any(is_listed) {
             return None;
         }
@@ -195,8 +196,22 @@ fn price(ask: &Ask, endpoint: Option<&Endpoint>) -> Option<Value> {
         Ask::Permit(ask) => Some(permits(ask, endpoint?)),
         Ask::Token(ask) => Some(tokens(ask)),
         Ask::Lightning(ask) => Some(lightning(ask)),
+        Ask::Credit(ask) => Some(credit(ask)),
         _ => None,
     }
+}
+
+/// The 402 answer has the whole condition.
+fn credit(ask: &CreditAsk) -> Value {
+    json!({
+        "rail": "credit",
+        "network": ask.asset.chain().to_string(),
+        "asset": ask.asset.token().to_string(),
+        "amount": ask.amount.value().to_string(),
+        "tabEndpoint": &*ask.tab_endpoint,
+        "plain": ask.is_plain,
+        "conditional": ask.condition.is_some(),
+    })
 }
 
 fn tokens(ask: &TokenAsk) -> Value {

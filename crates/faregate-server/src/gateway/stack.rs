@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use axum::response::Response;
 use faregate_core::route::{NormalisedPath, PathError, normalise_path};
-use faregate_tower::{PaywallFuture, TokenDesk, respond, upgrade};
+use faregate_tower::{PaywallFuture, TabDesk, TokenDesk, respond, upgrade};
 use faregate_types::{Code, Problem};
 use futures_util::future::BoxFuture;
 use http::header::{ALLOW, HOST};
@@ -37,13 +37,14 @@ pub struct Gate {
     manifest: Option<Manifest>,
     prices: Option<Prices>,
     desk: Option<TokenDesk>,
+    tabs: Option<TabDesk>,
     proxies: Proxies,
 }
 
 impl Gate {
     pub(super) fn new(
         table: Table,
-        desk: Option<TokenDesk>,
+        (desk, tabs): (Option<TokenDesk>, Option<TabDesk>),
         readiness: Readiness,
         tunnels: Gauge,
         config: &GatewayConfig,
@@ -54,6 +55,7 @@ impl Gate {
             proxies: Proxies::new(&config.trusted_proxies),
             tunnels,
             desk,
+            tabs,
             table: Arc::new(table),
             health: health::router(readiness),
         }
@@ -198,7 +200,7 @@ impl Gate {
         Handshake::admit(request, &self.tunnels).err()
     }
 
-    /// The gate's health, what it says about itself, and the token endpoint. What is answered is taken.
+    /// The gate's health, what it says about itself, and the endpoints for tokens and tabs. What is answered is taken.
     fn own(
         &self,
         request: &mut Request<Body>,
@@ -215,13 +217,23 @@ impl Gate {
         if let Some(response) = said {
             return Some(GateFuture(Way::Ready(Some(response))));
         }
-        let desk = self.desk.as_ref().filter(|desk| desk.is_at(path.wire()))?;
-        let (desk, mut request) = (desk.clone(), mem::take(request));
+        let desk = self.desk.as_ref().filter(|desk| desk.is_at(path.wire()));
+        let tabs = self.tabs.as_ref().filter(|tabs| tabs.is_at(path.wire()));
+        if desk.is_none() && tabs.is_none() {
+            return None;
+        }
         let Some(target) = target(uri, path.wire()) else {
             return Some(GateFuture::problem(&Problem::new(Code::BadRequest)));
         };
+        let (desk, tabs, mut request) = (desk.cloned(), tabs.cloned(), mem::take(request));
         *request.uri_mut() = target;
-        let answer = async move { Ok(desk.answer(request).await) };
+        let answer = async move {
+            Ok(match (desk, tabs) {
+                (Some(desk), _) => desk.answer(request).await,
+                (None, Some(tabs)) => tabs.answer(request).await,
+                (None, None) => respond::problem(&Problem::new(Code::NotFound)),
+            })
+        };
         Some(GateFuture(Way::Waiting(Box::pin(answer))))
     }
 

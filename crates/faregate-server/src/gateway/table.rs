@@ -169,6 +169,7 @@ impl Maker<'_> {
             let what = match ask {
                 Ask::Lightning(ask) => format!("{} over Lightning", ask.price),
                 Ask::Permit(ask) => format!("with permits in {}", ask.amount.asset()),
+                Ask::Credit(ask) => format!("on credit in {}", ask.amount.asset()),
                 _ => format!("in {}", ask.amount().asset()),
             };
             Err(StartError::NotTaken {

@@ -159,6 +159,7 @@ async fn parameters_are_those_that_both_sdks_read() {
         (&json!("4mica"), &json!(84_532))
     );
     assert_eq!(params["max_accepted_guarantee_version"], 2);
+    assert_eq!(params["req_ids"], "strict");
     let domain = params["active_guarantee_domain_separator"]
         .as_str()
         .unwrap();

@@ -146,6 +146,7 @@ pub(crate) fn deps(world: &World) -> Deps {
         facilitator: Some(Arc::clone(&world.facilitator) as Arc<dyn Facilitator>),
         l402: None,
         permits: None,
+        credit: None,
         store: Arc::clone(&world.store) as Arc<dyn LedgerStore>,
         clock: Arc::new(|| NOW),
         events: None,

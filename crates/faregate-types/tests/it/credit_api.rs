@@ -42,6 +42,7 @@ fn params() -> PublicParams {
         active_domain: ActiveDomain(Some(B256::repeat_byte(0xdd))),
         trusted_registries: vec![RECIPIENT],
         canonicalization: "4MICA_VALIDATION_REQUEST_V2".into(),
+        req_ids: Some("reserved".into()),
     }
 }
 
@@ -209,6 +210,7 @@ fn parameters_are_read_with_the_defaults_of_the_sdks() {
     assert_eq!(read.active_domain, ActiveDomain(None));
     assert_eq!((read.max_version, read.chain_id), (1, 31_337));
     assert_eq!(read.accepted(), [GuaranteeVersion::V1]);
+    assert_eq!(read.req_ids, None);
     let wider = PublicParams {
         max_version: u64::MAX,
         ..read.clone()

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use faregate_core::Ask;
+use faregate_core::{Ask, CreditAsk};
 use faregate_server::config::{Config, Env, RoutePrice, StoreConfig};
-use faregate_types::Code;
+use faregate_types::{AssetRegistry, Code};
 use serde_json::json;
 
 use crate::cli::ConfigCommand;
@@ -37,6 +37,16 @@ pub(crate) fn run(command: &ConfigCommand, env: &Env, printer: Printer) -> Resul
             printer.line(&format!(
                 "  POST {endpoint:<23} access tokens for {audience}"
             ));
+        }
+        if let Some(credit) = &gate.credit {
+            let path = &credit.tab_path;
+            for core in &credit.cores {
+                let host = core.url.expose().host_str().unwrap_or_default();
+                printer.line(&format!(
+                    "  POST {path:<23} tabs on {} from {host}",
+                    core.chain
+                ));
+            }
         }
         for route in &gate.routes {
             let price = match &route.price {
@@ -92,9 +102,30 @@ fn price(ask: &Ask) -> String {
             let (money, chain) = (money(ask.amount.value(), &ask.asset), ask.asset.id.chain());
             format!("{money} on {chain} with a permit ({})", ask.policy.as_str())
         }
+        Ask::Credit(ask) => on_credit(ask),
         Ask::Lightning(ask) => format!("{} over Lightning on {}", ask.price, ask.network),
         _ => "something else".to_owned(),
     }
+}
+
+/// Symbols are the file's own; what a core takes is known by its address.
+fn on_credit(ask: &CreditAsk) -> String {
+    let versions = match (ask.is_plain, &ask.condition) {
+        (true, None) => "",
+        (true, Some(_)) => ", with a condition or without",
+        (false, _) => ", with a condition",
+    };
+    let limit = ask
+        .owed_max
+        .map_or_else(String::new, |most| format!(", at most {most} of one payer"));
+    let known = AssetRegistry::builtin();
+    let (amount, chain) = (ask.amount.value(), ask.asset.chain());
+    let amount = match known.find(ask.asset) {
+        Some(asset) => money(amount, asset),
+        None if ask.asset.token().is_zero() => format!("{amount} wei"),
+        None => format!("{amount} of {}", ask.asset.token()),
+    };
+    format!("{amount} on {chain} on credit{versions}{limit}")
 }
 
 /// Reads and checks a file.

@@ -45,7 +45,7 @@ pub(crate) async fn run(args: &DevArgs, printer: Printer) -> Result<(), Failed> 
     }
     let title = network(chain).map_or("a network without a name", |known| known.title);
     printer.line(&format!(
-        "chain        {} ({title}, {chain}), mined at once\nlightning    {} (LND REST, regtest)\nfacilitator  {}\ngate         {}\ntokens       {}\ncredit       {}\n\n  GET /joke  $0.001 (x402, or a permit for an access token) or 10 sat   GET /free  free\n",
+        "chain        {} ({title}, {chain}), mined at once\nlightning    {} (LND REST, regtest)\nfacilitator  {}\ngate         {}\ntokens       {}\ncredit       {}\n\n  GET /joke  $0.001 (x402, a permit for an access token, or on credit) or 10 sat   GET /free  free\n",
         stack.rpc_url(),
         stack.lightning().rest_url(),
         stack.facilitator_url(),

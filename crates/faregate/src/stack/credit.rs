@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use faregate_client::credit::{CoreIssuer, CreditClient};
+use faregate_client::credit::{CoreIssuer, CreditClient, ReqIds};
 use faregate_devnet::chain::{CreditConfig, CreditTiming, DevAccount, Devchain};
 use faregate_evm::credit::{Confirmation, CreditFollowConfig, CreditOperatorConfig};
 use faregate_evm::{Endpoint, NetworkConfig};
@@ -33,6 +33,12 @@ const OPERATOR: usize = 7;
 const VALIDATOR: usize = 8;
 /// Signs in as the facilitator and sends nothing: the facilitator's own.
 const FACILITATOR: usize = super::SIGNER;
+
+/// What guarantees of version 2 are given for at the sample gate: work of this agent, worth this score with this tag.
+const AGENT: u64 = 7;
+const MIN_SCORE: u8 = 80;
+const TAG: &str = "joke";
+const JOB: &str = "0x6a6f6b6500000000000000000000000000000000000000000000000000000001";
 
 /// The key of every dev chain's certificates, as well known as those of its accounts.
 const BLS_KEY: &str = "000000000000000000000000000000000000000000000000000000000fa7e6a7";
@@ -66,6 +72,8 @@ pub(super) struct DevCreditConfig<'a> {
     pub(super) place: (IpAddr, Option<u16>),
     /// Whether everybody has to sign in.
     pub(super) sign_in: bool,
+    /// As whom the gate signs in.
+    pub(super) gate: Address,
 }
 
 impl DevCredit {
@@ -98,12 +106,15 @@ impl DevCredit {
             ground,
             place: (bind, port),
             sign_in,
+            gate,
         } = config;
         let endpoint = Endpoint::Http(rpc_url.clone());
         let mut follow = CreditFollowConfig::new(chain, endpoint, ground.contract);
         follow.deployed_at = ground.deployed_at;
         follow.confirmation = Confirmation::Depth(0);
         follow.poll = POLL;
+        // One who pays for many things at once does not wait for itself.
+        follow.policy.req_ids = ReqIds::Reserved;
         let network = NetworkConfig::new(chain, rpc_url.clone(), Vec::new());
         let operator = CreditOperatorConfig::new(network, ground.contract);
         let broken = |what: &str| Failed::new(Exit::Failure, what);
@@ -122,7 +133,7 @@ impl DevCredit {
             admin_seed: Some(Secret::new(ADMIN_SEED.as_bytes().to_vec())),
             settings: Settings {
                 parameters: parameters(chain, rpc_url, &ground),
-                auth: auth(bind, key_of_tokens, sign_in),
+                auth: auth(bind, key_of_tokens, sign_in, gate),
                 rates: RateSettings::default(),
                 origins: Vec::new(),
                 proxies: Vec::new(),
@@ -152,6 +163,34 @@ impl DevCredit {
             .signer(super::signer(Some(account(FACILITATOR)?))?)
             .sign_in();
         Ok(CoreIssuer::new(builder, chain))
+    }
+
+    /// What the sample gate says about credit: guarantees of version 1, and of version 2 on a validation in the dev registry.
+    pub(super) fn gate_config(&self, chain: ChainId, rpc_url: &Url) -> String {
+        let validator = account(VALIDATOR).map(|account| account.address);
+        format!(
+            r#"
+[gate.credit.condition]
+registry = "{registry}"
+validator = "{validator}"
+agent_id = {AGENT}
+min_score = {MIN_SCORE}
+tag = "{TAG}"
+job_hash = "{JOB}"
+
+[[gate.credit.core]]
+network = "{chain}"
+url = "{url}"
+rpc_url = "{rpc_url}"
+contract = "{contract}"
+key = "env:CREDIT_KEY"
+plain_http = true
+"#,
+            registry = self.ground.registry,
+            validator = validator.unwrap_or_default(),
+            url = self.url(),
+            contract = self.contract(),
+        )
     }
 
     /// Where its API is.
@@ -245,13 +284,16 @@ fn parameters(chain: ChainId, rpc_url: &Url, ground: &Ground) -> Parameters {
 }
 
 /// Who signs in is told apart, whether or not everybody has to.
-fn auth(bind: SocketAddr, key: TokenKey, required: bool) -> AuthSettings {
-    let standing = Standing {
-        role: Role::Facilitator,
-        ..Standing::default()
-    };
-    let wallets = account(FACILITATOR).map(|account| vec![(account.address, standing)]);
-    let wallets = wallets.unwrap_or_default();
+fn auth(bind: SocketAddr, key: TokenKey, required: bool, gate: Address) -> AuthSettings {
+    let facilitator = account(FACILITATOR).ok().map(|account| account.address);
+    let act_for_others = facilitator.into_iter().chain([gate]).map(|address| {
+        let standing = Standing {
+            role: Role::Facilitator,
+            ..Standing::default()
+        };
+        (address, standing)
+    });
+    let wallets = act_for_others.collect();
     AuthSettings {
         required,
         key,

@@ -1,15 +1,29 @@
-//! The credit cores that a facilitator stands before.
+//! The credit cores that a facilitator stands before, and those that a gate has its guarantees from.
 
 use std::sync::Arc;
 
 use faregate_client::credit::{CoreIssuer, CreditClient, CreditPlainHttp};
-use faregate_core::port::Issuer;
+use faregate_core::port::{CertificateStore, Issuer};
+use faregate_core::rail::credit::Credit;
 use faregate_evm::LocalSigner;
-use faregate_server::config::{CreditCoreConfig, Env};
+use faregate_server::config::{CreditCoreConfig, Env, GateCreditConfig};
 use faregate_types::SecretKey;
 
 use crate::exit::{Exit, Failed};
 use crate::wire;
+
+/// The credit rail of a gate, which keeps its certificates here.
+///
+/// # Errors
+/// As [`issuers`].
+pub(crate) fn on_credit(
+    config: &GateCreditConfig,
+    env: &Env,
+    certificates: Arc<dyn CertificateStore>,
+) -> Result<Credit, Failed> {
+    let issuers = issuers(&config.cores, env)?;
+    Ok(Credit::new(issuers, certificates, wire::clock()))
+}
 
 /// One per configured core. Nothing is asked of them yet: a core that is away holds nobody up.
 ///

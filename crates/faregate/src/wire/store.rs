@@ -32,7 +32,6 @@ pub(crate) struct Ledger {
     /// The ledger as one that lists whom money is owed to.
     pub(crate) accounts: Arc<dyn AccountStore>,
     /// Certificates that are held, in the same file or database.
-    #[allow(dead_code, reason = "taken by whoever gives the gate credit")]
     pub(crate) certificates: Arc<dyn CertificateStore>,
     /// What a gate over it is called among others.
     pub(crate) name: GateName,

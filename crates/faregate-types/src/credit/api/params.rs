@@ -40,6 +40,8 @@ message! {
         /// How requests of validations are hashed: [`CANONICALIZATION`].
         pub canonicalization: String = "validation_hash_canonicalization_version" | "validationHashCanonicalizationVersion"
             or CANONICALIZATION.to_owned(),
+        /// How the guarantees of a tab are numbered: `strict` or `reserved`. Ours only.
+        pub req_ids: Option<String> = "req_ids" | "reqIds",
     }
 }
 

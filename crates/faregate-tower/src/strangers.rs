@@ -10,14 +10,16 @@ use faregate_types::{Code, Problem};
 /// Buckets for names nobody knows in advance: addresses, payers. Their number is fixed, so that strangers cannot fill the
 /// memory and cannot push each other out; two names share a bucket by chance only, because the hash is keyed.
 #[derive(Debug)]
-pub(crate) struct Buckets {
+pub struct Buckets {
     slots: Box<[Bucket]>,
     rate: Rate,
     hash: RandomState,
 }
 
 impl Buckets {
-    pub(crate) fn new(slots: usize, rate: Rate) -> Self {
+    /// So many buckets of this rate.
+    #[must_use]
+    pub fn new(slots: usize, rate: Rate) -> Self {
         Self {
             slots: (0..slots.max(1)).map(|_| Bucket::default()).collect(),
             rate,
@@ -25,14 +27,18 @@ impl Buckets {
         }
     }
 
-    /// Takes one for `name`, or says how long to wait for it.
-    pub(crate) fn take(&self, name: impl Hash, now: u64) -> Result<(), Duration> {
+    /// Takes one for `name`. `now` is in nanoseconds since any fixed moment.
+    ///
+    /// # Errors
+    /// How long to wait for it.
+    pub fn take(&self, name: impl Hash, now: u64) -> Result<(), Duration> {
         self.slot(name)
             .map_or(Ok(()), |bucket| bucket.take(self.rate, now))
     }
 
     /// How long `name` has to wait for one, if there is none now.
-    pub(crate) fn wait(&self, name: impl Hash, now: u64) -> Option<Duration> {
+    #[must_use]
+    pub fn wait(&self, name: impl Hash, now: u64) -> Option<Duration> {
         self.slot(name)?.wait(self.rate, now)
     }
 
@@ -44,7 +50,8 @@ impl Buckets {
 }
 
 /// The answer to somebody who has to wait so long.
-pub(crate) fn limited(wait: Duration) -> Problem {
+#[must_use]
+pub fn limited(wait: Duration) -> Problem {
     let whole = wait
         .as_secs()
         .saturating_add(u64::from(wait.subsec_nanos() > 0));
@@ -53,7 +60,8 @@ pub(crate) fn limited(wait: Duration) -> Problem {
 
 /// What stands for a stranger: an IPv4 address, or the network that one customer of a provider has with IPv6. This machine
 /// is no stranger: services of the operator, or a proxy, which has to have limits of its own.
-pub(crate) fn stranger(address: IpAddr) -> Option<u64> {
+#[must_use]
+pub fn stranger(address: IpAddr) -> Option<u64> {
     match address.to_canonical() {
         address if address.is_loopback() => None,
         IpAddr::V4(address) => Some(u64::from(address.to_bits())),
