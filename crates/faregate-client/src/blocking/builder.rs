@@ -11,8 +11,8 @@ use url::Url;
 use super::engine::{self, Engine};
 use super::{Client, Error};
 use crate::{
-    Alarm, BudgetExceeded, BuildError, Caps, Ends, Event, LightningWallet, PayeeChanges, PlainHttp,
-    Prefer, PriceRises, Resume, Spent, Wallet, WalletStore,
+    Alarm, BudgetExceeded, BuildError, Caps, Ends, Event, LightningWallet, OnCredit, PayeeChanges,
+    PlainHttp, Prefer, PriceRises, Resume, Spent, Wallet, WalletStore,
 };
 
 /// A client in the making; see [`Client::builder`].
@@ -55,6 +55,7 @@ same! {
     fn pay_with(assets: impl IntoIterator<Item = Erc20>);
     fn permit_kind(kind: PermitKind);
     fn permit_secs(secs: u64);
+    fn credit(credit: OnCredit);
     fn caps(caps: Caps);
     fn store(store: Arc<dyn WalletStore>);
     fn assets(assets: AssetRegistry);
