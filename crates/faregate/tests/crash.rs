@@ -107,6 +107,21 @@ fn configure_permits(folder: &Path, stack: &Stack, upstream: &str, policy: &str)
     url
 }
 
+/// The same for a gate that gives credit from the stack's core.
+fn configure_credit(folder: &Path, stack: &Stack, upstream: &str) -> String {
+    let url = configure(folder, stack, upstream, "before");
+    let file = folder.join("gate.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let credit = format!(
+        "[gate.credit]\n\n[[gate.credit.core]]\nnetwork = \"{}\"\nurl = \"{}\"\nrpc_url = \"{}\"\n\n[[route]]",
+        stack.chain,
+        stack.credit().unwrap().url(),
+        stack.rpc_url(),
+    );
+    std::fs::write(&file, text.replace("[[route]]", &credit)).unwrap();
+    url
+}
+
 /// Starts a gate, a facilitator or a credit core, to end at `point` if there is one.
 fn launch(kind: &str, folder: &Path, point: Option<Point>) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_faregate"));

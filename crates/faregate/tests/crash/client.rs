@@ -7,14 +7,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use alloy_primitives::U256;
+use faregate::stack::Stack;
 use faregate_core::crash::{CLIENT, Point};
 use faregate_ledger::{SpendState, WalletStore as _};
 use faregate_store::sqlite::SqliteWallet;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::support::{payer_key, received, stack};
-use crate::{SOON, configure, configure_permits, seller, start};
+use crate::support::{Owed, payer_key, received, stack};
+use crate::{SOON, configure, configure_credit, configure_permits, seller, start};
 
 /// How a purchase is finished after the end of the process.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,6 +86,14 @@ async fn told(folder: &Path, arguments: &[&str], case: &str) {
     assert_eq!(String::from_utf8_lossy(&again.stdout), "a joke", "{case}");
 }
 
+/// What the payee has received; on credit what is locked for it.
+async fn charged(stack: &Stack, owed: Option<&Owed>) -> U256 {
+    match owed {
+        Some(owed) => owed.locked().await.unwrap(),
+        None => received(stack).await,
+    }
+}
+
 async fn killed_at(point: Point, finish: Finish, rail: &str) {
     let case = format!("{}, {finish:?}, {rail}", point.name());
     let (stack, folder) = (stack().await, tempfile::tempdir().unwrap());
@@ -92,12 +101,16 @@ async fn killed_at(point: Point, finish: Finish, rail: &str) {
     // Slow enough that the client can end while the gate works.
     let (upstream, runs) = seller(Duration::from_secs(1)).await;
     let is_permit = rail == "permit";
-    let url = if is_permit {
-        configure_permits(folder, &stack, &upstream, "settled")
-    } else {
-        configure(folder, &stack, &upstream, "before")
+    let url = match rail {
+        "permit" => configure_permits(folder, &stack, &upstream, "settled"),
+        "credit" => configure_credit(folder, &stack, &upstream),
+        _ => configure(folder, &stack, &upstream, "before"),
     };
-    let before = received(&stack).await;
+    let owed = match rail {
+        "credit" => Some(Owed::after_a_deposit(&stack).await),
+        _ => None,
+    };
+    let before = charged(&stack, owed.as_ref()).await;
     let mut gate = start("gate", folder, &url, None).await;
     let joke = format!("{url}/joke");
 
@@ -124,7 +137,7 @@ async fn killed_at(point: Point, finish: Finish, rail: &str) {
     let ended = spends(folder).await;
     assert_eq!(ended.len(), 1, "{case}");
     assert_eq!(ended[0].1, SpendState::Paid, "{case}");
-    let charged = received(&stack).await - before;
+    let charged = charged(&stack, owed.as_ref()).await - before;
     assert_eq!(charged, U256::from(1_000), "{case}");
     // A token opens the route as often as it is shown, so it is shown again to fetch an answer that was lost.
     let runs = runs.load(Ordering::SeqCst);
@@ -157,5 +170,19 @@ async fn a_permit_finished_by_the_same_command() {
 async fn a_permit_finished_by_wallet_pending() {
     for point in CLIENT {
         killed_at(point, Finish::Resume, "permit").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_debt_finished_by_the_same_command() {
+    for point in CLIENT {
+        killed_at(point, Finish::SameCommand, "credit").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_debt_finished_by_wallet_pending() {
+    for point in CLIENT {
+        killed_at(point, Finish::Resume, "credit").await;
     }
 }

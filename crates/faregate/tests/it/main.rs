@@ -13,6 +13,7 @@ mod credit_node;
 mod credit_process;
 mod credit_tabs;
 mod credit_x402;
+mod curl_credit;
 mod curl_l402;
 mod curl_permit;
 mod l402;

@@ -1,10 +1,11 @@
 //! The whole stack, and payments signed by hand, so that a test decides what is sent and how often.
 
 use std::sync::Once;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use alloy_primitives::{Address, B256, U256};
 use faregate::stack::{Stack, StackConfig, payee, payer};
+use faregate_client::credit::CreditClient;
 use faregate_evm::{LocalSigner, OsEntropy, random_nonce, sign_authorization};
 use faregate_types::permit::{Permit, Terms, request};
 use faregate_types::x402::exact::Payload;
@@ -129,4 +130,44 @@ pub(crate) fn permit_request(payer: &LocalSigner, payee: Address, price: u64) ->
         signature: Signature65::parse(&signed).unwrap(),
     };
     request::write(&permit, now)
+}
+
+/// The books of the stack's core, as the payee may see them.
+pub(crate) struct Owed(CreditClient, Address);
+
+impl Owed {
+    /// Leaves collateral of the payer with the stack's contract.
+    pub(crate) async fn after_a_deposit(stack: &Stack) -> Self {
+        let (credit, token) = (stack.credit().unwrap(), stack.asset.id.token());
+        let connect = async |key: &str| {
+            CreditClient::builder()
+                .service(credit.url().parse().unwrap())
+                .signer(LocalSigner::new(SecretKey::from_hex(key).unwrap()).unwrap())
+                .contract(credit.contract())
+                .connect()
+                .await
+                .unwrap()
+        };
+        let (core, amount) = (connect(payer_key()).await, U256::from(1_000_000));
+        let chain = stack.devchain().unwrap();
+        chain.mint_usdc(core.address(), amount).await.unwrap();
+        core.user().approve(token, amount).await.unwrap();
+        core.user().deposit(token, amount).await.unwrap();
+        let owed = Self(connect(payee().unwrap().private_key).await, token);
+        // Deposits are in the books a moment after their block.
+        for _ in 0..200 {
+            if owed.locked().await == Some(U256::ZERO) {
+                return owed;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the deposit does not arrive");
+    }
+
+    /// What is locked of the payer's collateral.
+    pub(crate) async fn locked(&self) -> Option<U256> {
+        let payer = payer().unwrap().address;
+        let balance = self.0.recipient().balance(payer, self.1).await.unwrap();
+        balance.map(|balance| balance.locked)
+    }
 }
