@@ -107,6 +107,16 @@ points! {
     RecordSent "record_sent"
     /// Credit operator: it is mined, as far as the sender knows; the books do not know it from that.
     RecordMined "record_mined"
+    /// Redeemer: a transaction that redeems a certificate is signed, and its hash not in the books.
+    RedeemSigned "redeem_signed"
+    /// Redeemer: the hash is in the books, durably, and the transaction not sent.
+    RedeemNoted "redeem_noted"
+    /// Redeemer: the node has it.
+    RedeemSent "redeem_sent"
+    /// Redeemer: it is mined, and the books do not know it.
+    RedeemMined "redeem_mined"
+    /// Redeemer: the books know that, durably, and not what it brought.
+    RedeemEntered "redeem_entered"
 }
 
 /// The places of a gate with its own facilitator, in the order of a payment that is settled first.
@@ -202,6 +212,15 @@ pub const CREDIT_OPERATOR: [Point; 5] = [
     Point::RecordMined,
 ];
 
+/// The places of whoever redeems held certificates.
+pub const REDEEMER: [Point; 5] = [
+    Point::RedeemSigned,
+    Point::RedeemNoted,
+    Point::RedeemSent,
+    Point::RedeemMined,
+    Point::RedeemEntered,
+];
+
 /// Where this process is to end.
 #[cfg(feature = "crash-points")]
 static ARMED: std::sync::OnceLock<Point> = std::sync::OnceLock::new();
@@ -259,7 +278,8 @@ mod tests {
                 || L402_GATE.contains(point)
                 || CREDIT_SERVICE.contains(point)
                 || CREDIT_FOLLOWER.contains(point)
-                || CREDIT_OPERATOR.contains(point);
+                || CREDIT_OPERATOR.contains(point)
+                || REDEEMER.contains(point);
             assert!(listed, "{}", point.name());
         }
     }

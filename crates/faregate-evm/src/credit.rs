@@ -16,6 +16,7 @@
 //! | `follow` | [`CreditFollower`]: what happens on the chain, in the books |
 //! | `rewind` | [`rewind()`]: on after a reorganisation below the configured depth |
 //! | `record` | [`CreditOperator`]: what was paid, told to the contract |
+//! | `redeem` | [`CreditRedeemer`]: a seller's certificates, turned into money |
 //!
 //! The zero address stands for ETH wherever an asset is named ([`ETH`]). Amounts are in atomic units of their asset.
 
@@ -26,6 +27,7 @@ mod event;
 mod follow;
 mod put;
 mod record;
+mod redeem;
 mod revert;
 mod rewind;
 
@@ -43,6 +45,9 @@ pub use follow::{
 };
 pub use put::PutError;
 pub use record::{CreditOperator, CreditOperatorConfig};
+pub use redeem::{
+    CreditRedeemer, RedeemError, RedeemMode, RedeemRound, RedeemerConfig, Redeeming, TabView,
+};
 pub use revert::Revert;
 pub use rewind::{RewindError, Rewound, rewind};
 
@@ -50,6 +55,7 @@ pub use rewind::{RewindError, Rewound, rewind};
 pub(crate) fn describe_metrics() {
     follow::describe_metrics();
     record::describe_metrics();
+    redeem::describe_metrics();
 }
 
 /// The asset that is the chain's own coin.

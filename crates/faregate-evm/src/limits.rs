@@ -185,6 +185,33 @@ pub(crate) const CREDIT_TELLING_MAX: usize = 4;
 /// Payment records that are looked up at once.
 pub(crate) const CREDIT_LOOKUPS_MAX: usize = 200;
 
+/// Gas that redeeming a certificate may take: pairing, a decoder with its registry, a token behind a proxy.
+pub(crate) const REDEEM_GAS_MAX: u64 = 1_000_000;
+
+/// Held tabs that the books are asked for at once.
+pub(crate) const REDEEM_PAGE: u32 = 500;
+
+/// Held tabs that are looked at in one round.
+pub(crate) const REDEEM_TABS_MAX: usize = 20_000;
+
+/// Certificates that are redeemed in one round; the others are next.
+pub(crate) const REDEEM_SENT_MAX: usize = 200;
+
+/// Certificates that are redeemed at once.
+pub(crate) const REDEEM_AT_ONCE: usize = 8;
+
+/// Redemptions with an unknown end that are looked up in one round.
+pub(crate) const REDEEM_UNKNOWN_MAX: u32 = 1_000;
+
+/// Certificates of a tab that are tried when a condition keeps the largest from being redeemed.
+pub(crate) const REDEEM_CANDIDATES_MAX: u32 = 64;
+
+/// How long a tab is left alone after its first redemption; twice as long after each further one.
+pub(crate) const REDEEM_PAUSE_FIRST: Duration = Duration::from_secs(300);
+
+/// The longest of these pauses.
+pub(crate) const REDEEM_PAUSE_MAX: Duration = Duration::from_secs(12 * 3_600);
+
 /// Longer than any transaction is watched ([`FLIGHT_MAX`]).
 pub(crate) const CREDIT_LATER: Duration = Duration::from_secs(2 * 3_600);
 

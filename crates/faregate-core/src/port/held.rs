@@ -3,12 +3,13 @@
 //! The contract counts what was paid on a tab and what was redeemed of it, and pays on a certificate what its total exceeds
 //! both by. So of a tab the certificate with the largest total is worth all others together.
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256};
 use faregate_ledger::StoreError;
 use faregate_types::credit::GuaranteeVersion;
 use faregate_types::{ChainId, Erc20, Timestamp};
+use futures_util::future::BoxFuture;
 
-use super::certificates::HeldCertificate;
+use super::certificates::{CertificateStore, HeldCertificate};
 
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -80,6 +81,166 @@ pub struct Standing {
     /// On a certificate with so large a total nothing is paid any more, because it is too late. Says nothing about a tab that
     /// has grown since.
     pub over: Option<U256>,
+}
+
+/// A transaction that redeems a certificate of a tab, and whose end nobody knows yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "plain data")]
+pub struct Redemption {
+    /// The tab.
+    pub key: HeldTabKey,
+    /// The transaction. One that replaced another is another redemption.
+    pub transaction: B256,
+    /// When it was recorded, which is before it left.
+    pub at: Timestamp,
+}
+
+/// How a redemption ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "every engine stores each of them")]
+pub enum RedemptionEnd {
+    /// It was mined, deep enough, and the contract paid.
+    Mined,
+    /// It was mined and the contract refused.
+    Reverted,
+    /// It is not waited for any more: another took its place, or no node has known it for long. It may still happen, and does no harm
+    /// then, because the contract pays nothing twice.
+    GivenUp,
+}
+
+/// What is held in one asset, of all tabs there ever were, in its atomic units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "plain data")]
+pub struct HeldSums {
+    /// The asset; the zero address stands for ETH.
+    pub asset: Erc20,
+    /// Tabs that have not ended.
+    pub open: u64,
+    /// Tabs that have.
+    pub ended: u64,
+    /// What was promised, and how it divides.
+    pub promised: U256,
+    /// The parts of it.
+    pub shares: Shares,
+}
+
+/// What is listed: at most so many tabs, beginning after one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "plain data")]
+pub struct HeldPage {
+    /// The last one of the page before.
+    pub after: Option<(Timestamp, HeldTabKey)>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+impl HeldPage {
+    /// The first page.
+    #[must_use]
+    pub const fn first(limit: u32) -> Self {
+        Self { after: None, limit }
+    }
+
+    /// The page that follows one that ends with this tab.
+    #[must_use]
+    pub const fn after(tab: &HeldTab, limit: u32) -> Self {
+        Self {
+            after: Some((tab.promised_at, tab.key)),
+            limit,
+        }
+    }
+}
+
+/// What becomes of held certificates. Every method is one atomic, durable transaction and may be repeated.
+pub trait HeldTabStore: CertificateStore {
+    /// Tabs of a chain that have not ended, by when their largest certificate was promised, which is the order of their deadlines,
+    /// then by their key.
+    fn open_tabs(
+        &self,
+        chain: ChainId,
+        page: HeldPage,
+    ) -> BoxFuture<'_, Result<Vec<HeldTab>, StoreError>>;
+
+    /// A tab, if a certificate of it is held.
+    fn held_tab(&self, key: HeldTabKey) -> BoxFuture<'_, Result<Option<HeldTab>, StoreError>>;
+
+    /// The certificates of a tab, the largest total first, at most `limit`.
+    fn certificates_of(
+        &self,
+        key: HeldTabKey,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<HeldCertificate>, StoreError>>;
+
+    /// A transaction that redeems a certificate of this tab is about to be sent. [`StoreError::NotFound`] when there is no such
+    /// tab.
+    fn redeeming(&self, redemption: Redemption) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Redemptions on a chain whose end is not known, oldest first, at most `limit`.
+    fn redemptions(
+        &self,
+        chain: ChainId,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<Redemption>, StoreError>>;
+
+    /// How a redemption ended. One that has ended stays as it is. [`StoreError::NotFound`] when it is unknown.
+    fn redeemed(
+        &self,
+        key: HeldTabKey,
+        transaction: B256,
+        end: RedemptionEnd,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// The last redemption of a tab that the contract paid for, if there was one.
+    fn paid_by(&self, key: HeldTabKey) -> BoxFuture<'_, Result<Option<B256>, StoreError>>;
+
+    /// What the contract says of a tab ([`HeldTab::standing`]). [`StoreError::NotFound`] when there is no such tab.
+    fn stand(
+        &self,
+        key: HeldTabKey,
+        standing: Standing,
+        at: Timestamp,
+    ) -> BoxFuture<'_, Result<HeldTab, StoreError>>;
+
+    /// All that was ever promised, by asset. Reads every tab.
+    fn held_sums(&self) -> BoxFuture<'_, Result<Vec<HeldSums>, StoreError>>;
+}
+
+impl HeldSums {
+    /// The sums of these tabs, by asset.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a sum overflows.
+    pub fn of(tabs: impl IntoIterator<Item = HeldTab>) -> Result<Vec<Self>, StoreError> {
+        let mut sums = std::collections::BTreeMap::new();
+        for tab in tabs {
+            let sum = sums.entry(tab.asset).or_insert(Self {
+                asset: tab.asset,
+                open: 0,
+                ended: 0,
+                promised: U256::ZERO,
+                shares: Shares::default(),
+            });
+            *sum = sum.with(&tab).ok_or(StoreError::Damaged)?;
+        }
+        Ok(sums.into_values().collect())
+    }
+
+    fn with(self, tab: &HeldTab) -> Option<Self> {
+        let (now, more) = (self.shares, tab.shares());
+        let ended = u64::from(tab.has_ended());
+        Some(Self {
+            asset: self.asset,
+            open: self.open.checked_add(1_u64.saturating_sub(ended))?,
+            ended: self.ended.checked_add(ended)?,
+            promised: self.promised.checked_add(tab.total)?,
+            shares: Shares {
+                redeemed: now.redeemed.checked_add(more.redeemed)?,
+                repaid: now.repaid.checked_add(more.repaid)?,
+                lost: now.lost.checked_add(more.lost)?,
+                owed: now.owed.checked_add(more.owed)?,
+            },
+        })
+    }
 }
 
 impl HeldCertificate {

@@ -18,7 +18,10 @@ pub use clock::Clock;
 pub use facilitator::{
     Away, Facilitator, Finality, NoTrail, SettleOutcome, Settlement, Trail, Unknown, Verdict,
 };
-pub use held::{HeldTab, HeldTabKey, Shares, Standing};
+pub use held::{
+    HeldPage, HeldSums, HeldTab, HeldTabKey, HeldTabStore, Redemption, RedemptionEnd, Shares,
+    Standing,
+};
 pub use issuer::{IssueError, IssueOutcome, Issuer, TabAsk};
 pub use permit::{Care, Collector, PermitOrder, PermitVerdict};
 pub use turn::{Alone, Turn};

@@ -28,6 +28,7 @@ use alloy_primitives::{Address, B256, Bytes, U64, U256, address};
 use alloy_sol_types::{SolCall, SolValue, sol};
 use faregate_core::port::{Away, Facilitator, SettleOutcome, Settlement, Trail};
 pub use faregate_devnet::chain::BATCH_SETTLER;
+use faregate_devnet::chain::CreditConfig;
 use faregate_devnet::{ChainConfig, Devchain};
 use faregate_evm::{ExactFacilitator, LocalSigner, NetworkConfig, OsEntropy, random_nonce};
 use faregate_types::{Asset, AssetRegistry, Authorization, ChainId, Code, SecretKey};
@@ -85,16 +86,7 @@ impl World {
                 (Some(chain), url)
             }
         };
-        // Makes sure there is a TLS provider before the first client is built.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let mut world = Self {
-            own,
-            http,
-            url,
-            chain,
-            asset: usdc(chain),
-        };
+        let mut world = Self::over(own, url, chain);
         let id: U64 = world.rpc("eth_chainId", json!([])).await;
         world.chain = ChainId::new(id.to()).unwrap();
         world.asset = usdc(world.chain);
@@ -102,6 +94,31 @@ impl World {
             world.place_contracts().await;
         }
         world
+    }
+
+    fn over(own: Option<Devchain>, url: String, chain: ChainId) -> Self {
+        // Makes sure there is a TLS provider before the first client is built.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self {
+            own,
+            http,
+            url,
+            chain,
+            asset: usdc(chain),
+        }
+    }
+
+    /// A chain of our own with the contracts of the credit network, whatever else there is.
+    pub async fn with_credit(chain: ChainId, credit: CreditConfig) -> Self {
+        let config = ChainConfig {
+            chain_id: chain.get(),
+            credit: Some(credit),
+            ..ChainConfig::default()
+        };
+        let own = Devchain::start(config).await.unwrap();
+        let url = own.rpc_url();
+        Self::over(Some(own), url, chain)
     }
 
     /// One JSON-RPC call that must work.

@@ -1,9 +1,13 @@
 //! Certificates that a seller holds, and the tabs they are on.
 
+mod tabs;
+
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, U256};
-use faregate_core::port::{CertificateStore, HeldCertificate, HeldTab, HeldTabKey};
+use faregate_core::port::{
+    CertificateStore, HeldCertificate, HeldTab, HeldTabKey, Redemption, RedemptionEnd,
+};
 use faregate_ledger::StoreError;
 use faregate_types::{Erc20, PaymentId};
 use futures_util::future::BoxFuture;
@@ -18,6 +22,8 @@ pub(super) struct Held {
     tabs: BTreeMap<HeldTabKey, Book>,
     /// Tabs that have not ended, by who owes on them.
     owing: BTreeMap<(Address, Erc20), Vec<HeldTabKey>>,
+    /// Redemptions in the order they came, and how they ended.
+    redemptions: Vec<(Redemption, Option<RedemptionEnd>)>,
 }
 
 /// A tab, and what is looked for there.

@@ -2,15 +2,18 @@
 //! certificates of many are loaded, and written with one statement per table.
 
 mod rows;
+mod tabs;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use alloy_primitives::{Address, U256};
-use faregate_core::port::{CertificateStore, HeldCertificate, HeldTab, HeldTabKey};
+use alloy_primitives::{Address, B256, U256};
+use faregate_core::port::{
+    CertificateStore, HeldCertificate, HeldTab, HeldTabKey, Redemption, RedemptionEnd, Standing,
+};
 use faregate_ledger::StoreError;
-use faregate_types::{Erc20, PaymentId};
+use faregate_types::{Erc20, PaymentId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use super::codec::{self, escaped};
@@ -23,10 +26,10 @@ use super::reads::told;
 use super::seqs::Seqs;
 use super::write::columns;
 use crate::words::credit::integer;
-use rows::{certificates, tabs};
+use rows::{certificates, tabs as select_tabs};
 
 const LOCK_TABS: &str = concat!(
-    tabs!(),
+    select_tabs!(),
     " JOIN unnest($1::int8[], $2::bytea[], $3::bytea[], $4::bytea[]) AS w (chain, payer, recipient, tab) \
      ON t.payer = w.payer AND t.tab = w.tab AND t.recipient = w.recipient AND t.chain = w.chain \
      ORDER BY t.chain, t.payer, t.recipient, t.tab FOR UPDATE OF t"
@@ -49,6 +52,26 @@ const OWED: &str = "SELECT coalesce(sum(r.amount), 0)::text AS owed FROM held_ta
 #[derive(Debug)]
 pub(super) enum Job {
     Keep(Box<HeldCertificate>),
+    Stand(HeldTabKey, Standing, Timestamp),
+    Redeeming(Redemption),
+    Redeemed(HeldTabKey, B256, RedemptionEnd),
+}
+
+/// What it answers.
+#[derive(Debug)]
+pub(super) enum Done {
+    Nothing,
+    Stands(Box<HeldTab>),
+}
+
+impl Job {
+    fn key(&self) -> HeldTabKey {
+        match self {
+            Self::Keep(held) => held.tab_key(),
+            Self::Stand(key, ..) | Self::Redeemed(key, ..) => *key,
+            Self::Redeeming(redemption) => redemption.key,
+        }
+    }
 }
 
 /// The work on held certificates.
@@ -92,13 +115,22 @@ impl HeldWork {
         }
     }
 
-    async fn run_all(&self, link: &Link, jobs: &[Job]) -> Result<Results<()>, Fault> {
+    async fn run_all(&self, link: &Link, jobs: &[Job]) -> Result<Results<Done>, Fault> {
         held(self.hold.as_deref())?;
         let mut sheet = load(link, jobs).await?;
-        let results = jobs.iter().map(|job| match job {
-            Job::Keep(held) => self.keep(&mut sheet, held),
-        });
-        let results = results.collect();
+        let mut results = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            results.push(match job {
+                Job::Keep(held) => self.keep(&mut sheet, held).map(|()| Done::Nothing),
+                Job::Stand(key, standing, at) => sheet.stand(key, standing, *at),
+                Job::Redeeming(redemption) => {
+                    tabs::redeeming(link, &sheet, redemption, self.seqs.next()).await?
+                }
+                Job::Redeemed(key, transaction, end) => {
+                    tabs::redeemed(link, &sheet, key, *transaction, *end).await?
+                }
+            });
+        }
         write::sheet(link, &sheet).await?;
         Ok(results)
     }
@@ -147,13 +179,33 @@ impl HeldWork {
     }
 }
 
+impl Sheet {
+    fn stand(
+        &mut self,
+        key: &HeldTabKey,
+        standing: &Standing,
+        at: Timestamp,
+    ) -> Result<Done, StoreError> {
+        let row = self.tabs.get_mut(key).ok_or(StoreError::NotFound)?;
+        let after = row.tab.standing(standing, at);
+        row.is_changed |= after != row.tab;
+        row.tab = after;
+        Ok(Done::Stands(Box::new(after)))
+    }
+
+    fn seq(&self, key: &HeldTabKey) -> Option<i64> {
+        self.tabs.get(key).map(|row| row.seq)
+    }
+}
+
 impl Work for HeldWork {
     type Job = Job;
-    type Done = ();
+    type Done = Done;
 
     fn bytes(job: &Job) -> usize {
         match job {
             Job::Keep(held) => held.certificate.claims.len(),
+            Job::Stand(..) | Job::Redeeming(_) | Job::Redeemed(..) => 0,
         }
     }
 
@@ -161,7 +213,7 @@ impl Work for HeldWork {
         &'a self,
         link: &'a Link,
         jobs: &'a [Job],
-    ) -> BoxFuture<'a, Result<Results<()>, Fault>> {
+    ) -> BoxFuture<'a, Result<Results<Done>, Fault>> {
         Box::pin(self.run_all(link, jobs))
     }
 }
@@ -169,12 +221,7 @@ impl Work for HeldWork {
 /// Locks the tabs, then looks at what there is: a statement after the lock sees what was committed while it was waited for.
 async fn load(link: &Link, jobs: &[Job]) -> Result<Sheet, Fault> {
     let mut sheet = Sheet::default();
-    let keys: BTreeSet<HeldTabKey> = jobs
-        .iter()
-        .map(|job| match job {
-            Job::Keep(held) => held.tab_key(),
-        })
-        .collect();
+    let keys: BTreeSet<HeldTabKey> = jobs.iter().map(Job::key).collect();
     let (a, b, c, d) = columns!(keys, key =>
         integer(key.chain.get()),
         key.payer.as_slice(),
@@ -194,8 +241,9 @@ async fn load(link: &Link, jobs: &[Job]) -> Result<Sheet, Fault> {
     }
     let keeps: Vec<&HeldCertificate> = jobs
         .iter()
-        .map(|job| match job {
-            Job::Keep(held) => &**held,
+        .filter_map(|job| match job {
+            Job::Keep(held) => Some(&**held),
+            _ => None,
         })
         .collect();
     if keeps.is_empty() {
@@ -225,7 +273,10 @@ async fn load(link: &Link, jobs: &[Job]) -> Result<Sheet, Fault> {
 
 impl CertificateStore for PostgresLedger {
     fn keep(&self, held: HeldCertificate) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(self.held.ask(Job::Keep(Box::new(held))))
+        Box::pin(async move {
+            self.held.ask(Job::Keep(Box::new(held))).await?;
+            Ok(())
+        })
     }
 
     fn certificate(

@@ -32,6 +32,7 @@ pub(in crate::postgres) const LEDGER: Schema = Schema {
         include_str!("migrations/ledger/0003_access.sql"),
         include_str!("migrations/ledger/0004_credit.sql"),
         include_str!("migrations/ledger/0005_held.sql"),
+        include_str!("migrations/ledger/0006_redemptions.sql"),
     ],
 };
 

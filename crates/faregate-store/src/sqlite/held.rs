@@ -1,6 +1,8 @@
 //! Certificates that a seller holds, and the tabs they are on. What they mean together is decided by
 //! [`HeldTab`]; here it is loaded and written.
 
+mod tabs;
+
 use alloy_primitives::{Address, U256};
 use faregate_core::port::{CertificateStore, HeldCertificate, HeldTab, HeldTabKey};
 use faregate_ledger::StoreError;

@@ -32,6 +32,7 @@ pub(super) const LEDGER: Schema = Schema {
         include_str!("migrations/ledger/0006_credit.sql"),
         include_str!("migrations/ledger/0007_credit_pairs.sql"),
         include_str!("migrations/ledger/0008_held.sql"),
+        include_str!("migrations/ledger/0009_redemptions.sql"),
     ],
 };
 

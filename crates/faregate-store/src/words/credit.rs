@@ -2,6 +2,7 @@
 
 use alloy_primitives::B256;
 use faregate_core::credit::{EntryKind, PaymentStage, Settlement, Tab, TabId};
+use faregate_core::port::RedemptionEnd;
 
 use super::secs;
 
@@ -68,5 +69,14 @@ pub(crate) fn stage_of(stored: u8, teller: Option<[u8; 32]>) -> Option<PaymentSt
         (2, Some(transaction)) => Some(PaymentStage::Recorded(transaction)),
         (3, None) => Some(PaymentStage::Refused),
         _ => None,
+    }
+}
+
+/// How a redemption ended.
+pub(crate) const fn redemption_end(end: RedemptionEnd) -> u8 {
+    match end {
+        RedemptionEnd::Mined => 1,
+        RedemptionEnd::Reverted => 2,
+        RedemptionEnd::GivenUp => 3,
     }
 }

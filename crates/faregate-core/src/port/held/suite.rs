@@ -24,6 +24,7 @@
 
 pub mod keeping;
 mod kit;
+pub mod redeeming;
 
 /// Generates one `#[tokio::test]` per case for the engine that the expression makes; see
 /// [`suite`](crate::port::held::suite).
@@ -37,6 +38,15 @@ macro_rules! certificate_store_suite {
             a_tab_has_one_asset
             a_crowd_keeps_each_certificate_once
             what_is_owed_is_counted_by_payer_route_and_asset
+        }
+        $crate::certificate_suite_cases! { redeeming, $make,
+            a_tab_is_worth_its_largest_certificate
+            open_tabs_are_in_the_order_of_their_deadlines
+            a_tab_ends_when_it_is_covered
+            a_tab_is_over_for_what_it_was_then
+            a_redemption_is_open_until_it_ends
+            what_is_held_is_counted_by_asset
+            a_crowd_keeps_and_redeems_at_once
         }
     };
 }
@@ -65,7 +75,10 @@ mod tests {
     #[test]
     fn every_case_is_in_the_list() {
         let list = include_str!("suite.rs");
-        for source in [include_str!("suite/keeping.rs")] {
+        for source in [
+            include_str!("suite/keeping.rs"),
+            include_str!("suite/redeeming.rs"),
+        ] {
             let cases: Vec<&str> = source
                 .lines()
                 .filter_map(|line| line.strip_prefix("pub async fn ")?.split('<').next())

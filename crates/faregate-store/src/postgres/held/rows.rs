@@ -70,7 +70,8 @@ pub(super) fn certificate(row: &Row) -> Result<HeldCertificate, Fault> {
     })
 }
 
-fn key(row: &Row) -> Result<HeldTabKey, Fault> {
+/// The key of a tab, from any row that has it.
+pub(super) fn key(row: &Row) -> Result<HeldTabKey, Fault> {
     let chain = ChainId::new(row.try_get::<_, i64>("chain")?.cast_unsigned());
     Ok(HeldTabKey {
         chain: chain.ok_or(Fault::Damaged("a chain"))?,
