@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `/livez`, `/health` | the process answers; restarting it would not help otherwise |
 //! | `/readyz` | the ledger, the facilitator and the Lightning wallet, if there are any, answer too; else 503 with the code of who does not |
+//!
+//! A credit core that is away makes nobody unready, because everything else goes on: `{"status":"ok","away":["credit on
+//! eip155:84532"]}`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,13 +15,16 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use faregate_core::port::Issuer;
 use faregate_core::port::lightning::{Receiver, UNSUPPORTED, Wanted};
 use faregate_core::{Away, Facilitator};
 use faregate_ledger::LedgerStore;
 use faregate_tower::respond;
 use faregate_types::lightning::{Msat, PaymentHash};
-use faregate_types::{Code, PaymentId, Problem};
+use faregate_types::{ChainId, Code, PaymentId, Problem};
+use futures_util::future::join_all;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
@@ -27,7 +33,14 @@ use crate::limits;
 /// Asks the parts of a server whether they can work. Cheap to clone; however often it is asked, the parts are asked once a
 /// second at most, so that strangers cannot keep them busy.
 #[derive(Clone)]
-pub struct Readiness(Arc<Parts>);
+pub struct Readiness(Arc<Parts>, Arc<Cores>);
+
+/// Credit cores, and which of them did not answer lately.
+#[derive(Default)]
+struct Cores {
+    issuers: Vec<Arc<dyn Issuer>>,
+    last: Mutex<Option<(Instant, Vec<ChainId>)>>,
+}
 
 struct Parts {
     store: Arc<dyn LedgerStore>,
@@ -58,13 +71,45 @@ impl Readiness {
         facilitator: Option<Arc<dyn Facilitator>>,
         wallet: Option<Receiver>,
     ) -> Self {
-        Self(Arc::new(Parts {
+        let parts = Parts {
             store,
             facilitator,
             wallet,
             last: Mutex::new(None),
             wallet_answered: Mutex::new(None),
-        }))
+        };
+        Self(Arc::new(parts), Arc::default())
+    }
+
+    /// The same with credit cores.
+    #[must_use]
+    pub fn and_credit(self, issuers: Vec<Arc<dyn Issuer>>) -> Self {
+        let last = Mutex::new(None);
+        Self(self.0, Arc::new(Cores { issuers, last }))
+    }
+
+    /// The networks whose credit core does not answer: what is paid on credit there has to wait.
+    pub async fn without_credit(&self) -> Vec<ChainId> {
+        let cores = &self.1;
+        if cores.issuers.is_empty() {
+            return Vec::new();
+        }
+        let mut last = cores.last.lock().await;
+        if let Some((at, away)) = &*last
+            && at.elapsed() < limits::CREDIT_READY_KEPT
+        {
+            return away.clone();
+        }
+        let asked = cores.issuers.iter().map(async |issuer| {
+            let answer = timeout(limits::CREDIT_READY_TIMEOUT, issuer.versions()).await;
+            (issuer.chain(), matches!(answer, Ok(Ok(_))))
+        });
+        let away = join_all(asked).await.into_iter();
+        let away: Vec<ChainId> = away
+            .filter_map(|(chain, answered)| (!answered).then_some(chain))
+            .collect();
+        *last = Some((Instant::now(), away.clone()));
+        away
     }
 
     /// Whether all parts can work now.
@@ -154,16 +199,27 @@ pub(crate) fn live_router() -> Router {
 
 /// The answer of a process that is alive.
 async fn live() -> Response {
+    well(&json!({ "status": "ok" }))
+}
+
+fn well(body: &Value) -> Response {
     let headers = [
         (CONTENT_TYPE, "application/json"),
         (CACHE_CONTROL, "no-store"),
     ];
-    (headers, r#"{"status":"ok"}"#).into_response()
+    (headers, body.to_string()).into_response()
 }
 
 pub(crate) async fn ready(State(readiness): State<Readiness>) -> Response {
     match readiness.check().await {
-        Ok(()) => live().await,
+        Ok(()) => {
+            let away = readiness.without_credit().await;
+            if away.is_empty() {
+                return live().await;
+            }
+            let away = away.iter().map(|chain| format!("credit on {chain}"));
+            well(&json!({ "status": "ok", "away": away.collect::<Vec<_>>() }))
+        }
         Err(away) => respond::problem(&Problem::new(away.code).status(503)),
     }
 }

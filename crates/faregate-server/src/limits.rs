@@ -124,6 +124,12 @@ pub const CONFIRM_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Payers who wait for the wallet's word at once; the next one is told to come back.
 pub const CONFIRMS_MAX: usize = 64;
 
+/// Longest wait for a credit core that is asked whether it is there: whoever asks about a gate does not wait longer.
+pub const CREDIT_READY_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How long it is remembered whether a credit core was there.
+pub const CREDIT_READY_KEPT: Duration = Duration::from_secs(10);
+
 /// How long a wallet that answered is taken for one that is there.
 pub const WALLET_READY_KEPT: Duration = Duration::from_secs(10);
 

@@ -130,20 +130,8 @@ impl Stack {
         // The dev chain has it; somebody's node need not.
         let settler = devchain.as_ref().map(|_| BATCH_SETTLER);
         let settling = settling(chain, &rpc_url, &asset, settler).await?;
-        let issuers = credit.iter().map(|credit| {
-            let issuer = credit.issuer(chain, &rpc_url)?;
-            Ok(Arc::new(issuer) as Arc<dyn Issuer>)
-        });
-        let issuers = issuers.collect::<Result<_, Failed>>()?;
-        let facilitator = FacilitatorServer::start_with(
-            SocketAddr::new(config.bind, config.facilitator_port),
-            Arc::new(settling.clone()),
-            Arc::new(MemoryLedger::new()),
-            wire::clock(),
-            Settings::default().credit(CreditNetworks::new(issuers)),
-        )
-        .await
-        .map_err(start_failed)?;
+        let facilitator = start_facilitator(&config, &settling, credit.as_ref().ok(), &rpc_url);
+        let facilitator = facilitator.await?;
         let seller = Seller::start(config.bind).await?;
         let ledger = Arc::new(MemoryLedger::new());
         let listener = http::listen(SocketAddr::new(config.bind, config.gate_port))
@@ -363,6 +351,29 @@ async fn start_credit(
         gate: signer_of(gate_key)?.address(),
     };
     DevCredit::start(credit).await.map(Ok)
+}
+
+/// The facilitator's API, which stands before the credit core too.
+async fn start_facilitator(
+    config: &StackConfig,
+    settling: &ExactFacilitator,
+    credit: Option<&DevCredit>,
+    rpc_url: &Url,
+) -> Result<Running, Failed> {
+    let issuers = credit.iter().map(|credit| {
+        let issuer = credit.issuer(config.chain, rpc_url)?;
+        Ok(Arc::new(issuer) as Arc<dyn Issuer>)
+    });
+    let issuers = issuers.collect::<Result<_, Failed>>()?;
+    FacilitatorServer::start_with(
+        SocketAddr::new(config.bind, config.facilitator_port),
+        Arc::new(settling.clone()),
+        Arc::new(MemoryLedger::new()),
+        wire::clock(),
+        Settings::default().credit(CreditNetworks::new(issuers)),
+    )
+    .await
+    .map_err(start_failed)
 }
 
 async fn start_lightning(config: &StackConfig) -> Result<DevLightning, Failed> {

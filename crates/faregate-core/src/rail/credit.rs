@@ -120,6 +120,11 @@ impl Credit {
         }
     }
 
+    /// Whoever gives credit here.
+    pub fn issuers(&self) -> impl Iterator<Item = &Arc<dyn Issuer>> {
+        self.desk.issuers.values()
+    }
+
     /// Where payers get their tabs.
     #[must_use]
     pub fn tabs(&self) -> &Tabs {

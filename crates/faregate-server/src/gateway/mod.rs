@@ -233,6 +233,13 @@ pub fn readiness(config: &GatewayConfig, deps: &Deps) -> Readiness {
         deps.facilitator.clone(),
         wallet.map(|rail| rail.receiver().clone()),
     )
+    .and_credit(
+        deps.credit
+            .iter()
+            .flat_map(Credit::issuers)
+            .cloned()
+            .collect(),
+    )
 }
 
 fn build(config: &GatewayConfig, deps: Deps) -> Result<Built, StartError> {

@@ -44,13 +44,7 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         Some(config) => Some(wire::l402(config, env, &ledger.revocations, ledger.name).await?),
         None => None,
     };
-    let credit = match &settings.credit {
-        Some(config) => {
-            let certificates = Arc::clone(&ledger.certificates);
-            Some(wire::on_credit(config, env, certificates)?)
-        }
-        None => None,
-    };
+    let credit = wire::on_credit(settings.credit.as_ref(), env, &ledger.certificates)?;
     let revoking = match (&file.admin, l402.is_some() || permits.is_some()) {
         (Some(admin), true) => {
             Revoking::new(admin, env, Arc::clone(&ledger.revocations), wire::clock())

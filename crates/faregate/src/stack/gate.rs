@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use faregate_core::port::CertificateStore;
 use faregate_core::rail::l402::Revocations;
 use faregate_devnet::{DevLightning, WalletName};
 use faregate_evm::ExactFacilitator;
@@ -35,10 +36,8 @@ pub(super) async fn deps(
         }
         None => None,
     };
-    let credit = match &settings.credit {
-        Some(config) => Some(wire::on_credit(config, env, Arc::clone(ledger) as _)?),
-        None => None,
-    };
+    let certificates: Arc<dyn CertificateStore> = Arc::clone(ledger) as _;
+    let credit = wire::on_credit(settings.credit.as_ref(), env, &certificates)?;
     let deps = Deps {
         facilitator: Some(Arc::new(settling)),
         l402,

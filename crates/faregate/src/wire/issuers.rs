@@ -12,17 +12,20 @@ use faregate_types::SecretKey;
 use crate::exit::{Exit, Failed};
 use crate::wire;
 
-/// The credit rail of a gate, which keeps its certificates here.
+/// The credit rail of a gate that has one, which keeps its certificates here.
 ///
 /// # Errors
 /// As [`issuers`].
 pub(crate) fn on_credit(
-    config: &GateCreditConfig,
+    config: Option<&GateCreditConfig>,
     env: &Env,
-    certificates: Arc<dyn CertificateStore>,
-) -> Result<Credit, Failed> {
-    let issuers = issuers(&config.cores, env)?;
-    Ok(Credit::new(issuers, certificates, wire::clock()))
+    certificates: &Arc<dyn CertificateStore>,
+) -> Result<Option<Credit>, Failed> {
+    let issuers = config
+        .map(|config| issuers(&config.cores, env))
+        .transpose()?;
+    let rail = |issuers| Credit::new(issuers, Arc::clone(certificates), wire::clock());
+    Ok(issuers.map(rail))
 }
 
 /// One per configured core. Nothing is asked of them yet: a core that is away holds nobody up.

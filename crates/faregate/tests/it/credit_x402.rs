@@ -437,7 +437,7 @@ async fn other_numbers(market: &Market<'_>) -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, reason, claims) in [
         ("taken, for more", taken, worth(0, PRICE + 1)),
-        ("taken, earlier", taken, dated(0, now() - 1)),
+        ("taken, earlier", taken, dated(0, now() - 100)),
         ("signed tomorrow", when, dated(1, now() + 1_000)),
         ("signed before the tab", when, dated(1, now() - 10_000)),
         (

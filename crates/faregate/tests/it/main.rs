@@ -9,6 +9,7 @@
 
 mod cli;
 mod credit_cores;
+mod credit_gate;
 mod credit_node;
 mod credit_process;
 mod credit_tabs;

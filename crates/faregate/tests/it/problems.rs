@@ -136,7 +136,7 @@ async fn problem_08_upto_is_neither_offered_nor_settled() {
     let stack = stack().await;
     let credential = payment(&stack, "/joke").await;
     let required = offer(&stack, "/joke").await;
-    assert!(required.accepts.iter().all(|ask| ask.scheme == "exact"));
+    assert!(required.accepts.iter().all(|ask| ask.scheme != "upto"));
     let mut question = question(&stack, &credential).await;
     question["paymentPayload"]["accepted"]["scheme"] = json!("upto");
     question["paymentRequirements"]["scheme"] = json!("upto");
