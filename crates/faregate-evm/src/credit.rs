@@ -17,6 +17,7 @@
 //! | `rewind` | [`rewind()`]: on after a reorganisation below the configured depth |
 //! | `record` | [`CreditOperator`]: what was paid, told to the contract |
 //! | `redeem` | [`CreditRedeemer`]: a seller's certificates, turned into money |
+//! | `validation` | the question to a validator, and the answer |
 //!
 //! The zero address stands for ETH wherever an asset is named ([`ETH`]). Amounts are in atomic units of their asset.
 
@@ -30,6 +31,7 @@ mod record;
 mod redeem;
 mod revert;
 mod rewind;
+mod validation;
 
 use alloy_primitives::Address;
 
@@ -50,6 +52,7 @@ pub use redeem::{
 };
 pub use revert::Revert;
 pub use rewind::{RewindError, Rewound, rewind};
+pub use validation::{answer_as_validator, ask_validator};
 
 /// Registers what the metrics mean.
 pub(crate) fn describe_metrics() {

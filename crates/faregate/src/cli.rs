@@ -345,6 +345,10 @@ pub enum WalletCommand {
         #[arg(long, default_value_t = 100)]
         limit: u32,
     },
+    /// Show what this wallet has left with the credit contract, and what of it is locked for what it owes.
+    Collateral(Box<credit::PayerArgs>),
+    /// Leave collateral with the credit contract, so that things can be bought on credit.
+    Deposit(Box<credit::DepositArgs>),
     /// List what is owed on credit, until when it should be paid, and what became of the rest.
     Tabs(Box<credit::TabsArgs>),
     /// Pay what is owed on credit before it is taken out of the collateral.

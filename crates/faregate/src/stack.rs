@@ -302,6 +302,12 @@ pub fn payee() -> Option<&'static DevAccount> {
     Devchain::accounts().get(PAYEE)
 }
 
+/// The account that says what work was worth.
+#[must_use]
+pub fn validator() -> Option<&'static DevAccount> {
+    Devchain::accounts().get(credit::VALIDATOR)
+}
+
 /// Signs as a dev account.
 pub(crate) fn signer(account: Option<&DevAccount>) -> Result<LocalSigner, Failed> {
     signer_of(account.map_or("", |account| account.private_key))

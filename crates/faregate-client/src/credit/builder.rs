@@ -8,7 +8,7 @@ use faregate_core::port::{NoTrail, Trail};
 use faregate_evm::{Account, NetworkConfig, Signer, Transport};
 use faregate_http::{BaseUrl, Http, PlainHttp, Trust};
 use faregate_types::credit::api::{Hidden, PublicParams};
-use faregate_types::{Address, ChainId};
+use faregate_types::{Address, ChainId, U256};
 use reqwest::header::HeaderMap;
 use url::Url;
 
@@ -254,6 +254,8 @@ impl CreditClientBuilder {
         config.receipt_wait = self.receipt_wait;
         config.confirmations = self.confirmations;
         config.gas_limit_max = limits::CREDIT_GAS_MAX;
+        // Who signs in, signs claims or passes guarantees on needs no gas money.
+        config.balance_floor = U256::ZERO;
         let account = Account::connect(config, Arc::clone(&signer)).await?;
         let terms = Terms::check(&params, chain, &account).await?;
         Ok(CreditClient::from_inner(Inner {

@@ -1,12 +1,10 @@
 //! Payer and recipient on the real contract: deposit, certificate, remuneration, payments, withdrawal.
 
 use alloy_primitives::B256;
-use alloy_sol_types::SolCall as _;
 use faregate_client::credit::{CreditClient, CreditError, ETH, NoTrail, Revert, SendError};
 use faregate_devnet::chain::{CREDIT_CORE, CreditConfig, CreditTiming, VALIDATION_REGISTRY};
 use faregate_devnet::{ChainConfig, Devchain};
-use faregate_evm::credit::CreditCore;
-use faregate_evm::credit::abi::ValidationRegistry;
+use faregate_evm::credit::{Call, answer_as_validator, ask_validator};
 use faregate_types::credit::api::PublicParams;
 use faregate_types::credit::certificate::domain_separator;
 use faregate_types::credit::{
@@ -181,10 +179,8 @@ async fn tabs_are_paid_and_collateral_goes_back_to_its_payer() {
 }
 
 /// A call of the registry, for which the client has no name of its own.
-async fn at_registry(client: &CreditClient, data: Vec<u8>) {
-    let mut call = CreditCore::at(VALIDATION_REGISTRY).cancel_withdrawal(ETH);
-    (call.data, call.gas) = (data.into(), 500_000);
-    client.account().send(&call, &NoTrail).await.unwrap();
+async fn at_registry(client: &CreditClient, call: &Call) {
+    client.account().send(call, &NoTrail).await.unwrap();
 }
 
 /// A certificate of version 2 is money once its validator has said that the work was done, and says so to whoever verifies it.
@@ -224,26 +220,14 @@ async fn a_certificate_with_a_condition_is_money_once_it_was_validated() {
         chain.mine(1).await.unwrap();
         let early = about.remunerate(&issued.certificate).await.unwrap_err();
         assert_eq!(refused(early), "ValidationLookupFailed");
-        let ask = ValidationRegistry::validationRequestCall {
-            validatorAddress: policy.validator,
-            agentId: policy.agent_id,
-            requestURI: String::new(),
-            requestHash: policy.request_hash,
-        };
-        at_registry(&recipient, ask.abi_encode()).await;
+        at_registry(&recipient, &ask_validator(&policy)).await;
         let waiting = about.remunerate(&issued.certificate).await.unwrap_err();
         assert_eq!(refused(waiting), "ValidationPending");
-        let answer = |response| ValidationRegistry::validationResponseCall {
-            requestHash: policy.request_hash,
-            response,
-            responseURI: String::new(),
-            responseHash: B256::ZERO,
-            tag: policy.tag.clone(),
-        };
-        at_registry(&recipient, answer(79).abi_encode()).await;
+        let answer = |score| answer_as_validator(&policy, score);
+        at_registry(&recipient, &answer(79)).await;
         let low = about.remunerate(&issued.certificate).await.unwrap_err();
         assert_eq!(refused(low), "ValidationScoreTooLow");
-        at_registry(&recipient, answer(score).abi_encode()).await;
+        at_registry(&recipient, &answer(score)).await;
         about.remunerate(&issued.certificate).await.unwrap();
         let status = about.tab_payment_status(n(tab)).await.unwrap();
         assert!(status.remunerated);

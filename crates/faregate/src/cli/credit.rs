@@ -21,6 +21,33 @@ pub struct PayerArgs {
     pub wallet: WalletArgs,
 }
 
+/// `faregate wallet deposit`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 it is in the contract · 1 unexpected, or refused by the chain · 2 wrong command line or no key · 3 the \
+network is not allowed · 6 sent, end unknown · 7 no connection"
+)]
+pub struct DepositArgs {
+    /// Which payer.
+    #[command(flatten)]
+    pub payer: PayerArgs,
+    /// How much, of what: `10 USDC`, `0.01 ETH`. Without a symbol it is USDC.
+    #[arg(value_name = "AMOUNT")]
+    pub amount: String,
+    /// Deposit on this main network too (a v1 name like `base` or CAIP-2 like `eip155:8453`). Test networks need no permission.
+    /// Repeatable.
+    #[arg(
+        long = "allow-network",
+        value_name = "NETWORK",
+        env = "FAREGATE_ALLOW_NETWORKS",
+        value_delimiter = ','
+    )]
+    pub allow_networks: Vec<String>,
+    /// Wait this many seconds for the credit core to count it, which it does when the block is final.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub wait: u64,
+}
+
 /// `faregate wallet tabs`.
 #[derive(Debug, Args)]
 pub struct TabsArgs {

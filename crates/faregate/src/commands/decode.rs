@@ -1,5 +1,6 @@
 //! `faregate decode`: explains a 402 answer, a payment header, a requirement, a receipt, a token or an invoice.
 
+mod credit;
 mod l402;
 pub(crate) mod permit;
 
@@ -41,10 +42,11 @@ pub(crate) fn run(args: &DecodeArgs, printer: Printer) -> Result<(), Failed> {
             let value = parse(text)?;
             explain(&value)
                 .map(|explained| permit::beside(explained, text))
+                .or_else(|| credit::certificate(&value))
                 .or_else(|| permit::message(text))
                 .or_else(|| l402::body(text))
                 .or_else(|| l402::unsigned(&value))
-                .ok_or_else(|| Failed::usage("this is JSON, but no message of x402, L402 or the permit rail").hint("a 402 body, WWW-Authenticate, Authorization, PAYMENT-REQUIRED, PAYMENT-SIGNATURE, X-PAYMENT, PAYMENT-RESPONSE, a requirement, a macaroon, an invoice, an access token or a token request"))?
+                .ok_or_else(|| Failed::usage("this is JSON, but no message of x402, L402 or the permit rail").hint("a 402 body, WWW-Authenticate, Authorization, PAYMENT-REQUIRED, PAYMENT-SIGNATURE, X-PAYMENT, PAYMENT-RESPONSE, a requirement, a credit certificate, a macaroon, an invoice, an access token or a token request"))?
         }
     };
     printer.line(explained.text.trim_end());
@@ -103,11 +105,15 @@ fn explain(value: &Value) -> Option<Explained> {
         "x402 v1 payment required"
     } else if let Some(payload) = read::<v2::PaymentPayload>(value) {
         page.requirement_v2(&payload.accepted);
-        page.signed(&payload.payload);
+        if !page.owed(value) {
+            page.signed(&payload.payload);
+        }
         "x402 v2 payment"
     } else if let Some(payload) = read::<v1::PaymentPayload>(value) {
         page.row("network", &payload.network);
-        page.signed(&payload.payload);
+        if !page.owed(value) {
+            page.signed(&payload.payload);
+        }
         "x402 v1 payment"
     } else if let Some(receipt) = value
         .get("success")
@@ -197,6 +203,7 @@ impl Page {
             "valid for",
             &format!("{} s", requirement.max_timeout_seconds.as_secs()),
         );
+        self.credit_terms(&requirement.scheme, extra);
     }
 
     fn requirement_v1(&mut self, requirement: &v1::PaymentRequirements) {
@@ -205,7 +212,7 @@ impl Page {
         let name = extra
             .and_then(|extra| extra.get("name"))
             .and_then(Value::as_str);
-        let chain = ChainId::from_v1_name(&requirement.network);
+        let chain = credit::chain(&requirement.scheme, &requirement.network);
         self.price(
             &requirement.scheme,
             &requirement.network,
@@ -219,6 +226,7 @@ impl Page {
             "valid for",
             &format!("{} s", requirement.max_timeout_seconds),
         );
+        self.credit_terms(&requirement.scheme, extra);
     }
 
     /// The price by *our* table: what a server says about decimals or names is only compared with it.
@@ -306,6 +314,11 @@ impl Page {
         self.row("transaction", &receipt.transaction);
         if let Some(payer) = &receipt.payer {
             self.row("payer", payer);
+        }
+        let extra = receipt.extra.as_ref();
+        if let Some(certificate) = extra.and_then(|extra| extra.get("certificate")) {
+            self.text.push('\n');
+            self.certificate(certificate, receipt.network.parse().ok());
         }
     }
 

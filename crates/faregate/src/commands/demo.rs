@@ -133,8 +133,8 @@ async fn buy(stack: &Stack, steps: Steps) -> Result<Vec<Row>, Failed> {
     let second = permit::buy(stack, steps, amount, amount).await?;
     let third = lightning::buy(stack, steps).await?;
     // Last, because time passes on the chain.
-    credit::owe(stack, steps).await?;
-    Ok(vec![first, second, third])
+    let fourth = credit::buy(stack, steps).await?;
+    Ok(vec![first, second, third, fourth])
 }
 
 fn network_title(stack: &Stack) -> String {
@@ -203,16 +203,19 @@ async fn on_chain(stack: &Stack, account: Address) -> Result<U256, Failed> {
 
 /// The ledger's totals balance, and the payee's account holds what arrived on the chain.
 async fn books(stack: &Stack, payee: Address, expected: U256) -> Result<(), Failed> {
+    balanced(stack, AccountId::payee(payee), expected).await
+}
+
+/// The ledger's totals balance, and this account holds so much.
+async fn balanced(stack: &Stack, account: AccountId, expected: U256) -> Result<(), Failed> {
     let store = |error: faregate_ledger::StoreError| broken(&error.to_string());
     let totals = stack.ledger.totals().await.map_err(store)?;
-    let account = stack
+    let held = stack
         .ledger
-        .balance(AccountId::payee(payee), stack.asset.id.into())
+        .balance(account, stack.asset.id.into())
         .await
         .map_err(store)?;
-    if totals.iter().all(faregate_ledger::Balance::is_balanced)
-        && account.credits_posted == expected
-    {
+    if totals.iter().all(faregate_ledger::Balance::is_balanced) && held.credits_posted == expected {
         Ok(())
     } else {
         Err(broken("the books do not balance"))

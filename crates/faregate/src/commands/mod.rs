@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod admin;
+pub(crate) mod collateral;
 pub(crate) mod config;
 pub(crate) mod credit;
 pub(crate) mod curl;

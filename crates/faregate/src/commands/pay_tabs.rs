@@ -140,8 +140,16 @@ fn check(payer: &Payer, args: &PayTabsArgs, totals: &[(Address, U256)]) -> Resul
             .hint("a larger --max, a shorter --within, or --tab for each that is to be paid"));
         }
     }
+    allowed(payer, &args.allow_networks)
+}
+
+/// Whether money may be sent on the payer's network.
+///
+/// # Errors
+/// On a main network that was not allowed.
+pub(crate) fn allowed(payer: &Payer, networks: &[String]) -> Result<(), Failed> {
     let chain = payer.client.chain();
-    let named = args.allow_networks.iter().map(|name| rails::network(name));
+    let named = networks.iter().map(|name| rails::network(name));
     let named = named.collect::<Result<Vec<_>, _>>()?;
     if named.contains(&chain) || network(chain).is_some_and(|network| network.testnet) {
         return Ok(());

@@ -15,7 +15,7 @@ use crate::cli::{WalletArgs, WalletCommand};
 use crate::commands::curl::books;
 use crate::commands::paid::{money, sats};
 use crate::commands::report::{self, Wanted};
-use crate::commands::{pay_tabs, pending, tabs};
+use crate::commands::{collateral, pay_tabs, pending, tabs};
 use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
 
@@ -49,6 +49,8 @@ pub(crate) async fn run(
             report::run(wanted, env, printer).await
         }
         WalletCommand::Tokens { wallet, limit } => tokens(wallet, *limit, env, printer).await,
+        WalletCommand::Collateral(args) => collateral::show(args, env, printer).await,
+        WalletCommand::Deposit(args) => collateral::deposit(args, env, printer).await,
         WalletCommand::Tabs(args) => tabs::run(args, env, printer).await,
         WalletCommand::PayTabs(args) => pay_tabs::run(args, env, printer).await,
         WalletCommand::Pending(args) => pending::run(args, env, printer).await,

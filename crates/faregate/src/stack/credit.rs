@@ -30,7 +30,7 @@ pub(super) use self::ground::Ground;
 /// Places of the well-known dev accounts. Each is used for one thing: two senders of one account would fight over its nonces.
 const ADMIN: usize = 6;
 const OPERATOR: usize = 7;
-const VALIDATOR: usize = 8;
+pub(super) const VALIDATOR: usize = 8;
 /// Signs in as the facilitator and sends nothing: the facilitator's own.
 const FACILITATOR: usize = super::SIGNER;
 

@@ -38,7 +38,9 @@ async fn demo_buys_and_shows_the_transaction() {
     let output = faregate(folder.path(), &["demo"]).await;
     assert_eq!(code(&output), 0, "{}", text(&output.stderr));
     let said = text(&output.stdout);
-    assert!(said.contains("3 of 3 rails paid and served"), "{said}");
+    assert!(said.contains("4 of 4 rails paid and served"), "{said}");
+    let errors = text(&output.stderr);
+    assert!(!errors.contains("gas"), "{errors}");
     let json = faregate(folder.path(), &["demo", "--json"]).await;
     let report: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert!(
@@ -62,6 +64,11 @@ async fn demo_buys_and_shows_the_transaction() {
     assert_eq!(
         (&over_lightning["rail"], &over_lightning["price"]),
         (&"l402".into(), &"10 sat".into())
+    );
+    let on_credit = &report["receipts"][3];
+    assert_eq!(
+        (&on_credit["rail"], &on_credit["price"]),
+        (&"credit".into(), &"0.001 USDC".into())
     );
 }
 
