@@ -1,12 +1,20 @@
 //! The credit core, on a chain that outlives it. Killed at a place, it is started again on its file; what it left there adds
 //! up in between, and in the end the books say of everybody what the contract says.
 
+#[path = "credit/core.rs"]
+mod core;
+#[path = "credit/crowd.rs"]
+mod crowd;
 #[path = "credit/follower.rs"]
 mod follower;
+#[path = "credit/gate.rs"]
+mod gate;
 #[path = "credit/operator.rs"]
 mod operator;
 #[path = "credit/service.rs"]
 mod service;
+#[path = "credit/shop.rs"]
+mod shop;
 
 use std::path::PathBuf;
 use std::time::Duration;
