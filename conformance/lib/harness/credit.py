@@ -30,7 +30,8 @@ _WEALTH_ETH, _WEALTH_USDC = 100 * 10**18, 1_000 * 10**6
 _MINT = "0x40c10f19"
 _ENV_NAMES = (
     "FAREGATE_RPC_URL FAREGATE_CHAIN_ID FAREGATE_USDC FAREGATE_CREDIT_URL FAREGATE_CREDIT_CONTRACT FAREGATE_ADMIN_API_KEY "
-    "FAREGATE_VALIDATION_REGISTRY FAREGATE_VALIDATOR_ADDRESS FAREGATE_CREDIT_ADMIN_ADDRESS FAREGATE_FACILITATOR_URL"
+    "FAREGATE_VALIDATION_REGISTRY FAREGATE_VALIDATOR_ADDRESS FAREGATE_CREDIT_ADMIN_ADDRESS FAREGATE_FACILITATOR_URL "
+    "FAREGATE_GATE_URL"
 ).split()
 _numbers = itertools.count()
 
@@ -47,6 +48,7 @@ class Core(NamedTuple):
     validator: str
     admin: str
     facilitator: str
+    gate: str
     chain_id: int
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> Any:
@@ -303,5 +305,6 @@ def _start(name: str, *flags: str, chain_id: int = CHAIN_ID, usdc: str = USDC) -
         values["FAREGATE_VALIDATOR_ADDRESS"],
         values["FAREGATE_CREDIT_ADMIN_ADDRESS"],
         values["FAREGATE_FACILITATOR_URL"].rstrip("/"),
+        values["FAREGATE_GATE_URL"].rstrip("/"),
         chain_id,
     )

@@ -52,6 +52,11 @@ def signed(pair: Pair, offered: dict[str, Any]) -> str:
     return paid["header"]
 
 
+def number(header: str) -> int:
+    """The number on its tab that a payment asks for."""
+    return int(wire.decode_header(header, "the payment")["payload"]["claims"]["req_id"], 16)
+
+
 def ask(pair: Pair, call: str, header: str, offered: dict[str, Any]) -> dict[str, Any]:
     """What the facilitator says of a payment in a header."""
     version = 2 if "amount" in offered else 1

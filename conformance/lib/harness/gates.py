@@ -53,7 +53,8 @@ def route(match: str, price: str = "$0.001", *lines: str) -> str:
 def gate(
     file: Path, facilitator: str, upstream: str, *routes: str, network: str = NETWORK, store: Path | None = None
 ) -> Program:
-    """A gate with a remote facilitator; its ledger is beside its file unless `store` says otherwise."""
+    """A gate with a remote facilitator; its ledger is beside its file unless `store` says otherwise. What `routes` hold need not
+    be routes: `conditional` is the part about credit."""
     url = f"http://127.0.0.1:{free_port()}"
     text = f"""[gate]
 bind = "{url.removeprefix("http://")}"
@@ -68,7 +69,29 @@ url = "{facilitator}"
 
 """
     file.write_text(text + "\n".join(routes))
-    return Program("gate", file, url, {})
+    return Program("gate", file, url, {_KEY_VARIABLE: FACILITATOR.key})
+
+
+def conditional(network: str, core: str, node: str, contract: str, registry: str, validator: str) -> str:
+    """`[gate.credit]` with guarantees on a condition and no others: the body of a 402 says nothing of credit."""
+    return f"""[gate.credit]
+plain = false
+
+[gate.credit.condition]
+registry = "{registry}"
+validator = "{validator}"
+agent_id = 7
+min_score = 80
+job_hash = "0x{"11" * 32}"
+
+[[gate.credit.core]]
+network = "{network}"
+url = "{core}"
+rpc_url = "{node}"
+contract = "{contract}"
+key = "env:{_KEY_VARIABLE}"
+
+"""
 
 
 def permits(file: Path, rpc: str, upstream: str, *routes: str, policy: str = "optimistic") -> Program:

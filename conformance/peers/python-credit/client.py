@@ -138,5 +138,9 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128  # rows call it many times at once
+
+
 threading.Thread(target=loop.run_forever, daemon=True).start()
-ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()

@@ -7,7 +7,7 @@ _GROUPS = (
     "self_check", "permits", "chains", "clients", "lightning", "managed", "tolls", "lnbits", "fleets", "databases", "real_lightning",
     "real_lnd",
     "gates", "permit_gates", "credit", "credit_aged", "credit_access", "credit_shapes",
-    "credit_x402", "credit_4mica",
+    "credit_x402", "credit_4mica", "credit_gate",
     "servers", "facilitators", "hostile", "hostile_permits", "sellers", "anvil",
 )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from .. import checks, peers, stacks, wire
-from ..outcome import equal, require
+from .. import checks, credit, gates, peers, stacks, wire
+from ..mocks import Reply, seller
+from ..outcome import Fail, equal, require
 from ..table import row
+from ..world import NETWORK, PAYEE, PAYER
 
 _COPIES = 48
 
@@ -16,6 +18,31 @@ def _buys(client: str, version: int, only_v1: bool = False) -> str:
     dev = stacks.dev()
     shop = checks.Shop(f"{dev.gate}/joke", dev.chain, dev.payer, dev.payee)
     return checks.buys(shop, client, version, only_v1)
+
+
+def _strict() -> str:
+    """x402-fetch 1.2.0 reads no list of offers that has a scheme it does not know: where credit is offered in version 1 it stops
+    before it signs. A seller whose clients are like that offers credit in version 2 only."""
+    core = credit.core("dev")
+    url = f"{core.gate}/joke"
+    before = checks.books(core.chain, PAYER.address, PAYEE.address)
+    try:
+        said = f"status {peers.pay('fetch-v1', url, PAYER.key).status}"
+    except Fail as error:
+        said = str(error)
+    require("invalid_enum_value" in said and "4mica-credit" in said, "fetch-v1 cannot read an offer on credit", said)
+    equal(checks.books(core.chain, PAYER.address, PAYEE.address), before, "books after that")
+    terms = gates.conditional(NETWORK, core.url, core.chain.url, core.contract, core.registry, core.validator)
+    with seller(lambda _: Reply(200, {"content-type": "application/json"}, b'{"joke":"a joke"}')) as upstream:
+        file = gates.folder("client-fetch-v1") / "gate.toml"
+        gate = gates.gate(file, core.facilitator, upstream.url, terms, gates.route("GET /joke"))
+        service = gate.start()
+        try:
+            offered = wire.decode_header(wire.request(f"{gate.url}/joke").headers.get("payment-required"), "PAYMENT-REQUIRED")
+            equal([one["scheme"] for one in offered["accepts"]], ["exact", "4mica-credit"], "what version 2 offers")
+            return checks.buys(checks.Shop(f"{gate.url}/joke", core.chain, PAYER, PAYEE), "fetch-v1", 1)
+        finally:
+            service.stop()
 
 
 def _race() -> str:
@@ -69,7 +96,8 @@ def _browser() -> str:
 
 for _name, _program in peers.CLIENTS.items():
     _version = max(_program.versions)
-    row(f"client/{_name}", f"{_name} (v{_version}) pays our gate")(partial(_buys, _name, _version))
+    _check = _strict if _name == "fetch-v1" else partial(_buys, _name, _version)
+    row(f"client/{_name}", f"{_name} (v{_version}) pays our gate")(_check)
 for _name in ("httpx", "fetch"):
     row(f"client/{_name}+v1-offer", f"{_name}, seeing only the v1 body, pays our gate")(partial(_buys, _name, 1, True))
 row("gate/race", f"{_COPIES} copies of one payment at once are one charge")(_race)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .. import credit, install, wire
+from .. import credit, credit_gate, install, wire
 from ..credit import Core, Pair
-from ..credit_offers import PRICE, accepted, condition, good, offer
+from ..credit_offers import PRICE, accepted, condition, good, number, offer
 from ..outcome import Fail, equal, once, require
 from ..paths import PEERS
 from ..procs import Service, free_port
@@ -67,9 +67,11 @@ def _facilitator() -> str:
     for version, offered in ((1, offer(pair)), (2, accepted(pair))):
         tabs = [peer.call(tab=offered, user=pair.payer.address, ttl=ttl, version=version) for ttl in (_TAB_SECONDS, None)]
         tab = tabs[0][0]
+        # Every one of them may ask for a guarantee: no two have the same number.
+        equal(len({one.pop("next_req_id") for both in tabs for one in both}), 4, "numbers that are given out")
         require(all(other == tab for both in tabs for other in both), "a tab is opened once, whoever asks", tabs)
-        said = (tab["user_address"], tab["recipient_address"], tab["asset_address"], tab["ttl_seconds"], tab["next_req_id"])
-        equal(said, (pair.payer.address, pair.recipient.address, pair.asset, _TAB_SECONDS, "0x0"), "the tab")
+        said = (tab["user_address"], tab["recipient_address"], tab["asset_address"], tab["ttl_seconds"])
+        equal(said, (pair.payer.address, pair.recipient.address, pair.asset, _TAB_SECONDS), "the tab")
         require(tab["start_timestamp"] > 0, "the tab has a start", tab)
         for name, verdict in (("verify", "isValid"), ("settle", "success")):
             both = peer.call(**{name: offered, "key": pair.payer.key})
@@ -78,7 +80,7 @@ def _facilitator() -> str:
         locked += PRICE
         pair.has(total=_DEPOSIT, locked=locked)
         latest = pair.recipient.call("recipient.get_latest_guarantee", int(tab["tab_id"], 16))
-        good(pair, {"$certificate": json.loads(latest["certificate"])}, version, 0, PRICE)
+        good(pair, {"$certificate": json.loads(latest["certificate"])}, version, latest["req_id"], PRICE)
     dear = offer(pair, maxAmountRequired=str(_DEPOSIT))
     both = peer.call(verify=dear, key=pair.payer.key)
     equal([(one["isValid"], one["invalidReason"]) for one in both], [(False, "credit_collateral_too_low")] * 2, "verify of too much")
@@ -94,19 +96,36 @@ def _facilitator() -> str:
 def _seller() -> str:
     """Its payer buys from its seller, which asks our facilitator: on one tab, with a certificate that the SDK finds good."""
     peer, pair = _pair()
-    tab = 0
-    for req in (0, 1):
+    tab, last = 0, 0
+    for count in (1, 2):
         bought = peer.call(buy=f"{peer.url}/joke", key=pair.payer.key)
         equal((bought["status"], "joke" in bought["body"]), (200, True), "the purchase")
         equal((bought["receipt"]["success"], bought["receipt"]["payer"]), (True, pair.payer.address), "the receipt")
         claims = wire.decode_header(bought["sent"], "PAYMENT-SIGNATURE")["payload"]["claims"]
-        equal((int(claims["req_id"], 16), claims["version"]), (req, "v2"), "number and version of the guarantee")
-        tab = int(claims["tab_id"], 16)
-        pair.has(total=_DEPOSIT, locked=PRICE * (req + 1))
+        equal(claims["version"], "v2", "version of the guarantee")
+        tab, last = int(claims["tab_id"], 16), number(bought["sent"])
+        pair.has(total=_DEPOSIT, locked=PRICE * count)
     latest = pair.recipient.call("recipient.get_latest_guarantee", tab)
-    good(pair, {"$certificate": json.loads(latest["certificate"])}, 2, 1, PRICE * 2)
+    good(pair, {"$certificate": json.loads(latest["certificate"])}, 2, last, PRICE * 2)
     return "two purchases on one tab"
 
 
+def _gate() -> str:
+    """Its payer buys at our gate, which it was never told about."""
+    peer, _ = _peer()
+    pair = credit_gate.pair("1.1.1", credit.core("dev"))
+    pair.deposit(_DEPOSIT)
+    for count in (1, 2):
+        bought = peer.call(buy=f"{pair.core.gate}/joke", key=pair.payer.key)
+        equal((bought["status"], "joke" in bought["body"]), (200, True), "the purchase")
+        equal((bought["receipt"]["success"], bought["receipt"]["payer"]), (True, pair.payer.address), "the receipt")
+        sold = credit_gate.buy(pair.core, 2, bought["sent"])
+        equal(sold.body.decode(), bought["body"], "a copy")
+        good(pair, sold.certificate, 2, number(bought["sent"]), PRICE * count)
+        pair.has(total=_DEPOSIT, locked=PRICE * count)
+    return "two purchases on one tab, each copied"
+
+
+row("credit/4mica-x402-gate+dev", "4mica-x402's payer pays our gate on credit (dev)")(_gate)
 row("credit/4mica-x402-facilitator+dev", "4mica-x402 opens tabs, verifies and settles at our facilitator (dev)")(_facilitator)
 row("credit/4mica-x402-seller+dev", "4mica-x402's payer buys from its seller, which asks our facilitator (dev)")(_seller)

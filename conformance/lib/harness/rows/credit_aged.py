@@ -11,10 +11,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from .. import credit, wire
+from .. import credit, credit_gate, wire
 from ..chain import word
 from ..credit import WHERE, Pair
-from ..credit_offers import accepted, ask, offer, signed
+from ..credit_offers import PRICE, accepted, ask, offer, signed
 from ..outcome import Fail, Skip, equal, once, require, shown
 from ..table import row
 from ..world import CHAIN_ID, USDC
@@ -186,6 +186,19 @@ def _settled(pair: Pair, offers: list[dict[str, Any]]) -> Debt:
     return Debt(pair, int(claims["tab_id"], 16), certificates, claims["timestamp"])
 
 
+def _before_gate(release: str, where: str, version: int) -> Debt:
+    """Two purchases at our gate, whose receipts have the certificates."""
+    pair = credit_gate.pair(release, credit.core(where, "aged"))
+    pair.deposit(_DEPOSIT)
+    certificates, claims = [], {}
+    for _ in range(2):
+        header = credit_gate.signed(pair, version)
+        certificates.append(credit_gate.buy(pair.core, version, header).certificate)
+        claims = wire.decode_header(header, "the payment")["payload"]["claims"]
+    pair.has(total=_DEPOSIT, locked=PRICE * 2)
+    return Debt(pair, int(claims["tab_id"], 16), certificates, claims["timestamp"])
+
+
 # ---- what is done after ------------------------------------------------------------------------------------------------------
 
 
@@ -226,23 +239,41 @@ def _first(debt: Debt) -> str:
 def _validated(debt: Debt) -> str:
     """Nothing without the validator's answer, nothing for a low score, and then everything."""
     debt.wait_for(_GRACE)
-    pair, core, recipient = debt.pair, debt.pair.core, debt.pair.recipient
-    last = debt.certificates[1]
-    asked = recipient.call("recipient.verify_payment_guarantee", last)["validation_policy"]["validation_request_hash"]
-    recipient.unpaid(_NOT_ASKED, last)
-    request = [core.validator, _AGENT, 4 * 32, asked, 0]
-    core.send_as(pair.payer.address, core.registry, _REQUEST + "".join(map(word, request)))
-    recipient.unpaid(_PENDING, last)
-    for score, tag, refused in ((_SCORE - 1, _TAG, _TOO_LOW), (_SCORE, "another", _OTHER_TAG), (_SCORE, _TAG, None)):
-        text = word(len(tag)) + tag.encode().hex().ljust(64, "0")
-        answer = [asked, score, 5 * 32, 0, 6 * 32, 0]
-        core.send_as(core.validator, core.registry, _RESPONSE + "".join(map(word, answer)) + text)
-        if refused:
-            recipient.unpaid(refused, last)
+    _answered(debt)
     debt.redeems(1, _DEBT)
-    pair.has(total=_DEPOSIT - _DEBT, locked=0)
+    debt.pair.has(total=_DEPOSIT - _DEBT, locked=0)
     debt.settled_as("REMUNERATED")
     return "refused until the validator's answer was good enough, then paid"
+
+
+def _answered(debt: Debt) -> None:
+    """The validator answers in the registry what the last certificate depends on; until it is good enough, nothing is paid."""
+    pair, core, recipient, last = debt.pair, debt.pair.core, debt.pair.recipient, debt.certificates[-1]
+    policy = recipient.call("recipient.verify_payment_guarantee", last)["validation_policy"]
+    asked, score, wanted = (policy[name] for name in ("validation_request_hash", "min_validation_score", "required_validation_tag"))
+    recipient.unpaid(_NOT_ASKED, last)
+    request = [core.validator, policy["validator_agent_id"], 4 * 32, asked, 0]
+    core.send_as(pair.payer.address, core.registry, _REQUEST + "".join(map(word, request)))
+    recipient.unpaid(_PENDING, last)
+    for answered, tag, refused in ((score - 1, wanted, _TOO_LOW), (score, "another", _OTHER_TAG), (score, wanted, None)):
+        text = word(len(tag)) + tag.encode().hex().ljust(64, "0")
+        answer = [asked, answered, 5 * 32, 0, 6 * 32, 0]
+        core.send_as(core.validator, core.registry, _RESPONSE + "".join(map(word, answer)) + text)
+        if refused and (wanted or refused != _OTHER_TAG):
+            recipient.unpaid(refused, last)
+
+
+def _sold(version: int, debt: Debt) -> str:
+    """What was sold on credit is paid from the collateral, once; by a certificate out of a receipt."""
+    debt.wait_for(_GRACE)
+    if version == 2:
+        _answered(debt)
+    by = credit.wallet("1.1.1", debt.pair.core) if debt.pair.recipient.release == "0.4.3" else debt.pair.recipient
+    debt.redeems(1, PRICE * 2, by)
+    debt.pair.has(total=_DEPOSIT - PRICE * 2, locked=0)
+    debt.settled_as("REMUNERATED")
+    by.unpaid(_PAID_BEFORE, debt.certificates[1])
+    return f"{PRICE * 2} from the collateral, once"
 
 
 def _expired(debt: Debt) -> str:
@@ -274,13 +305,13 @@ def _withdrawn(debt: Debt) -> str:
 
 
 class Story(NamedTuple):
-    """What is done before time passes, and after."""
+    """What is done before time passes, and after. `of` is the token, or at the gate the protocol version."""
 
     about: str
     before: Callable[..., Debt]
     after: Callable[[Debt], str]
     release: str
-    token: str | None
+    of: str | int | None
 
 
 def _owing(release: str, where: str, token: str | None) -> Debt:
@@ -290,6 +321,7 @@ def _owing(release: str, where: str, token: str | None) -> Debt:
 _PAID, _UNLOCKED = "is paid from the collateral after the grace period", "sees an expired tab lock nothing"
 _IN_FULL = "is paid in full though the payer redeemed the first certificate"
 _CONDITION = "signs, verifies and redeems guarantees under a validator's condition"
+_AT_GATE = "redeems what our gate gave in its receipts"
 _OVER_X402 = "redeems what our facilitator certified for X402Flow"
 _STORIES = {
     "remunerate-0.4.3": Story(_PAID, _before_remuneration, _remunerated, "0.4.3", USDC),
@@ -301,6 +333,9 @@ _STORIES = {
     "x402-redeem-1.1.1": Story(_OVER_X402, _before_x402, _remunerated, "1.1.1", USDC),
     "x402-redeem-eth-1.1.1": Story(f"{_OVER_X402}, in ETH", _before_x402, _remunerated, "1.1.1", None),
     "x402-redeem-v2-1.1.1": Story(f"{_OVER_X402} in version 2", _before_x402_v2, _validated, "1.1.1", USDC),
+    "gate-redeem-0.4.3": Story(_AT_GATE, _before_gate, partial(_sold, 1), "0.4.3", 1),
+    "gate-redeem-1.1.1": Story(_AT_GATE, _before_gate, partial(_sold, 1), "1.1.1", 1),
+    "gate-redeem-v2-1.1.1": Story(f"{_AT_GATE}, on a condition", _before_gate, partial(_sold, 2), "1.1.1", 2),
     "expired-0.4.3": Story(_UNLOCKED, _owing, _expired, "0.4.3", USDC),
     "expired-1.1.1": Story(_UNLOCKED, _owing, _expired, "1.1.1", USDC),
     "withdraw-0.4.3": Story("withdraws USDC", _before_withdrawal, _withdrawn, "0.4.3", USDC),
@@ -312,7 +347,7 @@ _STORIES = {
 @once
 def _begun(where: str, name: str) -> Debt:
     story = _STORIES[name]
-    return story.before(story.release, where, story.token)
+    return story.before(story.release, where, story.of)
 
 
 @once

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import credit, gates, wire
 from ..credit import ETH, RELEASES, WHERE, Core, Pair, Raised
-from ..credit_offers import PRICE, accepted, ask, certified, offer, refused, signed
+from ..credit_offers import PRICE, accepted, ask, certified, number, offer, refused, signed
 from ..outcome import equal, require
 from ..table import row
 from ..world import CHAIN_ID, NETWORK_V1, SEPOLIA_ID, SEPOLIA_USDC, USDC
@@ -21,27 +21,27 @@ def _v1(release: str, where: str) -> str:
     pair.deposit(_DEPOSIT)
     offered = offer(pair)
     equal(_kinds(pair.core), [(f"eip155:{CHAIN_ID}", 1), (f"eip155:{CHAIN_ID}", 2)], "kinds of credit")
-    for req in (0, 1):
-        paid = _settled(pair, offered, req)
-        certified(pair, paid["settlement"], 1, req, PRICE * (req + 1))
+    for count in (1, 2):
+        paid = _settled(pair, offered, count)
+        certified(pair, paid["settlement"], 1, number(paid["header"]), PRICE * count)
     again = ask(pair, "settle", paid["header"], offered)
     equal(again["certificate"], paid["settlement"]["certificate"], "the same payment settled again")
     equal(ask(pair, "verify", paid["header"], offered)["invalidReason"], "credit_req_id_taken", "the same payment verified")
     fresh = signed(pair, offered)
     equal(ask(pair, "verify", fresh, offered)["isValid"], True, "a fresh payment verified")
     _other_offers(pair, fresh, offered)
-    _other_claims(pair, fresh, offered)
+    _other_claims(pair, fresh, number(paid["header"]), offered)
     pair.has(total=_DEPOSIT, locked=PRICE * 2)
     equal(ask(pair, "settle", fresh, offered)["success"], True, "the fresh payment after all that")
     return "three guarantees on one tab, one repeated, fourteen refused"
 
 
-def _settled(pair: Pair, offered: dict[str, Any], req: int) -> dict[str, Any]:
-    """sign_payment and settle_payment: the payment with this number on its tab."""
+def _settled(pair: Pair, offered: dict[str, Any], count: int) -> dict[str, Any]:
+    """sign_payment and settle_payment: so many on one tab."""
     paid = pair.payer.pay(offered, f"{pair.core.facilitator}/")
     require(not isinstance(paid, Raised), f"{pair.payer.release} pays and settles", paid)
     equal((paid["settlement"]["success"], paid["settlement"]["error"]), (True, None), "the settlement")
-    pair.has(total=_DEPOSIT, locked=PRICE * (req + 1))
+    pair.has(total=_DEPOSIT, locked=PRICE * count)
     return paid
 
 
@@ -68,7 +68,7 @@ def _other_offers(pair: Pair, header: str, offered: dict[str, Any]) -> None:
         refused(pair, reason, paid, other, f"{name} {value}")
 
 
-def _other_claims(pair: Pair, header: str, offered: dict[str, Any]) -> None:
+def _other_claims(pair: Pair, header: str, taken: int, offered: dict[str, Any]) -> None:
     """A payment that was changed after it was signed, and what is signed with the SDK for a tab that does not take it."""
     payment = wire.decode_header(header, "X-PAYMENT")
     tab, req = (int(payment["payload"]["claims"][name], 16) for name in ("tab_id", "req_id"))
@@ -85,7 +85,7 @@ def _other_claims(pair: Pair, header: str, offered: dict[str, Any]) -> None:
     for reason, payer, fields in (
         ("credit_tab_mismatch", rival, {"tab_id": tab, "req_id": req}),
         ("credit_tab_unknown", pair, {"tab_id": 17, "req_id": 0}),
-        ("credit_req_id_taken", pair, {"tab_id": tab, "req_id": 0, "timestamp": payment["payload"]["claims"]["timestamp"] + 1}),
+        ("credit_req_id_taken", pair, {"tab_id": tab, "req_id": taken, "timestamp": payment["payload"]["claims"]["timestamp"] + 1}),
         ("credit_timestamp_invalid", pair, {"tab_id": tab, "req_id": req, "timestamp": 1}),
     ):
         claims = payer.claims(tab, req, PRICE, **{name: value for name, value in fields.items() if name == "timestamp"})
@@ -117,7 +117,7 @@ def _v2(where: str) -> str:
     pair.has(total=_DEPOSIT, locked=0)
     equal(ask(pair, "verify", header, offered)["isValid"], True, "the payment verified")
     settled = ask(pair, "settle", header, offered)
-    certified(pair, settled, 2, 0, PRICE)
+    certified(pair, settled, 2, number(header), PRICE)
     equal(ask(pair, "settle", header, offered), settled, "the same payment settled again")
     pair.has(total=_DEPOSIT, locked=PRICE)
     return "a guarantee on a condition, once, seven refused"
@@ -138,8 +138,8 @@ def _networks() -> str:
     ):
         pair = credit.pair(release, core._replace(facilitator=desk.url), token)
         pair.deposit(_DEPOSIT)
-        for req, name in enumerate(names):
-            said = _settled(pair, offer(pair, network=name), req)["settlement"]
+        for count, name in enumerate(names, 1):
+            said = _settled(pair, offer(pair, network=name), count)["settlement"]
             equal((said["network"], said["networkId"]), (name, name), "the network as it was spelled")
         pairs.append(pair)
     equal(_kinds(pairs[0].core), [(f"eip155:{chain}", version) for chain in (CHAIN_ID, SEPOLIA_ID) for version in (1, 2)], "kinds")
@@ -152,7 +152,7 @@ def _networks() -> str:
         answer = wire.post_json(f"{desk.url}/{call}", body)
         away = answer.status == 503 or answer.json().get("errorReason") == "settlement_pending"
         require(away, f"/{call} on the network that is away", (answer.status, answer.body[:300]))
-    _settled(pairs[0], offer(pairs[0]), 2)
+    _settled(pairs[0], offer(pairs[0]), 3)
     return "two networks with two names each, and one while the other was away"
 
 

@@ -1,300 +1,16 @@
 //! Scheme `4mica-credit` at the facilitator of the whole stack: every payment that is not what was asked for is refused for a
 //! reason of its own, at `/verify` and `/settle`, and locks nothing.
 
-use std::time::{Duration, SystemTime};
-
-use crate::credit_process::{PAYER, RECIPIENT, client, signer};
-use crate::support::{http, stack};
-use faregate::stack::Stack;
-use faregate_client::credit::{CreditClient, Signer as _};
-use faregate_devnet::Devchain;
+use crate::credit_market::{Case, DEPOSIT, Market, OTHER, PRICE, RIVAL, STRANGER, address, now};
+use crate::credit_process::PAYER;
+use crate::support::stack;
 use faregate_types::credit::binding::{self, TAG_POINTER};
-use faregate_types::credit::x402::SCHEME;
-use faregate_types::credit::{
-    Claims, Encoding, GuaranteeRequest, GuaranteeVersion, SigningScheme, ValidationPolicy, digest,
-};
-use faregate_types::x402::{Version, header};
+use faregate_types::credit::{Claims, GuaranteeRequest, ValidationPolicy};
+use faregate_types::x402::Version;
 use faregate_types::{Address, B256, Timestamp, U256};
 use serde_json::{Value, json};
 
-const PRICE: u64 = 1_000;
-const DEPOSIT: u64 = 100_000;
-/// A second payer, a second recipient, and somebody who never deposited anything.
-const RIVAL: usize = 2;
-const OTHER: usize = 3;
-const STRANGER: usize = 4;
-const NETWORK: &str = "eip155:84532";
-
-fn address(account: usize) -> Address {
-    Devchain::accounts()[account].address
-}
-
-fn now() -> u64 {
-    Timestamp::from(SystemTime::now()).as_secs()
-}
-
-/// A payment, what it is shown for, and what is said of it.
-struct Case {
-    name: String,
-    reason: &'static str,
-    payment: Value,
-    offer: Value,
-}
-
-/// The stack with two payers who have collateral, in one version of the protocol.
-struct Market<'a> {
-    stack: &'a Stack,
-    version: Version,
-    payer: CreditClient,
-    recipient: CreditClient,
-    registry: Address,
-    validator: Address,
-    /// Tabs of the payer with the recipient: one that takes guarantees, and one that is paid.
-    tab: U256,
-    closed: U256,
-    /// A tab of the other payer, and one of the payer with the other recipient.
-    rivals: U256,
-    others: U256,
-}
-
-impl<'a> Market<'a> {
-    async fn open(stack: &'a Stack, version: Version) -> Self {
-        let credit = stack.credit().unwrap();
-        let (url, contract) = (credit.url(), credit.contract());
-        let env: std::collections::BTreeMap<_, _> = stack.env().into_iter().collect();
-        let read = |name: &str| env[name].parse().unwrap();
-        let mut market = Self {
-            stack,
-            version,
-            payer: client(&url, contract, PAYER).await,
-            recipient: client(&url, contract, RECIPIENT).await,
-            registry: read("FAREGATE_VALIDATION_REGISTRY"),
-            validator: read("FAREGATE_VALIDATOR_ADDRESS"),
-            tab: U256::ZERO,
-            closed: U256::ZERO,
-            rivals: U256::ZERO,
-            others: U256::ZERO,
-        };
-        for (account, client) in [
-            (PAYER, &market.payer),
-            (RIVAL, &client(&url, contract, RIVAL).await),
-        ] {
-            market.deposits(account, client).await;
-        }
-        let other = client(&url, contract, OTHER).await;
-        market.closed = market.tab_of(&market.recipient, PAYER).await;
-        market.settles(market.closed, 0).await;
-        market.pays(market.closed).await;
-        market.tab = market.tab_of(&market.recipient, PAYER).await;
-        market.rivals = market.tab_of(&market.recipient, RIVAL).await;
-        market.others = market.tab_of(&other, PAYER).await;
-        market.settles(market.tab, 0).await;
-        market
-    }
-
-    async fn deposits(&self, account: usize, client: &CreditClient) {
-        let (chain, amount) = (self.stack.devchain().unwrap(), U256::from(DEPOSIT));
-        let minted = chain.mint_usdc(address(account), amount).await;
-        minted.unwrap();
-        client.user().approve(self.token(), amount).await.unwrap();
-        let deposited = client.user().deposit(self.token(), amount).await;
-        deposited.unwrap();
-    }
-
-    async fn tab_of(&self, recipient: &CreditClient, payer: usize) -> U256 {
-        let about = recipient.recipient();
-        // Deposits are in the books a moment after their block.
-        for _ in 0..200 {
-            let (token, version) = (self.token(), self.guarantees());
-            let tab = about.create_tab(address(payer), token, Some(200), version);
-            if let Ok(tab) = tab.await {
-                return tab.id;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("no tab for {payer}");
-    }
-
-    fn token(&self) -> Address {
-        self.stack.asset.id.token()
-    }
-
-    fn guarantees(&self) -> GuaranteeVersion {
-        match self.version {
-            Version::V1 => GuaranteeVersion::V1,
-            Version::V2 => GuaranteeVersion::V2,
-        }
-    }
-
-    fn offer(&self) -> Value {
-        let mut offer = json!({
-            "scheme": SCHEME, "network": NETWORK, "payTo": address(RECIPIENT), "asset": self.token(),
-            "maxTimeoutSeconds": 300, "extra": { "tabEndpoint": "https://api.example.com/tab" },
-        });
-        offer[self.amount()] = PRICE.to_string().into();
-        if let Some(policy) = self.policy() {
-            offer["extra"] = json!({
-                "tabEndpoint": "https://api.example.com/tab", "validationRegistryAddress": policy.registry,
-                "validatorAddress": policy.validator, "validatorAgentId": "7", "minValidationScore": policy.min_score,
-                "requiredValidationTag": policy.tag, "jobHash": policy.job_hash,
-            });
-        }
-        offer
-    }
-
-    const fn amount(&self) -> &'static str {
-        match self.version {
-            Version::V1 => "maxAmountRequired",
-            Version::V2 => "amount",
-        }
-    }
-
-    fn policy(&self) -> Option<ValidationPolicy> {
-        (self.version == Version::V2).then(|| self.condition())
-    }
-
-    fn condition(&self) -> ValidationPolicy {
-        ValidationPolicy {
-            registry: self.registry,
-            request_hash: B256::ZERO,
-            chain_id: self.stack.chain.get(),
-            validator: self.validator,
-            agent_id: U256::from(7),
-            min_score: 80,
-            subject_hash: B256::ZERO,
-            tag: "hard-finality".to_owned(),
-            job_hash: B256::repeat_byte(0x11),
-        }
-    }
-
-    fn claims(&self, tab: U256, req: u64) -> Claims {
-        Claims {
-            payer: address(PAYER),
-            recipient: address(RECIPIENT),
-            tab_id: tab,
-            req_id: U256::from(req),
-            amount: U256::from(PRICE),
-            asset: self.token(),
-            timestamp: Timestamp::from_secs(now()),
-            validation: self.policy(),
-        }
-    }
-
-    /// Signed by that account as they are, whatever they say; the hashes of a condition are filled in.
-    async fn signed(&self, claims: Claims, account: usize) -> GuaranteeRequest {
-        self.sealed(binding::bind(claims), account).await
-    }
-
-    /// The same without touching the hashes.
-    async fn sealed(&self, claims: Claims, account: usize) -> GuaranteeRequest {
-        let candidates = Encoding::candidates(claims.version(), SigningScheme::Eip712);
-        let domain = digest::domain_separator("4mica", "1", self.stack.chain);
-        let digest = claims.digest(candidates[0], domain).unwrap();
-        GuaranteeRequest {
-            signature: signer(account).sign_digest(digest).await.unwrap(),
-            claims,
-            scheme: SigningScheme::Eip712,
-        }
-    }
-
-    fn payment(&self, request: &GuaranteeRequest) -> Value {
-        match self.version {
-            Version::V1 => {
-                json!({ "x402Version": 1, "scheme": SCHEME, "network": NETWORK, "payload": request })
-            }
-            Version::V2 => {
-                json!({ "x402Version": 2, "accepted": self.offer(), "payload": request })
-            }
-        }
-    }
-
-    /// What is asked for, but for the amount, asset and recipient of these claims.
-    fn fitting(&self, claims: &Claims) -> Value {
-        let mut offer = self.offer();
-        offer[self.amount()] = claims.amount.to_string().into();
-        offer["payTo"] = json!(claims.recipient);
-        offer["asset"] = json!(claims.asset);
-        offer
-    }
-
-    /// A payment with these claims, signed by that account, for an offer that they fit.
-    async fn case(&self, name: &str, reason: &'static str, who: usize, claims: Claims) -> Case {
-        let offer = self.fitting(&claims);
-        let request = self.signed(claims, who).await;
-        self.shown(name, reason, &request, offer)
-    }
-
-    fn shown(
-        &self,
-        name: &str,
-        reason: &'static str,
-        request: &GuaranteeRequest,
-        offer: Value,
-    ) -> Case {
-        Case {
-            name: name.to_owned(),
-            reason,
-            payment: self.payment(request),
-            offer,
-        }
-    }
-
-    async fn ask(&self, call: &str, payment: &Value, offer: &Value) -> (u16, Value) {
-        // As an object and as a header: both are read.
-        let mut body =
-            json!({ "x402Version": self.version.number(), "paymentRequirements": offer });
-        match call {
-            "verify" => body["paymentPayload"] = payment.clone(),
-            _ => body["paymentHeader"] = header::encode(payment).into(),
-        }
-        let url = format!("{}/{call}", self.stack.facilitator_url());
-        let answer = http().post(url).json(&body).send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
-    }
-
-    /// A guarantee like the one that was asked for.
-    async fn settles(&self, tab: U256, req: u64) {
-        let request = self.signed(self.claims(tab, req), PAYER).await;
-        let payment = self.payment(&request);
-        let verdict = self.ask("verify", &payment, &self.offer()).await;
-        assert_eq!(verdict.1["isValid"], true, "{verdict:?}");
-        let settled = self.ask("settle", &payment, &self.offer()).await;
-        assert_eq!(settled.1["success"], true, "{settled:?}");
-        let again = self.ask("settle", &payment, &self.offer()).await;
-        assert_eq!(again, settled);
-    }
-
-    /// Pays what is owed on a tab, and waits until it is settled.
-    async fn pays(&self, tab: U256) {
-        let (user, token, amount) = (self.payer.user(), self.token(), U256::from(PRICE));
-        user.approve(token, amount).await.unwrap();
-        let paid = user.pay_tab(tab, U256::ZERO, amount, address(RECIPIENT), token);
-        paid.await.unwrap();
-        let about = self.recipient.recipient();
-        for _ in 0..200 {
-            let settled = about.settled_tabs().await.unwrap();
-            if settled.iter().any(|settled| settled.tab_id == tab) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("the tab is not settled");
-    }
-
-    /// What both payers have locked, and how many guarantees each tab has.
-    async fn books(&self) -> (Vec<U256>, Vec<usize>) {
-        let about = self.recipient.recipient();
-        let (mut locked, mut issued) = (Vec::new(), Vec::new());
-        for account in [PAYER, RIVAL] {
-            let balance = about.balance(address(account), self.token()).await;
-            locked.push(balance.unwrap().unwrap().locked);
-        }
-        for tab in [self.tab, self.closed, self.rivals, self.others] {
-            issued.push(about.guarantees(tab).await.unwrap().len());
-        }
-        (locked, issued)
-    }
-
+impl Market<'_> {
     /// Each is refused for its reason by both calls, and nothing is in the books that was not there before.
     async fn refuses(&self, cases: Vec<Case>) {
         let (before, mut wrong) = (self.books().await, Vec::new());
@@ -380,7 +96,7 @@ async fn other_offers(market: &Market<'_>) -> Vec<Case> {
 }
 
 /// Payments that fit the offer, on tabs that do not take them.
-async fn other_tabs(market: &Market<'_>) -> Vec<Case> {
+pub(crate) async fn other_tabs(market: &Market<'_>) -> Vec<Case> {
     let of = |tab, req| market.claims(tab, req);
     let by = |account| Claims {
         payer: address(account),
@@ -424,7 +140,7 @@ async fn other_tabs(market: &Market<'_>) -> Vec<Case> {
 }
 
 /// The same with a number that is taken, at a time that cannot be, and for more than there is.
-async fn other_numbers(market: &Market<'_>) -> Vec<Case> {
+pub(crate) async fn other_numbers(market: &Market<'_>) -> Vec<Case> {
     let worth = |req, amount| Claims {
         amount: U256::from(amount),
         ..market.claims(market.tab, req)
@@ -437,7 +153,7 @@ async fn other_numbers(market: &Market<'_>) -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, reason, claims) in [
         ("taken, for more", taken, worth(0, PRICE + 1)),
-        ("taken, earlier", taken, dated(0, now() - 100)),
+        ("taken, earlier", taken, dated(0, market.opened - 5)),
         ("signed tomorrow", when, dated(1, now() + 1_000)),
         ("signed before the tab", when, dated(1, now() - 10_000)),
         (
@@ -452,7 +168,7 @@ async fn other_numbers(market: &Market<'_>) -> Vec<Case> {
 }
 
 /// Claims that were changed after they were signed, with an offer that they fit, and signatures that are none.
-async fn tampered(market: &Market<'_>) -> Vec<Case> {
+pub(crate) async fn tampered(market: &Market<'_>) -> Vec<Case> {
     let good = market.signed(market.claims(market.tab, 1), PAYER).await;
     let mut cases = Vec::new();
     let mut changed = |name: &str, change: &dyn Fn(&mut Claims)| {
@@ -559,7 +275,7 @@ async fn other_conditions(market: &Market<'_>) -> Vec<Case> {
 
 /// What the payer signed is no condition, though the payment says that it is what was asked for; or one in a registry that
 /// nobody trusts.
-async fn untrue_conditions(market: &Market<'_>) -> Vec<Case> {
+pub(crate) async fn untrue_conditions(market: &Market<'_>) -> Vec<Case> {
     let (bad, invalid) = ("invalid_payload", "credit_condition_invalid");
     let claims = |change: &dyn Fn(&mut ValidationPolicy)| {
         let mut claims = market.claims(market.tab, 1);

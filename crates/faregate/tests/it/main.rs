@@ -10,8 +10,10 @@
 mod cli;
 mod credit_cores;
 mod credit_gate;
+mod credit_market;
 mod credit_node;
 mod credit_process;
+mod credit_sold;
 mod credit_tabs;
 mod credit_x402;
 mod curl_credit;
