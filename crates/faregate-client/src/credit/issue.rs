@@ -18,6 +18,8 @@ pub(super) enum Found {
     Issued(Box<Issued>),
     /// The guarantee, and no certificate yet: it is as good as issued.
     Locked,
+    /// Its number has the certificate of other claims: it will never be issued.
+    Other,
     /// Nothing.
     Nothing,
 }
@@ -83,8 +85,14 @@ impl CreditClient {
                         again = true;
                     }
                     Ok(Found::Nothing) => {}
+                    Ok(Found::Other) if is_there_already(&error) => return Err(error),
+                    // Whose it is nobody has said: it may be the one that is asked for.
+                    Err(_) if is_there_already(&error) => {
+                        let lost = CreditError::NoAnswer(NoAnswer::Lost);
+                        return Err(unknown.unwrap_or(lost));
+                    }
                     // What it first said counts: it may be unknown, and this is not known any better.
-                    Err(_) => return Err(unknown.unwrap_or(error)),
+                    Ok(Found::Other) | Err(_) => return Err(unknown.unwrap_or(error)),
                 }
             }
             if !again {
@@ -110,10 +118,11 @@ impl CreditClient {
             .iter()
             .all(|found| found.tab_id == claims.tab_id && found.req_id == claims.req_id);
         match answered(is_it, found)?.map(|found| found.certificate) {
-            Some(Some(text)) => {
-                let issued = self.issued(request, text.0).await?;
-                Ok(Found::Issued(Box::new(issued)))
-            }
+            Some(Some(text)) => match self.issued(request, text.0).await {
+                Ok(issued) => Ok(Found::Issued(Box::new(issued))),
+                Err(CreditError::Certificate(CertificateFault::Claims)) => Ok(Found::Other),
+                Err(error) => Err(error),
+            },
             Some(None) => Ok(Found::Locked),
             None => Ok(Found::Nothing),
         }

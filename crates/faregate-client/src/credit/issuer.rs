@@ -154,7 +154,7 @@ impl Issuer for CoreIssuer {
                 Found::Issued(issued) => Ok(Some(issued.certificate)),
                 // Soon there is one.
                 Found::Locked => Err(away().into()),
-                Found::Nothing => Ok(None),
+                Found::Nothing | Found::Other => Ok(None),
             }
         })
     }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::common::{Seen, Seller};
 use crate::world::*;
 
-fn certificate(claims: &Claims, total: u64) -> Certificate {
+pub fn certificate(claims: &Claims, total: u64) -> Certificate {
     let guarantee = Guarantee::of(claims, domain(claims.version()), U256::from(total));
     Certificate::issue(&guarantee.unwrap(), &bls())
 }

@@ -12,7 +12,7 @@ use faregate_types::{Code, U256};
 use serde_json::{Value, json};
 
 use crate::common::{Seen, Seller, seller};
-use crate::guarantees::{info, issued, signed};
+use crate::guarantees::{certificate, info, issued, signed};
 use crate::world::*;
 
 /// An issuer that acts for a recipient other than itself.
@@ -75,6 +75,38 @@ async fn a_guarantee_without_its_certificate_is_neither_issued_nor_refused() {
     );
     let found = issuer.issued(&request).await;
     assert_eq!(found, Err(Away { code: away }.into()));
+}
+
+/// A core that does not know our key for repetitions says that the number is taken, by whomever. Whose it is decides.
+#[tokio::test]
+async fn a_number_that_is_taken_is_refused_only_when_somebody_else_has_it() {
+    let mut other = claims(OTHER, TOKEN);
+    other.amount += U256::ONE;
+    let of_other = info(&other, Some(&certificate(&other, 2_000)));
+    let (away, taken) = (Code::CreditCoreUnavailable, Code::CreditReqIdTaken);
+    for (status, found, is_other) in [(200, of_other, true), (503, Value::Null, false)] {
+        let (_service, issuer) = issuer(move |seen: &Seen| match seen.method.as_str() {
+            "GET" => json_answer(status, &found),
+            _ => json_answer(
+                400,
+                &json!({"error": "another guarantee with req_id 17 already exists"}),
+            ),
+        })
+        .await;
+        let request = request().await;
+        let outcome = issuer.issue(&request).await;
+        let issued = issuer.issued(&request).await;
+        if is_other {
+            assert!(
+                matches!(&outcome, IssueOutcome::Refused(refusal) if refusal.code == taken),
+                "{outcome:?}"
+            );
+            assert_eq!(issued, Ok(None));
+        } else {
+            assert_eq!(outcome, IssueOutcome::Unknown(away));
+            assert_eq!(issued, Err(Away { code: away }.into()));
+        }
+    }
 }
 
 /// It was there when somebody connected: what it can do then is not what it can do now.
