@@ -366,6 +366,10 @@ pub struct PendingArgs {
     /// Ask this node whether expired payments were used; those that were not are closed. Repeatable, one for each network.
     #[arg(long = "rpc-url", value_name = "URL", env = "FAREGATE_RPC_URL")]
     pub rpc_urls: Vec<String>,
+    /// Ask this credit core what became of payments on credit; those that can never be charged any more are closed. Needs the key
+    /// of their payer.
+    #[arg(long, value_name = "URL")]
+    pub credit_url: Option<url::Url>,
     /// Where the answers go: a file for one payment (standard output by default), a folder for all of them (by default
     /// `answers` beside the wallet's books).
     #[arg(short, long, value_name = "PATH")]

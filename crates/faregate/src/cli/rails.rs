@@ -45,6 +45,10 @@ pub struct RailArgs {
         env = "FAREGATE_CREDIT_DOMAIN"
     )]
     pub credit_domain: String,
+    /// The credit core where the collateral is. Then certificates are verified with its key, and it is asked what became of
+    /// payments that nobody answered.
+    #[arg(long, value_name = "URL")]
+    pub credit_url: Option<url::Url>,
     /// A node of a network, `sepolia=https://…`: EIP-2612 permits are only signed with one, because the token contract counts
     /// them. Repeatable.
     #[arg(

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faregate_client::{
-    Caps, Client, Doubt, Ends, Kind, Paid, PayError, PayeeChanges, Payment, Period, PriceRises,
-    Quote, SpendState, Wallet, Worth,
+    Caps, Client, Doubt, Ends, Kind, OnCredit, Paid, PayError, PayeeChanges, Payment, Period,
+    PriceRises, Quote, SpendState, Wallet, Worth,
 };
 use faregate_evm::OsEntropy;
 use faregate_ledger::budget::WORTH_DECIMALS;
@@ -22,6 +22,7 @@ use crate::cli::{CurlArgs, UsdBudgetArgs, WalletArgs};
 use crate::commands::lightning;
 use crate::commands::paid::{asked, asked_report, report, spent};
 use crate::commands::rails;
+use crate::commands::tabs;
 use crate::commands::wallet;
 use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
@@ -85,6 +86,9 @@ async fn client(
         .wait(Duration::from_secs(args.wait))
         .ends(Ends::WhenAcknowledged);
     builder = rails::apply(&args.rails, builder)?;
+    if let Some(credit) = on_credit(args, env).await? {
+        builder = builder.credit(credit);
+    }
     if let Some(wallet) = wallet {
         builder = builder.wallet(wallet);
     }
@@ -107,6 +111,18 @@ async fn client(
     builder
         .build()
         .map_err(|error| Failed::new(Exit::Failure, error.to_string()))
+}
+
+/// How it is paid on credit, if it is.
+async fn on_credit(args: &CurlArgs, env: &Env) -> Result<Option<OnCredit>, Failed> {
+    let credit = rails::on_credit(&args.rails)?;
+    match (credit, &args.rails.credit_url) {
+        (Some(credit), Some(url)) => {
+            let core = tabs::connect(Some(url), &args.wallet, env).await?;
+            Ok(Some(credit.core(core)))
+        }
+        (credit, _) => Ok(credit),
+    }
 }
 
 /// The wallet's books, made on first use.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alloy_primitives::B256;
 use faregate_client::{
-    Caps, Client, Ends, Kind, Paid, Pending, Proof, SpendState, Standing, Wallet, Worth,
+    Caps, Client, Ends, Kind, OnCredit, Paid, Pending, Proof, SpendState, Standing, Wallet, Worth,
 };
 use faregate_evm::{AuthorizationReader, OsEntropy};
 use faregate_server::config::Env;
@@ -18,6 +18,7 @@ use crate::cli::PendingArgs;
 use crate::commands::curl::{Received, books, failed, read, receive};
 use crate::commands::lightning;
 use crate::commands::paid::{money, sats};
+use crate::commands::tabs;
 use crate::commands::wallet::data_folder;
 use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
@@ -34,7 +35,7 @@ pub(crate) async fn run(args: &PendingArgs, env: &Env, printer: Printer) -> Resu
     match &args.resume {
         Some(Some(id)) => one(&client, id, args, printer).await,
         Some(None) => all(&client, args, env, printer).await,
-        None => list(&client, &readers(args).await?, printer).await,
+        None => list(&client, &Askable::of(args).await?, printer).await,
     }
 }
 
@@ -46,6 +47,10 @@ async fn client(args: &PendingArgs, env: &Env) -> Result<Client, Failed> {
     let mut builder = Client::builder();
     if let Some(wallet) = lightning::find(&args.lightning, lightning::NO_CAPS, env).await? {
         builder = builder.lightning(wallet);
+    }
+    if let Some(url) = &args.credit_url {
+        let core = tabs::connect(Some(url), &args.wallet, env).await?;
+        builder = builder.credit(OnCredit::new().core(core));
     }
     builder
         .wallet(nobody)
@@ -63,6 +68,22 @@ async fn client(args: &PendingArgs, env: &Env) -> Result<Client, Failed> {
         .map_err(|error| trouble(error.to_string()))
 }
 
+/// Who can be asked what became of payments.
+struct Askable {
+    readers: Vec<AuthorizationReader>,
+    /// Whether the client has a credit core.
+    core: bool,
+}
+
+impl Askable {
+    async fn of(args: &PendingArgs) -> Result<Self, Failed> {
+        Ok(Self {
+            readers: readers(args).await?,
+            core: args.credit_url.is_some(),
+        })
+    }
+}
+
 async fn readers(args: &PendingArgs) -> Result<Vec<AuthorizationReader>, Failed> {
     let mut readers = Vec::new();
     for text in &args.rpc_urls {
@@ -77,16 +98,19 @@ async fn readers(args: &PendingArgs) -> Result<Vec<AuthorizationReader>, Failed>
 }
 
 /// What is known about one of them.
-async fn state(
-    client: &Client,
-    pending: &Pending,
-    readers: &[AuthorizationReader],
-) -> &'static str {
+async fn state(client: &Client, pending: &Pending, askable: &Askable) -> &'static str {
     let chain = pending.amount.asset().as_erc20().map(|asset| asset.chain());
-    let reader = readers.iter().find(|reader| Some(reader.chain()) == chain);
+    let reader = askable
+        .readers
+        .iter()
+        .find(|reader| Some(reader.chain()) == chain);
     let proof = match reader {
         Some(reader) => client.prove(pending.id, reader).await.ok(),
         None => None,
+    };
+    let proof = match proof {
+        None | Some(Proof::Undecided) if askable.core => client.ask_core(pending.id).await.ok(),
+        proof => proof,
     };
     match (proof, pending.standing) {
         (Some(Proof::Unused), _) => "unused, closed",
@@ -96,18 +120,14 @@ async fn state(
     }
 }
 
-async fn list(
-    client: &Client,
-    readers: &[AuthorizationReader],
-    printer: Printer,
-) -> Result<(), Failed> {
+async fn list(client: &Client, askable: &Askable, printer: Printer) -> Result<(), Failed> {
     let found = client.pending().await.map_err(|error| failed(&error))?;
     if found.is_empty() {
         printer.line("no payment is pending");
     }
     let mut rows = Vec::new();
     for pending in &found {
-        let state = state(client, pending, readers).await;
+        let state = state(client, pending, askable).await;
         // Times as the books and the chain count them: seconds since 1970.
         printer.line(&format!(
             "{}\n  {} {}{}\n  {} to {}, signed @{}, valid until @{}: {state}",

@@ -26,9 +26,6 @@ pub(crate) fn apply(args: &RailArgs, builder: ClientBuilder) -> Result<ClientBui
         let (chain, url) = node(text)?;
         builder = builder.node(chain, url);
     }
-    if let Some(credit) = on_credit(args)? {
-        builder = builder.credit(credit);
-    }
     if let Some(kind) = args.permit_kind {
         builder = builder.permit_kind(match kind {
             PermitKindArg::Eip2612 => PermitKind::Eip2612,
@@ -40,7 +37,10 @@ pub(crate) fn apply(args: &RailArgs, builder: ClientBuilder) -> Result<ClientBui
 }
 
 /// How these arguments pay on credit, if they do.
-fn on_credit(args: &RailArgs) -> Result<Option<OnCredit>, Failed> {
+///
+/// # Errors
+/// When one of them names nothing.
+pub(crate) fn on_credit(args: &RailArgs) -> Result<Option<OnCredit>, Failed> {
     let is_named = args
         .prefer
         .iter()

@@ -8,8 +8,10 @@ use faregate_client::credit::{
 };
 use faregate_server::config::Env;
 use faregate_types::{Address, Asset, AssetId, AssetRegistry, U256, to_decimal_text};
+use reqwest::Url;
 use serde_json::{Value, json};
 
+use crate::cli::WalletArgs;
 use crate::cli::credit::{PayerArgs, TabsArgs};
 use crate::commands::curl::books;
 use crate::commands::wallet;
@@ -70,16 +72,7 @@ impl Payer {
     /// # Errors
     /// When there is no key, no core, or it does not fit the chain.
     pub(crate) async fn open(args: &PayerArgs, env: &Env) -> Result<Self, Failed> {
-        let builder = builder(args, env).await?;
-        let client = builder.clone().connect().await.map_err(failed)?;
-        // Nobody signs in unless that is wanted: services of the network's first SDK do not know it.
-        let asked = client.rpc().user_tabs(client.address(), &[], 0, 1).await;
-        let client = match asked {
-            Err(error) if error.status() == Some(401) => {
-                builder.sign_in().connect().await.map_err(failed)?
-            }
-            _ => client,
-        };
+        let client = connect(args.credit_url.as_ref(), &args.wallet, env).await?;
         let books = books(&args.wallet, env).await?;
         Ok(Self {
             debts: client.debts(books),
@@ -260,17 +253,42 @@ fn span(secs: u64) -> String {
     }
 }
 
-async fn builder(args: &PayerArgs, env: &Env) -> Result<CreditClientBuilder, Failed> {
+async fn builder(
+    url: Option<&Url>,
+    wallet: &WalletArgs,
+    env: &Env,
+) -> Result<CreditClientBuilder, Failed> {
     let mut builder = CreditClient::from_env(env).map_err(failed)?;
-    if let Some(url) = &args.credit_url {
+    if let Some(url) = url {
         builder = builder.service(url.clone());
     }
-    if args.wallet.keystore.is_some()
-        && let Some(wallet) = wallet::find(&args.wallet, env).await?
+    if wallet.keystore.is_some()
+        && let Some(wallet) = wallet::find(wallet, env).await?
     {
         builder = builder.signer(wallet.signer().clone());
     }
     Ok(builder)
+}
+
+/// A credit core: this one, or the one of the environment.
+///
+/// # Errors
+/// When there is no key, no core, or it does not fit the chain.
+pub(crate) async fn connect(
+    url: Option<&Url>,
+    wallet: &WalletArgs,
+    env: &Env,
+) -> Result<CreditClient, Failed> {
+    let builder = builder(url, wallet, env).await?;
+    let client = builder.clone().connect().await.map_err(failed)?;
+    // Nobody signs in unless that is wanted: services of the network's first SDK do not know it.
+    let asked = client.rpc().user_tabs(client.address(), &[], 0, 1).await;
+    match asked {
+        Err(error) if error.status() == Some(401) => {
+            builder.sign_in().connect().await.map_err(failed)
+        }
+        _ => Ok(client),
+    }
 }
 
 /// Why nothing can be said or paid, and what to do.

@@ -94,6 +94,18 @@ async fn charged(stack: &Stack, owed: Option<&Owed>) -> U256 {
     }
 }
 
+/// Has a gate configured that is paid on this rail, and its payer able to; where it will listen.
+async fn take(rail: &str, folder: &Path, stack: &Stack, upstream: &str) -> (String, Option<Owed>) {
+    match rail {
+        "permit" => (configure_permits(folder, stack, upstream, "settled"), None),
+        "credit" => {
+            let owed = Owed::after_a_deposit(stack).await;
+            (configure_credit(folder, stack, upstream), Some(owed))
+        }
+        _ => (configure(folder, stack, upstream, "before"), None),
+    }
+}
+
 async fn killed_at(point: Point, finish: Finish, rail: &str) {
     let case = format!("{}, {finish:?}, {rail}", point.name());
     let (stack, folder) = (stack().await, tempfile::tempdir().unwrap());
@@ -101,15 +113,7 @@ async fn killed_at(point: Point, finish: Finish, rail: &str) {
     // Slow enough that the client can end while the gate works.
     let (upstream, runs) = seller(Duration::from_secs(1)).await;
     let is_permit = rail == "permit";
-    let url = match rail {
-        "permit" => configure_permits(folder, &stack, &upstream, "settled"),
-        "credit" => configure_credit(folder, &stack, &upstream),
-        _ => configure(folder, &stack, &upstream, "before"),
-    };
-    let owed = match rail {
-        "credit" => Some(Owed::after_a_deposit(&stack).await),
-        _ => None,
-    };
+    let (url, owed) = take(rail, folder, &stack, &upstream).await;
     let before = charged(&stack, owed.as_ref()).await;
     let mut gate = start("gate", folder, &url, None).await;
     let joke = format!("{url}/joke");

@@ -3,21 +3,29 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Output;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use faregate::stack::Stack;
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
+use faregate::stack::{Stack, payer};
 use faregate_client::{
     Caps, Client, OnCredit, Prefer, ShownCertificate, SpendState, Wallet, WalletStore, limits,
 };
 use faregate_store::memory::MemoryWallet;
-use faregate_types::U256;
-use serde_json::Value;
+use faregate_types::credit::GuaranteeVersion;
+use faregate_types::credit::x402::CreditEnvelope;
+use faregate_types::x402::header;
+use faregate_types::{Address, U256};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
-use crate::credit_process::{PAYER, client};
-use crate::support::{Owed, payer_key, stack};
+use crate::credit_process::{PAYER, RECIPIENT, client};
+use crate::support::{Owed, payee_address, payer_key, stack};
 
 const PRICE: u64 = 1_000;
 const AT_ONCE: u64 = 100;
@@ -141,4 +149,82 @@ async fn a_hundred_requests_of_one_payer_at_once_all_succeed() {
     let spends = store.recent_spends(1_000).await.unwrap();
     assert_eq!(spends.len(), count);
     assert!(spends.iter().all(|spend| spend.state == SpendState::Paid));
+}
+
+/// A seller that takes claims for a tab and never answers; what it was sent.
+async fn silent(tab: U256, token: Address) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = format!("http://{}", listener.local_addr().unwrap());
+    let offer = json!({"x402Version": 1, "accepts": [{"scheme": "4mica-credit", "network": "eip155:84532",
+        "maxAmountRequired": PRICE.to_string(), "payTo": payee_address(), "asset": token, "maxTimeoutSeconds": 60,
+        "extra": {"tabEndpoint": format!("{at}/tabs")}}]});
+    let number = Arc::new(AtomicU64::new(0));
+    let ticket = move || {
+        let number = number.fetch_add(1, Ordering::SeqCst);
+        let (tab, payer) = (format!("{tab:#x}"), payer().unwrap().address);
+        let ticket = json!({"tabId": tab, "userAddress": payer, "nextReqId": number});
+        async move { ticket.to_string() }
+    };
+    let sent: Arc<Mutex<Vec<String>>> = Arc::default();
+    let heard = sent.clone();
+    let joke = async move |headers: HeaderMap| {
+        let Some(payment) = headers.get("x-payment") else {
+            return (StatusCode::PAYMENT_REQUIRED, offer.to_string());
+        };
+        heard
+            .lock()
+            .unwrap()
+            .push(payment.to_str().unwrap().to_owned());
+        (StatusCode::INTERNAL_SERVER_ERROR, String::new())
+    };
+    let app = Router::new()
+        .route("/tabs", post(ticket))
+        .fallback(get(joke));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (at, sent)
+}
+
+/// What became of claims that nobody answered: the core knows, and says so on the command line.
+#[tokio::test(flavor = "multi_thread")]
+async fn pending_asks_the_core_what_became_of_claims() {
+    let (stack, home) = (stack().await, tempfile::tempdir().unwrap());
+    let _owed = Owed::after_a_deposit(&stack).await;
+    let credit = stack.credit().unwrap();
+    let seller = client(&credit.url(), credit.contract(), RECIPIENT).await;
+    let token = stack.asset.id.token();
+    let (seller_of, owing) = (seller.recipient(), payer().unwrap().address);
+    let tab = seller_of.create_tab(owing, token, None, GuaranteeVersion::V1);
+    let tab = tab.await.unwrap().id;
+    let (at, sent) = silent(tab, token).await;
+    for path in ["/a", "/b"] {
+        let url = format!("{at}{path}");
+        let curl = ["curl", &url, "--prefer", "credit"];
+        faregate(&stack, home.path(), &curl).await;
+    }
+    let states = async || {
+        let core = credit.url();
+        let list = ["wallet", "pending", "--json", "--credit-url", &core];
+        let found = heard(&faregate(&stack, home.path(), &list).await);
+        let rows = found["pending"].as_array().unwrap().clone();
+        let state = |path: &str| {
+            let row = rows
+                .iter()
+                .find(|row| row["url"].as_str().unwrap().ends_with(path));
+            row.unwrap()["state"].as_str().unwrap().to_owned()
+        };
+        (state("/a"), state("/b"))
+    };
+    assert_eq!(states().await, ("valid".to_owned(), "valid".to_owned()));
+    // The seller has the first one charged after all.
+    let payment = sent.lock().unwrap()[0].clone();
+    let payment = header::decode_any(payment.as_bytes()).unwrap();
+    let request = CreditEnvelope::read(&payment).unwrap().request;
+    seller
+        .recipient()
+        .issue_payment_guarantee(&request)
+        .await
+        .unwrap();
+    let charged = ("charged, not answered".to_owned(), "valid".to_owned());
+    assert_eq!(states().await, charged);
+    stack.shutdown().await;
 }
