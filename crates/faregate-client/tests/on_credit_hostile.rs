@@ -455,7 +455,7 @@ proptest! {
 
 /// The property would hold of a client that signs nothing: this one does.
 #[tokio::test]
-async fn the_liar_gets_what_the_caps_allow() {
+async fn the_liar_on_credit_gets_what_the_caps_allow() {
     let seller = liar(vec![(Trick::SayTaken, PRICE); 3]).await;
     let caps = Caps {
         total: Some(cents(7)),

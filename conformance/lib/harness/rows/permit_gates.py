@@ -129,7 +129,7 @@ def _beside(release: str) -> str:
     url = f"{dev.gate}/joke"
     checks.unpaid_both(url, dev.payee.address)
     shop = checks.Shop(url, dev.chain, dev.payer, dev.payee)
-    notes = [checks.buys(shop, client, version) for client, version in (("fetch-v1", 1), ("httpx", 2))]
+    notes = [checks.buys(shop, client, version, version == 1) for client, version in (("fetch", 1), ("httpx", 2))]
     till = _till(dev)
     permit.buy(release, url, dev.payer.key, dev.chain).all_sold()
     till.wait(1)
@@ -253,7 +253,7 @@ for _release in ("0.1.1", "0.3.0"):
     row(f"gate/x402-mock-{_release}+plain", f"a permit of x402-mock {_release}, posted to /token")(partial(_plain, _release))
 for _release in ("0.1.1", "0.2.0"):
     row(f"gate/x402-mock-{_release}+receipt", f"the receipt of a permit of x402-mock {_release}")(partial(_receipt, _release))
-row("gate/x402-mock+x402", "one route paid by x402-fetch 1, httpx and x402-mock 0.3.0")(partial(_beside, "0.3.0"))
+row("gate/x402-mock+x402", "one route paid by fetch (in version 1), httpx and x402-mock 0.3.0")(partial(_beside, "0.3.0"))
 for _release in ("0.2.0", "0.3.0"):
     row(f"gate/x402-mock-{_release}+permit2", f"x402-mock {_release} pays our gate through Permit2")(partial(_permit2, _release))
 row("gate/x402-mock+settled", "our gate gives out tokens when the money is there")(_settled)
