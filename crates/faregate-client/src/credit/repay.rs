@@ -213,23 +213,30 @@ impl CreditDebts {
         let sent = self.client.account().send_logged(&call, &page).await;
         let (end, transaction) = match &sent {
             Ok(mined) => (RepaymentState::Paid, Some(mined.transaction)),
-            // Nothing is out there.
-            Err(SendError::Reverted(_) | SendError::NotSent(_)) => (RepaymentState::Void, None),
-            // Not for good, or nobody knows.
+            Err(SendError::Reverted(_) | SendError::NotSent(_))
+                if self.is_unsent(key, number).await =>
+            {
+                (RepaymentState::Void, None)
+            }
+            // Not for good, or nobody knows: a node that refused a transaction could have it all the same.
             Err(_) => return Ok(sent?),
         };
         if sent.is_ok() {
             crash::point(Point::RepaymentMined);
         }
         let written = self.books.finish_repayment(key, number, end, transaction);
-        match (sent, written.await) {
-            // It is found again by what was written down before.
-            (Ok(mined), Err(error)) => {
-                tracing::warn!(%error, tab = %debt.tab, "that a tab was paid could not be written down");
-                Ok(mined)
-            }
-            (sent, _) => Ok(sent?),
+        // It is found again by what was written down before.
+        if let Err(error) = written.await {
+            tracing::warn!(%error, tab = %debt.tab, "how the payment of a tab ended could not be written down");
         }
+        Ok(sent?)
+    }
+
+    /// Whether no transaction of a payment was ever written down, so that none has left.
+    async fn is_unsent(&self, key: TabKey, number: u32) -> bool {
+        let known = self.books.repayments(key).await;
+        let mut found = known.iter().flatten();
+        found.any(|record| record.repayment.number == number && record.sent.is_empty())
     }
 
     fn call(&self, debt: &Debt, amount: U256) -> Call {

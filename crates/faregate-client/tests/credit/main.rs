@@ -15,6 +15,7 @@ mod common;
 mod believe;
 mod calls;
 mod chain;
+mod debts;
 mod guarantees;
 mod hostile;
 mod issuer;

@@ -11,6 +11,8 @@ mod follower;
 mod gate;
 #[path = "credit/operator.rs"]
 mod operator;
+#[path = "credit/repay.rs"]
+mod repay;
 #[path = "credit/service.rs"]
 mod service;
 #[path = "credit/shop.rs"]

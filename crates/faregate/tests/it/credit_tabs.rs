@@ -352,3 +352,22 @@ async fn without_a_core_it_says_what_is_missing() {
         }
     }
 }
+
+/// Two timers that go off at the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_pay_the_same_tab_at_once_pay_it_once() {
+    let town = Town::new().await;
+    let who = town.recipient.address();
+    let before = town.has(who).await;
+    town.owe(&town.recipient, ETH, (0, ETHER), 0).await;
+    town.owe(&town.recipient, town.chain.usdc(), (0, USD), 0)
+        .await;
+    let pay = ["pay-tabs", "--yes", "--all"];
+    let (one, other) = tokio::join!(town.wallet(&pay), town.wallet(&pay));
+    let said = format!("{}{}", text(&one.stderr), text(&other.stderr));
+    // Whoever came second may have been told to look again.
+    town.said(&pay).await;
+    let has = town.has(who).await;
+    assert_eq!(has.0 - before.0, U256::from(ETHER), "{said}");
+    assert_eq!(has.1 - before.1, U256::from(USD), "{said}");
+}
