@@ -8,10 +8,10 @@ use std::time::Duration;
 use faregate_core::credit::Place;
 use faregate_evm::AskError;
 use faregate_evm::credit::{ETH, TabStatus};
-use faregate_ledger::{RepaymentRecord, RepaymentState, RepaymentStore, TabKey};
+use faregate_ledger::{RepaymentRecord, RepaymentState, RepaymentStore, TabKey, WalletStore};
 use faregate_types::credit::Guarantee;
 use faregate_types::credit::api::{GuaranteeInfo, SettlementStatus, TabInfo};
-use faregate_types::{B256, Timestamp, U256};
+use faregate_types::{B256, PaymentId, Timestamp, U256};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::client::CreditClient;
@@ -314,22 +314,69 @@ impl CreditDebts {
         if covered.is_zero() {
             return Ok(tab.start);
         }
+        let all = self.guarantees(tab.tab_id).await?;
+        let first = all.and_then(|all| first_uncovered(&all, covered));
+        Ok(first.unwrap_or(tab.start))
+    }
+
+    /// All guarantees of a tab in the order they were issued; `None` when there are too many.
+    async fn guarantees(&self, tab: U256) -> Result<Option<Vec<GuaranteeInfo>>, CreditError> {
         let (rpc, page) = (self.client.rpc(), limits::CREDIT_GUARANTEES_PAGE);
         let mut all: Vec<GuaranteeInfo> = Vec::new();
         for _ in 0..limits::CREDIT_GUARANTEES_PAGES_MAX {
             let skip = u32::try_from(all.len()).unwrap_or(u32::MAX);
-            let found = rpc.guarantees_from(tab.tab_id, skip, page).await?;
-            let count = found.len();
+            let found = rpc.guarantees_from(tab, skip, page).await?;
+            let is_last = u32::try_from(found.len()) != Ok(page);
             let first = found.first().map(|first| first.req_id);
-            let begins_anew = all.first().is_some_and(|known| Some(known.req_id) == first);
-            if !begins_anew {
-                all.extend(found);
+            // A service that knows no pages begins anew each time.
+            if all.first().is_some_and(|known| Some(known.req_id) == first) {
+                return Ok(Some(all));
             }
-            if begins_anew || u32::try_from(count) != Ok(page) {
-                let first = first_uncovered(&all, covered);
-                return Ok(first.unwrap_or(tab.start));
+            all.extend(found);
+            if is_last {
+                return Ok(Some(all));
             }
         }
-        Ok(tab.start)
+        Ok(None)
+    }
+
+    /// How much of a tab's total was signed with these books, by the same recipient and numbers. What is missing was signed elsewhere,
+    /// or was never signed by this payer: certificates are the word of the service alone.
+    ///
+    /// # Errors
+    /// [`CreditError`].
+    pub async fn signed(&self, debt: &Debt, wallet: &dyn WalletStore) -> Result<U256, CreditError> {
+        let Some(all) = self.guarantees(debt.tab).await? else {
+            return Ok(U256::ZERO);
+        };
+        let numbers: BTreeSet<U256> = all.iter().map(|guarantee| guarantee.req_id).collect();
+        let mut signed = U256::ZERO;
+        for number in numbers {
+            signed = signed.saturating_add(self.signed_as(debt, number, wallet).await?);
+        }
+        Ok(signed)
+    }
+
+    /// The most that was signed with this number. Of all claims with one number a core takes one.
+    async fn signed_as(
+        &self,
+        debt: &Debt,
+        number: U256,
+        wallet: &dyn WalletStore,
+    ) -> Result<U256, CreditError> {
+        let (chain, payer) = (self.client.chain(), self.client.address());
+        let natural = PaymentId::credit(chain, payer, debt.recipient, debt.tab, number);
+        let mut most = U256::ZERO;
+        for nth in 0..limits::NUMBER_REUSES_MAX {
+            let record = wallet
+                .spend(natural.nth(nth))
+                .await
+                .map_err(super::repay::books)?;
+            let Some(record) = record else {
+                break;
+            };
+            most = most.max(record.spend.amount.value());
+        }
+        Ok(most)
     }
 }

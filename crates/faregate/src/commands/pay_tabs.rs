@@ -43,6 +43,7 @@ pub(crate) async fn run(args: &PayTabsArgs, env: &Env, printer: Printer) -> Resu
         printer.line(&payer.table(&debts, args.within.0));
         printer.line(&format!("\nto pay  {}", payer.sums(&totals)));
         check(&payer, args, &totals)?;
+        strangers(&payer, args, &debts, printer).await?;
         if !args.dry_run {
             confirm(args, &payer.sums(&totals), debts.len()).await?;
             pay(&payer, &debts, &mut report, printer).await;
@@ -159,6 +160,36 @@ pub(crate) fn allowed(payer: &Payer, networks: &[String]) -> Result<(), Failed> 
         format!("{chain} is no test network: nothing was paid"),
     )
     .hint(format!("--allow-network {chain} allows it")))
+}
+
+/// Tells what was not signed with this wallet's books: the core alone says that it is owed. Where nobody looks and no cap is
+/// named, that is not paid.
+async fn strangers(
+    payer: &Payer,
+    args: &PayTabsArgs,
+    debts: &[Debt],
+    printer: Printer,
+) -> Result<(), Failed> {
+    let mut is_any = false;
+    for debt in debts {
+        let unsigned = payer.unsigned(debt).await?;
+        if !unsigned.is_zero() {
+            is_any = true;
+            let money = payer.money(debt.asset, unsigned);
+            let tab = short(debt.tab);
+            printer.note(&format!(
+                "warning: {money} on {tab} was not signed with this wallet's books"
+            ));
+        }
+    }
+    if is_any && args.yes && args.max.is_empty() && !args.dry_run {
+        return Err(Failed::new(
+            Exit::OverBudget,
+            "not all of it was signed with this wallet's books: nothing was paid",
+        )
+        .hint("--max says how much may be paid all the same; without --yes you are asked"));
+    }
+    Ok(())
 }
 
 /// `USDC=5`, `ETH=0.01`, `0x…=5000000`.

@@ -1,12 +1,14 @@
 //! `faregate wallet tabs`: what is owed on credit, and until when it should be paid.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use faregate_client::credit::{
     AskError, ConfigFault, CreditClient, CreditClientBuilder, CreditDebts, CreditError, Debt,
-    DebtState, ETH, NoAnswer, SendError, Unsent, Which,
+    DebtState, ETH, NoAnswer, RepaymentStore, SendError, Unsent, Which,
 };
 use faregate_server::config::Env;
+use faregate_store::sqlite::SqliteWallet;
 use faregate_types::{Address, Asset, AssetId, AssetRegistry, U256, to_decimal_text};
 use reqwest::Url;
 use serde_json::{Value, json};
@@ -63,6 +65,7 @@ pub(crate) const fn within(soon: Duration) -> faregate_client::credit::Due {
 pub(crate) struct Payer {
     pub(crate) client: CreditClient,
     pub(crate) debts: CreditDebts,
+    books: Arc<SqliteWallet>,
     registry: AssetRegistry,
 }
 
@@ -75,10 +78,24 @@ impl Payer {
         let client = connect(args.credit_url.as_ref(), &args.wallet, env).await?;
         let books = books(&args.wallet, env).await?;
         Ok(Self {
-            debts: client.debts(books),
+            debts: client.debts(Arc::clone(&books) as Arc<dyn RepaymentStore>),
+            books,
             client,
             registry: AssetRegistry::builtin(),
         })
+    }
+
+    /// How much of what is owed was not signed with the wallet's books.
+    ///
+    /// # Errors
+    /// When the core does not say what it is made of, or the books cannot be read.
+    pub(crate) async fn unsigned(&self, debt: &Debt) -> Result<U256, Failed> {
+        let signed = self
+            .debts
+            .signed(debt, &*self.books)
+            .await
+            .map_err(failed)?;
+        Ok(debt.total.saturating_sub(signed).min(debt.owed))
     }
 
     /// What is known of an asset.

@@ -18,6 +18,8 @@ use crate::credit_process::{PAYER, RECIPIENT, chain, client, core, file};
 const OTHER: usize = 8;
 const ETHER: u64 = 2_000_000_000_000_000;
 const USD: u64 = 1_500_000;
+/// For what was signed without the wallet's books.
+const MUCH: &str = "ETH=1,USDC=100";
 
 /// A core, a payer with collateral in both assets, and somebody to owe.
 struct Town {
@@ -136,6 +138,30 @@ impl Town {
         u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap()
     }
 
+    /// What is not paid, with 3 USDC and 0.002 ETH due that are not in the wallet's books.
+    async fn refuses(&self) {
+        // Nobody said yes, and nobody can.
+        let unasked = self.wallet(&["pay-tabs"]).await;
+        assert_eq!(unasked.status.code(), Some(2), "{}", text(&unasked.stderr));
+        for caps in ["USDC=2.999999,ETH=1", "USDC=5", "ETH=0.001,USDC=5"] {
+            let capped = self.wallet(&["pay-tabs", "--yes", "--max", caps]).await;
+            assert_eq!(
+                capped.status.code(),
+                Some(3),
+                "{caps}: {}",
+                text(&capped.stderr)
+            );
+        }
+        // The core alone says that it is owed.
+        let strange = self.wallet(&["pay-tabs", "--yes"]).await;
+        let said = text(&strange.stderr);
+        assert_eq!(strange.status.code(), Some(3), "{said}");
+        assert!(
+            said.contains("3 USDC on 0x") && said.contains("not signed"),
+            "{said}"
+        );
+    }
+
     async fn pass(&self, secs: u64) {
         self.chain.increase_time(secs).await.unwrap();
         self.chain.mine(1).await.unwrap();
@@ -201,18 +227,7 @@ async fn what_is_due_is_paid_once_in_ether_and_in_tokens() {
     let dry = town.said(&["pay-tabs", "--dry-run"]).await;
     assert_eq!(dry["due"].as_array().unwrap().len(), 2);
     assert_eq!(dry["paid"], json!([]));
-    // Nobody said yes, and nobody can.
-    let unasked = town.wallet(&["pay-tabs"]).await;
-    assert_eq!(unasked.status.code(), Some(2), "{}", text(&unasked.stderr));
-    for caps in ["USDC=2.999999,ETH=1", "USDC=5", "ETH=0.001,USDC=5"] {
-        let capped = town.wallet(&["pay-tabs", "--yes", "--max", caps]).await;
-        assert_eq!(
-            capped.status.code(),
-            Some(3),
-            "{caps}: {}",
-            text(&capped.stderr)
-        );
-    }
+    town.refuses().await;
     let after = (town.has(town.recipient.address()).await, town.sent().await);
     assert_eq!(after, before, "nothing was sent so far");
 
@@ -233,7 +248,9 @@ async fn what_is_due_is_paid_once_in_ether_and_in_tokens() {
 
     // At once and later, whether or not the core has recorded it.
     for _ in 0..2 {
-        let again = town.said(&["pay-tabs", "--yes", "--all"]).await;
+        let again = town
+            .said(&["pay-tabs", "--yes", "--all", "--max", MUCH])
+            .await;
         assert_eq!((&again["paid"], &again["due"]), (&json!([]), &json!([])));
     }
     town.until(async || town.states(&[]).await.is_empty()).await;
@@ -243,7 +260,8 @@ async fn what_is_due_is_paid_once_in_ether_and_in_tokens() {
     expected.sort();
     assert_eq!(all, expected);
     let sent = town.sent().await;
-    town.said(&["pay-tabs", "--yes", "--all"]).await;
+    town.said(&["pay-tabs", "--yes", "--all", "--max", MUCH])
+        .await;
     assert_eq!(town.sent().await, sent);
     assert_eq!(town.has(town.recipient.address()).await, has);
 }
@@ -283,12 +301,14 @@ async fn the_most_urgent_is_paid_first_and_what_can_wait_waits() {
         rows.map(|row| row["tab"].as_str().unwrap().to_owned())
             .collect()
     };
-    let said = town.said(&["pay-tabs", "--yes", "--within", "70s"]).await;
+    let said = town
+        .said(&["pay-tabs", "--yes", "--within", "70s", "--max", MUCH])
+        .await;
     assert_eq!(paid(&said), [hex(first), hex(second)]);
     // By name, whenever it is due, with as many digits as it takes.
     let name = hex(third);
     let said = town
-        .said(&["pay-tabs", "--yes", "--tab", &name[..16]])
+        .said(&["pay-tabs", "--yes", "--max", MUCH, "--tab", &name[..16]])
         .await;
     assert_eq!(paid(&said), [hex(third)]);
     for (tab, code) in [(name.as_str(), 2), ("0x1234567", 2), ("nonsense", 2)] {
@@ -329,7 +349,9 @@ async fn a_tab_that_is_paid_in_part_waits_for_the_rest_only() {
         .remunerate(&certificate)
         .await
         .unwrap();
-    let said = town.said(&["pay-tabs", "--yes", "--all"]).await;
+    let said = town
+        .said(&["pay-tabs", "--yes", "--all", "--max", MUCH])
+        .await;
     assert_eq!(said["paid"], json!([]));
     assert_eq!(town.has(recipient).await.1 - has, amount);
     town.until(async || town.states(&["--all"]).await == [(hex(tab), "remunerated".to_owned())])
@@ -362,7 +384,7 @@ async fn two_who_pay_the_same_tab_at_once_pay_it_once() {
     town.owe(&town.recipient, ETH, (0, ETHER), 0).await;
     town.owe(&town.recipient, town.chain.usdc(), (0, USD), 0)
         .await;
-    let pay = ["pay-tabs", "--yes", "--all"];
+    let pay = ["pay-tabs", "--yes", "--all", "--max", MUCH];
     let (one, other) = tokio::join!(town.wallet(&pay), town.wallet(&pay));
     let said = format!("{}{}", text(&one.stderr), text(&other.stderr));
     // Whoever came second may have been told to look again.
@@ -370,4 +392,61 @@ async fn two_who_pay_the_same_tab_at_once_pay_it_once() {
     let has = town.has(who).await;
     assert_eq!(has.0 - before.0, U256::from(ETHER), "{said}");
     assert_eq!(has.1 - before.1, U256::from(USD), "{said}");
+}
+
+/// What was signed with the wallet's books is paid without asking anybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_bought_on_credit_with_these_books_needs_no_cap() {
+    let (stack, folder) = (crate::support::stack().await, tempfile::tempdir().unwrap());
+    let credit = stack.credit().unwrap();
+    let payer = client(&credit.url(), credit.contract(), PAYER).await;
+    let (user, token, amount) = (payer.user(), stack.asset.id.token(), U256::from(USD));
+    user.approve(token, amount).await.unwrap();
+    user.deposit(token, amount).await.unwrap();
+    let joke = format!("{}/joke", stack.gate_url());
+    let run = async |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_faregate"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("FAREGATE_HOME", folder.path())
+            .env("FAREGATE_CREDIT_URL", credit.url())
+            .env("FAREGATE_PRIVATE_KEY", crate::support::payer_key())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        tokio::time::timeout(Duration::from_secs(60), command.output())
+            .await
+            .unwrap()
+            .unwrap()
+    };
+    for _ in 0..400 {
+        let known = payer.recipient().balance(payer.address(), token).await;
+        if known.unwrap().is_some_and(|known| known.total == amount) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for _ in 0..2 {
+        let output = run(&["curl", "--prefer", "credit", &joke]).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    let listed = run(&["wallet", "tabs", "--json"]).await;
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let owed: u64 = listed["tabs"][0]["owed"].as_str().unwrap().parse().unwrap();
+    assert_eq!(owed, 2_000);
+    let before = stack
+        .devchain()
+        .unwrap()
+        .usdc_balance(crate::support::payee_address())
+        .await;
+    let output = run(&["wallet", "pay-tabs", "--yes", "--json"]).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "");
+    let after = stack
+        .devchain()
+        .unwrap()
+        .usdc_balance(crate::support::payee_address())
+        .await;
+    assert_eq!(after.unwrap() - before.unwrap(), U256::from(owed));
+    stack.shutdown().await;
 }

@@ -18,6 +18,7 @@ impl Town {
         let mut command = Command::new(env!("CARGO_BIN_EXE_faregate"));
         command
             .args(["wallet", "pay-tabs", "--yes", "--all", "--json"])
+            .args(["--max", "ETH=1,USDC=1"])
             .env_clear()
             .env("FAREGATE_HOME", self.folder.path())
             .env("FAREGATE_CREDIT_URL", &self.url)
