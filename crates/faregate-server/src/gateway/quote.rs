@@ -289,7 +289,19 @@ mod tests {
         assert_eq!(asked[1], permit);
         let list: Value = serde_json::from_slice(&prices_of_gate.0.list).unwrap();
         assert_eq!(list["routes"][0]["prices"][1], permit);
-        // Without Lightning and permits the paths are the routes' own.
+        // Without other rails the paths are the routes' own.
         assert!(prices("").is_none());
+    }
+
+    #[test]
+    fn what_is_paid_on_credit_is_quoted() {
+        let table = "[gate.credit]\ntab_path = \"/tabs\"\n[[gate.credit.core]]\nnetwork = \"sepolia\"\n\
+             url = \"https://core.example\"\nrpc_url = \"https://node.example\"\n";
+        let quote = prices(table).unwrap().quote("path=/joke").unwrap();
+        let credit = json!({
+            "rail": "credit", "network": "eip155:11155111", "asset": "0x1c7D4B196Cb0C7B01d743Fbc6116a902379C7238",
+            "amount": "500000", "tabEndpoint": "https://api.example/tabs", "plain": true, "conditional": false,
+        });
+        assert_eq!(quote["route"]["prices"][1], credit);
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use faregate_core::{Ask, CreditAsk};
 use faregate_server::config::{Config, Env, RoutePrice, StoreConfig};
-use faregate_types::{AssetRegistry, Code};
+use faregate_types::{AssetRegistry, Code, to_decimal_text};
 use serde_json::json;
 
 use crate::cli::ConfigCommand;
@@ -13,6 +13,9 @@ use crate::commands::paid::money;
 use crate::exit::Failed;
 use crate::printer::Printer;
 use crate::wire;
+
+/// ETH is no token with decimals of its own.
+const ETH_DECIMALS: u8 = 18;
 
 /// Largest configuration that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -85,8 +88,10 @@ pub(crate) fn run(command: &ConfigCommand, env: &Env, printer: Printer) -> Resul
     printer.line(&format!("{} is fine", args.config.display()));
     let endpoint = config.gate.as_ref().and_then(|gate| gate.permit.as_ref());
     let endpoint = endpoint.map(|permit| permit.endpoint.as_str());
+    let credit = config.gate.as_ref().and_then(|gate| gate.credit.as_ref());
     printer.data(&json!({
         "ok": true, "routes": routes, "facilitator": config.facilitator.is_some(), "tokenEndpoint": endpoint,
+        "tabEndpoint": credit.map(|credit| &*credit.tab_path),
     }));
     Ok(())
 }
@@ -115,16 +120,17 @@ fn on_credit(ask: &CreditAsk) -> String {
         (true, Some(_)) => ", with a condition or without",
         (false, _) => ", with a condition",
     };
-    let limit = ask
-        .owed_max
-        .map_or_else(String::new, |most| format!(", at most {most} of one payer"));
     let known = AssetRegistry::builtin();
-    let (amount, chain) = (ask.amount.value(), ask.asset.chain());
-    let amount = match known.find(ask.asset) {
+    let (token, chain) = (ask.asset.token(), ask.asset.chain());
+    let shown = |amount| match known.find(ask.asset) {
         Some(asset) => money(amount, asset),
-        None if ask.asset.token().is_zero() => format!("{amount} wei"),
-        None => format!("{amount} of {}", ask.asset.token()),
+        None if token.is_zero() => format!("{} ETH", to_decimal_text(amount, ETH_DECIMALS)),
+        None => format!("{amount} of {token}"),
     };
+    let limit = ask.owed_max.map_or_else(String::new, |most| {
+        format!(", at most {} of one payer", shown(most))
+    });
+    let amount = shown(ask.amount.value());
     format!("{amount} on {chain} on credit{versions}{limit}")
 }
 

@@ -414,3 +414,42 @@ permit = { policy = "settled" }
     let said: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(said["tokenEndpoint"], "/token");
 }
+
+#[tokio::test]
+async fn config_check_names_what_is_paid_on_credit() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = r#"[gate]
+public_url = "https://api.example"
+upstream = "http://127.0.0.1:8000"
+network = "sepolia"
+pay_to = "0xa0Ee7A142d267C1f36714E4a8F75612F20a79720"
+[gate.facilitator]
+url = "https://facilitator.example"
+[gate.credit]
+owed_max = "$5"
+[[gate.credit.core]]
+network = "sepolia"
+url = "https://user:secret-word@core.example"
+rpc_url = "https://node.example/secret-word"
+key = "file:/etc/faregate/core"
+[[route]]
+match = "GET /joke"
+price = "$0.5"
+credit = { price = ["$0.25", "0.001 ETH"], owed_max = "1" }
+"#;
+    std::fs::write(folder.path().join("faregate.toml"), file).unwrap();
+    let output = run(folder.path(), &["config", "check"], b"").await;
+    assert_eq!(code(&output), 0, "{output:?}");
+    let said = stdout(&output);
+    for line in [
+        "  POST /.well-known/faregate/tabs tabs on eip155:11155111 from core.example",
+        "0.25 USDC on eip155:11155111 on credit, at most 1 USDC of one payer",
+        "0.001 ETH on eip155:11155111 on credit, at most 1 ETH of one payer",
+    ] {
+        assert!(said.contains(line), "{line} is not in {said}");
+    }
+    assert!(!said.contains("secret-word"), "{said}");
+    let json = run(folder.path(), &["--json", "config", "check"], b"").await;
+    let said: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(said["tabEndpoint"], "/.well-known/faregate/tabs");
+}
