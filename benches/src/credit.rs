@@ -16,6 +16,7 @@ use faregate_core::credit::{
 };
 use faregate_core::port::access::AccessStore;
 use faregate_core::port::credit::{Batch, CreditStore};
+use faregate_devnet::chain::CREDIT_CORE;
 use faregate_evm::LocalSigner;
 use faregate_server::credit::{
     AuthSettings, ChainStanding, Parameters, RateSettings, Service, Settings, TokenKey,
@@ -29,7 +30,7 @@ use faregate_types::credit::{
 use faregate_types::{SecretKey, Timestamp};
 use tokio::sync::watch;
 
-use crate::chain::CHAIN;
+use crate::chain::{self, CHAIN};
 use crate::{Failed, payer};
 
 /// How long certificates can be redeemed, in seconds.
@@ -62,6 +63,12 @@ pub enum Crowd {
     Hot,
     /// One payer with one tab, whose numbers are reserved.
     One,
+    /// 1,000 payers of one shop, with a tab each in its token, whose numbers are reserved.
+    Regulars,
+    /// The same with 20 payers.
+    FewRegulars,
+    /// One payer of that shop.
+    Regular,
 }
 
 impl Crowd {
@@ -73,7 +80,15 @@ impl Crowd {
             Self::Few => "few",
             Self::Hot => "hot",
             Self::One => "one",
+            Self::Regulars => "regulars",
+            Self::FewRegulars => "few-regulars",
+            Self::Regular => "regular",
         }
+    }
+
+    /// Whether all of them pay one shop, which sells for a token.
+    const fn is_of_shop(self) -> bool {
+        matches!(self, Self::Regulars | Self::FewRegulars | Self::Regular)
     }
 
     /// How many tabs there are.
@@ -82,7 +97,9 @@ impl Crowd {
             Self::Spread => 10_000,
             Self::Few => 200,
             Self::Hot => LANES_MAX,
-            Self::One => 1,
+            Self::Regulars => 1_000,
+            Self::FewRegulars => 20,
+            Self::One | Self::Regular => 1,
         }
     }
 
@@ -91,15 +108,22 @@ impl Crowd {
         match self {
             Self::Spread | Self::Few => RECIPIENTS,
             Self::Hot => LANES_MAX,
-            Self::One => 1,
+            Self::One | Self::Regulars | Self::FewRegulars | Self::Regular => 1,
         }
     }
 
     const fn payer(self, tab: usize) -> usize {
         match self {
-            Self::Spread | Self::Few => tab,
-            Self::Hot | Self::One => 0,
+            Self::Spread | Self::Few | Self::Regulars | Self::FewRegulars => tab,
+            Self::Hot | Self::One | Self::Regular => 0,
         }
+    }
+
+    fn asset(self) -> Result<Address, Failed> {
+        if self.is_of_shop() {
+            return Ok(chain::asset()?.id.token());
+        }
+        Ok(Address::ZERO)
     }
 
     fn identity(self, tab: usize) -> Result<Identity, Failed> {
@@ -107,7 +131,7 @@ impl Crowd {
         Ok(Identity {
             payer: payer_of(self.payer(tab))?.address(),
             recipient: recipient_of(recipient)?.address(),
-            asset: Address::ZERO,
+            asset: self.asset()?,
             version: 1,
         })
     }
@@ -126,8 +150,16 @@ fn payer_of(number: usize) -> Result<LocalSigner, Failed> {
 /// # Errors
 /// Never, but one time in 2¹²⁸.
 pub fn recipient_of(number: usize) -> Result<LocalSigner, Failed> {
+    Ok(LocalSigner::new(recipient_key(number)?)?)
+}
+
+/// The key of whoever is paid.
+///
+/// # Errors
+/// As [`recipient_of`].
+pub fn recipient_key(number: usize) -> Result<SecretKey, Failed> {
     let bytes = keccak256(format!("a recipient of the load program {number}"));
-    Ok(LocalSigner::new(SecretKey::from_bytes(bytes.0)?)?)
+    Ok(SecretKey::from_bytes(bytes.0)?)
 }
 
 fn tab_id(number: usize) -> TabId {
@@ -183,6 +215,31 @@ pub fn wishes(crowd: Crowd, lanes: usize, count: usize) -> Result<Vec<Vec<Wish>>
     })
 }
 
+/// `count` promises to the shop of a crowd, its payers in turn. Their numbers are reserved, so they may come in any order.
+///
+/// # Errors
+/// A signature that cannot be made.
+pub fn promises(crowd: Crowd, count: usize) -> Result<Vec<GuaranteeRequest>, Failed> {
+    let parties: Result<Vec<Party>, Failed> =
+        (0..crowd.tabs()).map(|tab| Party::of(crowd, tab)).collect();
+    let (parties, at) = (parties?, now());
+    let one = |place: usize| {
+        let turn = place.checked_rem(parties.len()).ok_or("no tabs")?;
+        let number = place.checked_div(parties.len()).unwrap_or(0);
+        parties.get(turn).ok_or("no tabs")?.request(number, at)
+    };
+    let half = count.div_ceil(2);
+    std::thread::scope(|scope| {
+        let threads = [0..half, half..count]
+            .map(|places| scope.spawn(|| places.map(one).collect::<Result<Vec<_>, Failed>>()));
+        let mut all = Vec::with_capacity(count);
+        for thread in threads {
+            all.extend(thread.join().map_err(|_| "signing panicked")??);
+        }
+        Ok(all)
+    })
+}
+
 fn lane_of(
     crowd: Crowd,
     (lane, lanes): (usize, usize),
@@ -191,8 +248,8 @@ fn lane_of(
 ) -> Result<Vec<Wish>, Failed> {
     // The tabs of this lane, in turn; of a shared tab, its share of the numbers.
     let tabs: Vec<usize> = match crowd {
-        Crowd::One => vec![0],
-        Crowd::Spread | Crowd::Few | Crowd::Hot => (lane..crowd.tabs()).step_by(lanes).collect(),
+        Crowd::One | Crowd::Regular => vec![0],
+        _ => (lane..crowd.tabs()).step_by(lanes).collect(),
     };
     let parties: Result<Vec<_>, Failed> = tabs.iter().map(|tab| Party::of(crowd, *tab)).collect();
     let parties = parties?;
@@ -201,10 +258,8 @@ fn lane_of(
         let turn = place.checked_rem(parties.len()).ok_or("no tabs")?;
         let party = parties.get(turn).ok_or("no tabs")?;
         let number = match crowd {
-            Crowd::One => place.saturating_mul(lanes).saturating_add(lane),
-            Crowd::Spread | Crowd::Few | Crowd::Hot => {
-                place.checked_div(parties.len()).unwrap_or(0)
-            }
+            Crowd::One | Crowd::Regular => place.saturating_mul(lanes).saturating_add(lane),
+            _ => place.checked_div(parties.len()).unwrap_or(0),
         };
         wishes.push(Wish {
             recipient: party.tab.checked_rem(crowd.recipients()).unwrap_or(0),
@@ -285,7 +340,7 @@ pub async fn service(crowd: Crowd, books: &str) -> Result<Service, Failed> {
             (Arc::new(ledger.credit(CHAIN).await?), Arc::new(ledger))
         }
     };
-    let terms = terms(crowd);
+    let terms = terms(crowd)?;
     fill(crowd, &*books, &terms).await?;
     let (terms, _) = watch::channel(Arc::new(terms));
     let (chain, _) = watch::channel(ChainStanding::Followed);
@@ -302,17 +357,17 @@ pub async fn service(crowd: Crowd, books: &str) -> Result<Service, Failed> {
     })
 }
 
-fn terms(crowd: Crowd) -> Terms {
-    Terms {
+fn terms(crowd: Crowd) -> Result<Terms, Failed> {
+    Ok(Terms {
         versions: [1].into(),
-        assets: [Address::ZERO].into(),
+        assets: [crowd.asset()?].into(),
         expiration_secs: EXPIRATION_SECS,
         ttl_default_secs: 86_400,
         req_ids: match crowd {
-            Crowd::One => ReqIds::Reserved,
             Crowd::Spread | Crowd::Few | Crowd::Hot => ReqIds::Strict,
+            Crowd::One | Crowd::Regulars | Crowd::FewRegulars | Crowd::Regular => ReqIds::Reserved,
         },
-    }
+    })
 }
 
 /// Deposits, as from the chain, and tabs.
@@ -334,7 +389,7 @@ async fn fill(crowd: Crowd, books: &dyn CreditStore, terms: &Terms) -> Result<()
                 at,
                 event: TabEvent::Deposited {
                     payer: payer_of(*payer)?.address(),
-                    asset: Address::ZERO,
+                    asset: crowd.asset()?,
                     amount: U256::from(COLLATERAL),
                 },
             })
@@ -377,7 +432,7 @@ pub fn settings() -> Result<Settings, Failed> {
     Ok(Settings {
         parameters: Parameters {
             chain: CHAIN,
-            contract: Address::repeat_byte(0xcc),
+            contract: CREDIT_CORE,
             node_url: "".into(),
             eip712_name: "4mica".into(),
             eip712_version: "1".into(),

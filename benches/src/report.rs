@@ -42,6 +42,8 @@ enum Kind {
     /// Processor time for one answer, in nanoseconds more than another row.
     CpuBeside { beside: &'static str, nanos: u64 },
     /// In microseconds.
+    P50Below { micros: u64 },
+    /// In microseconds.
     P99Below { micros: u64 },
     /// Of 1,024 kilobytes each, as in the table.
     MemoryBelow { megabytes: u64 },
@@ -104,6 +106,12 @@ impl Goal {
         Self { what, of, kind }
     }
 
+    /// Half of the answers of `of` take less than `micros`.
+    pub(crate) const fn p50_below(what: &'static str, of: &'static str, micros: u64) -> Self {
+        let kind = Kind::P50Below { micros };
+        Self { what, of, kind }
+    }
+
     /// 99 of 100 answers of `of` take less than `micros`.
     pub(crate) const fn p99_below(what: &'static str, of: &'static str, micros: u64) -> Self {
         let kind = Kind::P99Below { micros };
@@ -144,6 +152,10 @@ impl Goal {
                 let found = of.cpu_ns.saturating_sub(find(beside)?.cpu_ns);
                 let wanted = format!("under {}", micros(nanos));
                 (wanted, micros(found), found < nanos)
+            }
+            Kind::P50Below { micros: limit } => {
+                let wanted = format!("under {}", latency(limit));
+                (wanted, latency(of.p50_us), of.p50_us < limit)
             }
             Kind::P99Below { micros: limit } => {
                 let wanted = format!("under {}", latency(limit));

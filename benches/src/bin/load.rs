@@ -24,7 +24,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Measures Faregate, and real peers beside it.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Groups: unpaid, paid, l402, tokens, verify, settle, permits, client, claim, policies, background, credit, certificates, follower"
+    after_help = "Groups: unpaid, paid, l402, tokens, verify, settle, permits, client, claim, policies, background, credit, credit-paid, certificates, follower"
 )]
 struct Arguments {
     /// The groups to measure; all without any.

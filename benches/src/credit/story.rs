@@ -48,23 +48,31 @@ pub struct Story {
     pub events: usize,
 }
 
+/// A dev chain with the contract on it that pays on the certificates made here.
+///
+/// # Errors
+/// It does not start.
+pub async fn chain() -> Result<Devchain, Failed> {
+    let chain = Devchain::start(ChainConfig {
+        chain_id: CHAIN.get(),
+        credit: Some(CreditConfig {
+            verification_key: bls_key()?.public_key().words(),
+            operator: account(OPERATOR)?.address,
+            admin: account(ADMIN)?.address,
+            timing: CreditTiming::default(),
+        }),
+        ..ChainConfig::default()
+    });
+    Ok(chain.await?)
+}
+
 impl Story {
     /// A chain on which at least so much happened.
     ///
     /// # Errors
     /// It does not do as it is told.
     pub async fn tell(events: usize) -> Result<Self, Failed> {
-        let chain = Devchain::start(ChainConfig {
-            chain_id: CHAIN.get(),
-            credit: Some(CreditConfig {
-                verification_key: bls_key()?.public_key().words(),
-                operator: account(OPERATOR)?.address,
-                admin: account(ADMIN)?.address,
-                timing: CreditTiming::default(),
-            }),
-            ..ChainConfig::default()
-        })
-        .await?;
+        let chain = chain().await?;
         chain.mine(1).await?;
         chain.set_automine(false).await?;
         let before = chain.block_number().await?;
@@ -167,7 +175,7 @@ pub async fn books(file: &Path, url: &str, block: u64) -> Result<SqliteCredit, F
     let time: U256 = text("timestamp")?.parse()?;
     let at = Timestamp::from_secs(time.saturating_to());
     let books = SqliteLedger::open(file)?.credit(CHAIN).await?;
-    let terms = terms(Crowd::Spread);
+    let terms = terms(Crowd::Spread)?;
     let mut happenings = Vec::new();
     for payer in PAYERS {
         let payer = account(payer)?.address;

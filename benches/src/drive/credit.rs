@@ -27,6 +27,8 @@ use crate::credit::{self, Crowd, Party, Wish};
 pub enum Work {
     /// Who signed a request, and the signature of its certificate: what no core can do without.
     Issue,
+    /// The same, and whether the certificate is good: what nobody can do without who is paid like that.
+    Sale,
     /// Who signed a request.
     Request,
     /// Whether a certificate is good.
@@ -41,6 +43,7 @@ impl Work {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Issue => "issue",
+            Self::Sale => "sale",
             Self::Request => "request",
             Self::Certificate => "certificate",
             Self::Certificates => "certificates",
@@ -127,13 +130,15 @@ fn on_one(
         let begun = Instant::now();
         let mut count = 1;
         let good = match work {
-            Work::Issue | Work::Request => {
+            Work::Issue | Work::Sale | Work::Request => {
                 let (request, said, _) = in_turn.next().ok_or("no samples")?;
                 let signed = request.signed_as(domain, faregate_evm::recover);
-                if work == Work::Issue {
-                    std::hint::black_box(Certificate::issue(said, &key));
-                }
-                signed.is_some()
+                let made = match work {
+                    Work::Request => None,
+                    _ => Some(std::hint::black_box(Certificate::issue(said, &key))),
+                };
+                let checked = made.filter(|_| work == Work::Sale);
+                signed.is_some() && checked.is_none_or(|made| made.verify(&public).is_ok())
             }
             Work::Certificate => {
                 let (.., certificate) = in_turn.next().ok_or("no samples")?;

@@ -103,7 +103,7 @@ const fn many(world: &World) -> Crowd {
 }
 
 /// A core with these books, if its row is wanted.
-async fn over_http(
+pub(super) async fn over_http(
     world: &World,
     (name, crowd, lanes): (&str, Crowd, usize),
     books: &str,
@@ -127,7 +127,8 @@ fn in_process(world: &World, count: usize) -> Result<Contestant, Failed> {
     Ok(Contestant {
         name: IN_PROCESS.to_owned(),
         process: servers::driver(&program, &args)?,
-        _others: Vec::new(),
+        others: Vec::new(),
+        counts_others: false,
         work: Working::Drive { places: 1 },
     })
 }
@@ -164,7 +165,8 @@ pub(super) async fn follower(world: &mut World) -> Result<Group, Failed> {
     group.contestants.push(Contestant {
         name: FOLLOWER.to_owned(),
         process: servers::driver(&program, &args)?,
-        _others: Vec::new(),
+        others: Vec::new(),
+        counts_others: false,
         work: Working::Drive { places: 1 },
     });
     world.story = Some(story);
@@ -172,12 +174,13 @@ pub(super) async fn follower(world: &mut World) -> Result<Group, Failed> {
     Ok(group)
 }
 
-fn signatures(name: &str, work: Work) -> Result<Contestant, Failed> {
+pub(super) fn signatures(name: &str, work: Work) -> Result<Contestant, Failed> {
     let program = std::env::current_exe()?;
     Ok(Contestant {
         name: name.to_owned(),
         process: servers::driver(&program, &["drive", "signatures", work.as_str()])?,
-        _others: Vec::new(),
+        others: Vec::new(),
+        counts_others: false,
         work: Working::Drive { places: 1 },
     })
 }

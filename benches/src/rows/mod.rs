@@ -6,6 +6,7 @@
 mod credit;
 mod desks;
 mod facilitators;
+mod on_credit;
 mod own;
 mod servers;
 mod shops;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use alloy_primitives::Address;
+use faregate_devnet::Devchain;
 
 use crate::Failed;
 use crate::chain::Chain;
@@ -26,7 +28,7 @@ use crate::process::Process;
 use crate::report::{Goal, GroupReport, Line};
 
 /// Every group, in the order they are measured.
-pub const GROUPS: [&str; 14] = [
+pub const GROUPS: [&str; 15] = [
     "unpaid",
     "paid",
     "l402",
@@ -39,6 +41,7 @@ pub const GROUPS: [&str; 14] = [
     "policies",
     "background",
     "credit",
+    "credit-paid",
     "certificates",
     "follower",
 ];
@@ -76,6 +79,8 @@ pub(crate) struct World {
     dev: Option<Chain>,
     /// A chain with a contract of the credit network.
     story: Option<Story>,
+    /// Another with nothing on it but that contract.
+    ground: Option<Devchain>,
     payers: Payers,
     /// The contract that settles many payments at once.
     batch_settler: Address,
@@ -90,7 +95,9 @@ pub(crate) struct Contestant {
     /// Whose processor time and memory is counted.
     process: Process,
     /// What it needs beside it.
-    _others: Vec<Process>,
+    others: Vec<Process>,
+    /// Whether the processor time of those is counted too.
+    counts_others: bool,
     work: Work,
 }
 
@@ -146,6 +153,7 @@ async fn start(name: &str, world: &mut World) -> Result<Group, Failed> {
         "permits" => own::permits(world).await,
         "client" => own::client(world),
         "credit" => credit::guarantees(world).await,
+        "credit-paid" => on_credit::paid(world).await,
         "certificates" => credit::certificates(world),
         "follower" => credit::follower(world).await,
         _ => own::claim(world),
@@ -171,6 +179,7 @@ impl World {
             chain,
             dev: None,
             story: None,
+            ground: None,
             payers,
             batch_settler,
             folder: tempfile::tempdir()?,
@@ -208,10 +217,10 @@ async fn measure(name: &str, group: Group, options: &Options) -> GroupReport {
     for _ in 0..options.rounds {
         let mut left = Vec::new();
         for (mut contestant, mut rounds) in rows {
-            let before = contestant.process.cpu_micros();
+            let before = contestant.cpu_micros();
             match contestant.measure(options.round).await {
                 Ok(measured) => {
-                    let cpu = contestant.process.cpu_micros().saturating_sub(before);
+                    let cpu = contestant.cpu_micros().saturating_sub(before);
                     rounds.push(Round { measured, cpu });
                     left.push((contestant, rounds));
                 }
@@ -237,6 +246,12 @@ struct Round {
 }
 
 impl Contestant {
+    fn cpu_micros(&self) -> u64 {
+        let others = self.others.iter().filter(|_| self.counts_others);
+        let others = others.map(Process::cpu_micros).sum::<u64>();
+        self.process.cpu_micros().saturating_add(others)
+    }
+
     async fn measure(&mut self, duration: Duration) -> Result<Measured, Failed> {
         let measured = match &mut self.work {
             Work::Serve(load) => {
@@ -308,7 +323,8 @@ fn served(
     Contestant {
         name: name.to_owned(),
         process: server.process,
-        _others: server.others,
+        others: server.others,
+        counts_others: false,
         work: Work::Serve(Load {
             addr: server.addr,
             requests,
@@ -325,6 +341,12 @@ impl Contestant {
         if let Work::Serve(load) = &mut self.work {
             load.connections = connections;
         }
+        self
+    }
+
+    /// Counts the processor time of everything it needs.
+    fn counting_all(mut self) -> Self {
+        self.counts_others = true;
         self
     }
 }

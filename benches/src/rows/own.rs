@@ -41,7 +41,8 @@ pub(super) fn client(world: &World) -> Result<Group, Failed> {
         group.contestants.push(Contestant {
             name: name.to_owned(),
             process,
-            _others: vec![seller.process],
+            others: vec![seller.process],
+            counts_others: false,
             work: Work::Drive { places: 1 },
         });
     }
@@ -72,7 +73,8 @@ pub(super) fn claim(world: &World) -> Result<Group, Failed> {
     group.contestants.push(Contestant {
         name: CLAIM.to_owned(),
         process: servers::driver(&program, &["drive", "claims", &file, "1000"])?,
-        _others: Vec::new(),
+        others: Vec::new(),
+        counts_others: false,
         work: Work::Drive { places: 1 },
     });
     group.goals = vec![Goal::p99_below("99 of 100 claims", CLAIM, 20_000)];
@@ -116,7 +118,8 @@ pub(super) async fn permits(world: &mut World) -> Result<Group, Failed> {
         group.contestants.push(Contestant {
             name: name.to_owned(),
             process: servers::driver(&program, &args)?,
-            _others: Vec::new(),
+            others: Vec::new(),
+            counts_others: false,
             work: Work::Drive {
                 places: PERMIT_PAYERS,
             },

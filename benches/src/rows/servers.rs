@@ -3,14 +3,20 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use alloy_primitives::hex;
+
 use super::World;
 use crate::Failed;
 use crate::chain::{self, CHAIN};
+use crate::credit;
 use crate::process::{Process, free_addr};
 use crate::serve;
 
 /// The key that pays the gas, for programs that take it by environment.
 pub(super) const GAS_KEY: &str = "BENCH_GAS_KEY";
+
+/// The key that signs in at credit cores: that of the shop.
+pub(super) const CREDIT_KEY: &str = "BENCH_CREDIT_KEY";
 
 /// A running server.
 pub(super) struct Server {
@@ -157,8 +163,10 @@ fn configured(
     let path = file.display().to_string();
     // Two processes with one key would take each other's nonces.
     let key = chain::account(signer(name))?.private_key;
+    let shop = hex::encode_prefixed(credit::recipient_key(0)?.expose());
+    let env = [(GAS_KEY, key), (CREDIT_KEY, &*shop)];
     let program = std::env::current_exe()?;
-    let mut process = Process::start(&program, &[command, "-c", &path], &[(GAS_KEY, key)])?;
+    let mut process = Process::start(&program, &[command, "-c", &path], &env)?;
     process.listening(addr)?;
     Ok(Server {
         process,

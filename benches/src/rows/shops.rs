@@ -76,7 +76,7 @@ const CHECKED: &str = "faregate layer: verified from local state, no ledger, no 
 const IN_MEMORY: &str =
     "faregate layer: verified from local state, ledger in memory, no settlement";
 const ON_DISK: &str = "faregate layer: verified from local state, ledger on disk, no settlement";
-const GATE_STUB: &str = "faregate gate: stub facilitator over HTTP, ledger on disk";
+pub(super) const GATE_STUB: &str = "faregate gate: stub facilitator over HTTP, ledger on disk";
 const AXUM_HTTP: &str = "x402-axum 2.0.2: stub facilitator over HTTP, no ledger";
 const AXUM_IN: &str = "x402-axum 2.0.2: stub facilitator in process, no ledger";
 const FASTAPI_STUB: &str = "x402[fastapi] 2.25.0: stub facilitator over HTTP, no ledger";
@@ -193,7 +193,7 @@ async fn settling(world: &mut World, name: &str, settle: &str) -> Result<Contest
 }
 
 /// A row that pays its server each time.
-async fn paying(
+pub(super) async fn paying(
     world: &mut World,
     name: &str,
     server: Server,
@@ -213,7 +213,7 @@ async fn paying(
 }
 
 /// Our gate in front of a stub facilitator.
-fn remote_gate(world: &World, name: &str) -> Result<Server, Failed> {
+pub(super) fn remote_gate(world: &World, name: &str) -> Result<Server, Failed> {
     let stub = servers::own(&["serve", "stub"])?;
     let facilitator = format!("url = \"{}\"", stub.url());
     Ok(servers::gate(world, name, &facilitator, &joke("after"))?.with(stub))

@@ -78,6 +78,7 @@
 //! | signing in | `session` |
 
 mod builder;
+mod checker;
 mod client;
 mod debt;
 mod debts;

@@ -170,6 +170,9 @@ pub(crate) const CREDIT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// After a credit service could not be connected to, nobody tries again for this long.
 pub(crate) const CREDIT_CONNECT_AGAIN: Duration = Duration::from_secs(1);
 
+/// Most certificates whose signatures are checked together: with more of them each would wait longer.
+pub(crate) const CERTIFICATES_AT_ONCE: usize = 16;
+
 /// Pause before a call of a credit service is sent again; the next one is twice as long.
 pub const CREDIT_PAUSE: Duration = Duration::from_millis(500);
 

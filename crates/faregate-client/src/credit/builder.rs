@@ -12,6 +12,7 @@ use faregate_types::{Address, ChainId, U256};
 use reqwest::header::HeaderMap;
 use url::Url;
 
+use super::checker::Checker;
 use super::client::{CreditClient, Inner};
 use super::error::{ConfigFault, CreditError};
 use super::http::{Service, is_this_machine};
@@ -260,6 +261,7 @@ impl CreditClientBuilder {
         let terms = Terms::check(&params, chain, &account).await?;
         Ok(CreditClient::from_inner(Inner {
             rpc: self.rpc()?,
+            checker: Checker::new(terms.key),
             terms,
             signer,
             account,

@@ -13,6 +13,7 @@ use faregate_types::credit::GuaranteeVersion;
 use faregate_types::{Address, ChainId, U256};
 
 use super::builder::CreditClientBuilder;
+use super::checker::Checker;
 use super::error::CreditError;
 use super::recipient::CreditRecipient;
 use super::rpc::CreditRpc;
@@ -29,6 +30,7 @@ pub struct CreditClient {
 pub(super) struct Inner {
     pub(super) rpc: CreditRpc,
     pub(super) terms: Terms,
+    pub(super) checker: Checker,
     pub(super) signer: Arc<dyn Signer>,
     pub(super) account: Account,
     pub(super) trail: Arc<dyn Trail>,

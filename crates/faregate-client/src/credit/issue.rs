@@ -3,10 +3,13 @@
 use alloy_primitives::keccak256;
 use faregate_core::port::TabAsk;
 use faregate_evm::credit::ETH;
-use faregate_evm::recover;
+use faregate_evm::{SignError, recover};
 use faregate_types::credit::api::{CreateTab, CreatedTab};
-use faregate_types::credit::{Certificate, Claims, Guarantee, GuaranteeRequest, write};
+use faregate_types::credit::{
+    Certificate, CertificateError, Claims, Guarantee, GuaranteeRequest, write,
+};
 
+use super::checker::Stopped;
 use super::client::CreditClient;
 use super::error::{CertificateFault, ClaimsFault, CreditError, Distrust, NoAnswer};
 use crate::limits::{CREDIT_PAUSE, CREDIT_TRIES};
@@ -134,15 +137,15 @@ impl CreditClient {
         claims: &Claims,
         certificate: Certificate,
     ) -> Result<Issued, CreditError> {
-        let claims = claims.clone();
-        self.off_thread(move |client| {
-            let guarantee = client.inner().terms.verify_for(&claims, &certificate)?;
-            Ok(Issued {
-                certificate,
-                guarantee,
-            })
+        let inner = self.inner();
+        let checked = inner.checker.check(certificate.clone()).await;
+        let checked = checked.map_err(|Stopped| CreditError::Sign(SignError::Away))?;
+        checked.map_err(|error| CertificateFault::from(CertificateError::from(error)))?;
+        let guarantee = inner.terms.said_of(claims, &certificate)?;
+        Ok(Issued {
+            certificate,
+            guarantee,
         })
-        .await
     }
 
     async fn issued(
@@ -161,7 +164,7 @@ impl CreditClient {
         let client = self.clone();
         let done = tokio::task::spawn_blocking(move || work(&client)).await;
         // A runtime that stops answers nobody any more.
-        Ok(done.map_err(|_| CreditError::Sign(faregate_evm::SignError::Away))??)
+        Ok(done.map_err(|_| CreditError::Sign(SignError::Away))??)
     }
 }
 

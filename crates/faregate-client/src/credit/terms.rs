@@ -24,7 +24,7 @@ pub(super) struct Terms {
     pub(super) claims_domain: B256,
     /// The separators of certificates, of all versions that service and contract both take.
     domains: BTreeMap<GuaranteeVersion, B256>,
-    key: BlsPublicKey,
+    pub(super) key: BlsPublicKey,
     registries: Vec<Address>,
     /// How the service numbers the guarantees of a tab.
     pub(super) req_ids: ReqIds,
@@ -135,21 +135,28 @@ impl Terms {
     /// What a certificate says, if the contract would pay on it.
     pub(super) fn verify(&self, certificate: &Certificate) -> Result<Guarantee, CertificateFault> {
         let guarantee = certificate.verify(&self.key)?;
+        self.is_ours(&guarantee)?;
+        Ok(guarantee)
+    }
+
+    /// Whether it is for this contract.
+    fn is_ours(&self, guarantee: &Guarantee) -> Result<(), CertificateFault> {
         let version = guarantee.version();
         match self.domains.get(&version) {
             None => Err(CertificateFault::Version(version)),
             Some(domain) if *domain != guarantee.domain => Err(CertificateFault::Domain),
-            Some(_) => Ok(guarantee),
+            Some(_) => Ok(()),
         }
     }
 
-    /// The same, if it says what was signed.
-    pub(super) fn verify_for(
+    /// What a certificate says whose signature was checked, if the contract would pay on it and it says what was signed.
+    pub(super) fn said_of(
         &self,
         claims: &Claims,
         certificate: &Certificate,
     ) -> Result<Guarantee, CertificateFault> {
-        let guarantee = self.verify(certificate)?;
+        let (guarantee, _) = Guarantee::decode(&certificate.claims)?;
+        self.is_ours(&guarantee)?;
         let expected = Guarantee::of(claims, guarantee.domain, guarantee.total_amount);
         let says_so = expected.is_ok_and(|expected| expected == guarantee);
         if says_so && guarantee.total_amount >= claims.amount {
