@@ -1,5 +1,7 @@
 //! A core that goes away while a gate waits for it, and a facilitator before one that goes away with the certificate.
 
+use std::time::Instant;
+
 use faregate_core::crash::CREDIT_FACILITATOR;
 use faregate_ledger::PaymentState;
 use faregate_types::credit::{Certificate, read_answer};
@@ -8,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::support::http;
 
-use super::shop::{BOTH, Promise, Shop, held, is_passing, write_file};
+use super::service::signed_by_itself;
+use super::shop::{BOTH, LEFT_ALONE, Promise, Shop, held, is_passing, write_file};
 use super::*;
 
 /// The core dies with this payment, and the gate does not know what became of it.
@@ -102,9 +105,14 @@ async fn what_a_core_or_a_facilitator_did_not_say_is_heard_later() {
         .zip(BOTH)
     {
         let case = format!("core, {}, {version:?}, left", point.name());
-        left.push(in_doubt(&shop, &mut core, point, version, &case).await);
+        let promise = in_doubt(&shop, &mut core, point, version, &case).await;
         core = shop.town.start(None).await;
+        // What is locked is signed before the next core is to end where that happens.
+        let claims = &promise.claims;
+        signed_by_itself(&shop.town, TabId(claims.tab_id), claims.req_id).await;
+        left.push(promise);
     }
+    let left_at = Instant::now();
     let comes_back = [
         (Point::Locked, Version::V2),
         (Point::CertificateSigned, Version::V1),
@@ -123,6 +131,10 @@ async fn what_a_core_or_a_facilitator_did_not_say_is_heard_later() {
         facilitated(&shop, version).await;
     }
     assert_eq!(shop.runs() as usize, comes_back.len());
+    // What it has asked about in vain it asks later and later, but for the first time after a start.
+    gate.kill().await.unwrap();
+    sleep(LEFT_ALONE.saturating_sub(left_at.elapsed())).await;
+    let mut gate = shop.gate(None).await;
     let found = async {
         for promise in &left {
             while held(&shop.books().await, promise).await.0 != Some(PaymentState::Settled) {

@@ -182,7 +182,7 @@ async fn a_guarantee(town: &Town, mut core: Child, point: Point) {
 }
 
 /// The certificate of a guarantee that nobody asked for a second time.
-async fn signed_by_itself(town: &Town, tab: TabId, req: U256) -> Certificate {
+pub(super) async fn signed_by_itself(town: &Town, tab: TabId, req: U256) -> Certificate {
     let about = town.recipient.recipient();
     let is_there = async {
         loop {
