@@ -4,7 +4,8 @@ use std::io::{BufRead as _, IsTerminal as _};
 use std::time::Duration;
 
 use faregate_client::credit::{
-    CreditError, Debt, Due, Repaid, RepayFault, RepaymentState, SendError, Settled, Which,
+    CreditError, Debt, DebtState, Due, Repaid, RepayFault, RepaymentState, SendError, Settled,
+    Which,
 };
 use faregate_server::config::Env;
 use faregate_types::{Address, MoneyText, U256, network, parse_atomic};
@@ -170,6 +171,15 @@ async fn strangers(
     debts: &[Debt],
     printer: Printer,
 ) -> Result<(), Failed> {
+    if debts
+        .iter()
+        .any(|debt| debt.state(Duration::ZERO) == DebtState::Overdue)
+    {
+        printer.note(
+            "warning: what is overdue can be taken out of the collateral at any moment, also while its payment is being recorded: \
+             then it is paid twice",
+        );
+    }
     let mut is_any = false;
     for debt in debts {
         let unsigned = payer.unsigned(debt).await?;
