@@ -307,3 +307,54 @@ fn the_tab_endpoint_hides_no_route_and_is_not_hidden() {
     }
     gate(&permit("/tokens"));
 }
+
+/// [`CREDIT`] with a schedule of these lines.
+fn scheduled(lines: &str) -> String {
+    let table = format!("[gate.credit.remunerate]\n{lines}\n[[route]]");
+    CREDIT.replace("[[route]]", &table)
+}
+
+#[test]
+fn certificates_are_redeemed_by_a_schedule_if_the_file_has_one() {
+    assert_eq!(gate(CREDIT).credit.unwrap().remunerate, None);
+    let plain = gate(&scheduled("signer_key = \"env:SIGNER\""));
+    let plain = plain.credit.unwrap().remunerate.unwrap();
+    assert_eq!(plain.every.as_secs(), 600);
+    assert_eq!((plain.before_deadline, plain.fee_per_gas_max), (None, None));
+    assert_eq!(
+        (plain.confirmations, plain.give_up_after.as_secs()),
+        (5, 600)
+    );
+    let all = gate(&scheduled(
+        "signer_key = \"env:SIGNER\"\nevery_secs = 60\nbefore_deadline_secs = 86400\nconfirmations = 0\n\
+         give_up_after_secs = 30\nmax_fee_gwei = 3",
+    ));
+    let all = all.credit.unwrap().remunerate.unwrap();
+    assert_eq!(all.every.as_secs(), 60);
+    assert_eq!(all.before_deadline.unwrap().as_secs(), 86_400);
+    assert_eq!((all.confirmations, all.give_up_after.as_secs()), (0, 30));
+    assert_eq!(all.fee_per_gas_max, Some(3_000_000_000));
+}
+
+#[test]
+fn every_mistake_in_a_schedule_is_told_with_its_line() {
+    let key = "signer_key = \"env:SIGNER\"";
+    for (lines, line, field) in [
+        (String::new(), 15, "signer_key"),
+        ("signer_key = \"0x11\"".to_owned(), 16, "signer_key"),
+        (format!("{key}\nevery_secs = 1"), 17, "every_secs"),
+        (
+            format!("{key}\nevery_secs = 600\nbefore_deadline_secs = 600"),
+            18,
+            "before_deadline_secs",
+        ),
+        (format!("{key}\nconfirmations = -1"), 17, "confirmations"),
+        (format!("{key}\nsometimes = 1"), 17, "sometimes"),
+    ] {
+        let errors = Config::parse(&scheduled(&lines), &env()).unwrap_err();
+        let text = errors.to_string();
+        let place = format!("{line}:");
+        let whole = format!("gate.credit.remunerate.{field}");
+        assert!(text.contains(&place) && text.contains(&whole), "{text}");
+    }
+}

@@ -49,6 +49,8 @@ pub enum Command {
     Facilitator(ConfigArgs),
     /// Issue guarantees out of payers' collateral: the credit core.
     Credit(CreditArgs),
+    /// Redeem the certificates that a gate holds and that were not paid in time; look with --dry-run.
+    CreditRemunerate(RemunerateArgs),
     /// Receive Lightning payments for others and pay them out: l402kit's managed mode, self-hosted.
     Managed(ConfigArgs),
     /// Bring the books that a configuration names up to date, or look whether they are.
@@ -135,6 +137,17 @@ pub struct CreditArgs {
     /// on from there, suspend payers of whom the books have what the chain has not, say what was found, and end.
     #[arg(long, value_name = "BLOCK")]
     pub rewind_to: Option<u64>,
+}
+
+/// `faregate credit-remunerate`.
+#[derive(Debug, Args)]
+pub struct RemunerateArgs {
+    /// The gate's configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Say what would be done, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `faregate register`.

@@ -80,6 +80,7 @@ fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
         | Command::Gate(_)
         | Command::Facilitator(_)
         | Command::Credit(_)
+        | Command::CreditRemunerate(_)
         | Command::Managed(_)
         | Command::Migrate(_)
         | Command::Register(_)
@@ -96,6 +97,9 @@ fn run(cli: &Cli, printer: Printer) -> Result<(), Failed> {
             Command::Gate(args) => commands::gate::run(args, &env, printer).await,
             Command::Facilitator(args) => commands::facilitator::run(args, &env, printer).await,
             Command::Credit(args) => commands::credit::run(args, &env, printer).await,
+            Command::CreditRemunerate(args) => {
+                commands::credit_remunerate::run(args, &env, printer).await
+            }
             Command::Managed(args) => commands::managed::run(args, &env, printer).await,
             Command::Migrate(args) => commands::migrate::run(args, &env, printer).await,
             Command::Register(args) => commands::register::run(args, &env, printer).await,

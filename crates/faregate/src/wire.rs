@@ -16,13 +16,15 @@ mod issuers;
 pub(crate) mod lightning;
 mod managed;
 mod permits;
+mod remunerate;
 mod replay;
 mod store;
 
-pub(crate) use issuers::{issuers, on_credit};
+pub(crate) use issuers::{issuers, nobody, on_credit};
 pub(crate) use lightning::l402;
 pub(crate) use managed::custody;
 pub(crate) use permits::{permits, token_key};
+pub(crate) use remunerate::{HeldBooks, Remunerations, held_books, redeemer};
 pub(crate) use replay::{GateName, new_name};
 pub(crate) use store::{CreditBooks, Ledger, credit_books, ledger, postgres, revocations};
 

@@ -23,10 +23,14 @@ mod credit;
 mod facilitator;
 #[path = "crash/gate.rs"]
 mod gate;
+#[path = "it/held.rs"]
+mod held;
 #[path = "crash/l402.rs"]
 mod l402;
 #[path = "crash/permit.rs"]
 mod permit;
+#[path = "crash/redeem.rs"]
+mod redeem;
 #[path = "it/support.rs"]
 mod support;
 
@@ -130,6 +134,7 @@ fn launch(kind: &str, folder: &Path, point: Option<Point>) -> Child {
         .arg(folder.join(format!("{kind}.toml")))
         .env_clear()
         .env("GAS_KEY", Devchain::accounts()[SIGNER].private_key)
+        .env("OTHER_KEY", Devchain::accounts()[8].private_key)
         .env("TOKEN_KEY", "a key of these tests and of no others")
         .env("BLS_KEY", credit::BLS_KEY)
         .env("ADMIN_SEED", credit::ADMIN_SEED)

@@ -171,8 +171,8 @@ pub trait HeldTabStore: CertificateStore {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<HeldCertificate>, StoreError>>;
 
-    /// A transaction that redeems a certificate of this tab is about to be sent. [`StoreError::NotFound`] when there is no such
-    /// tab.
+    /// A transaction that redeems a certificate of this tab is about to be sent: its end is not known from now on, also when it was
+    /// given up before, because the same transaction has the same hash. [`StoreError::NotFound`] when there is no such tab.
     fn redeeming(&self, redemption: Redemption) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Redemptions on a chain whose end is not known, oldest first, at most `limit`.
@@ -182,7 +182,7 @@ pub trait HeldTabStore: CertificateStore {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<Redemption>, StoreError>>;
 
-    /// How a redemption ended. One that has ended stays as it is. [`StoreError::NotFound`] when it is unknown.
+    /// How a redemption ended. One that was mined stays as it is. [`StoreError::NotFound`] when it is unknown.
     fn redeemed(
         &self,
         key: HeldTabKey,

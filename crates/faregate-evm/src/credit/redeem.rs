@@ -242,6 +242,12 @@ impl CreditRedeemer {
         if mode == RedeemMode::Redeem && !self.has_turn().await {
             return Err(RedeemError::NotOurTurn);
         }
+        if let Some(cashier) = &self.cashier
+            && self.waiting.is_quiet()
+        {
+            // Whoever had the turn meanwhile may have sent from the same account.
+            cashier.lane.doubt();
+        }
         let moment = self.moment().await?;
         let out = self.in_flight(mode).await?;
         let mut views = self.look_at_all(&moment, &out, mode).await?;
@@ -365,7 +371,7 @@ impl CreditRedeemer {
         let Some(cashier) = &self.cashier else {
             return Redeeming::Ready;
         };
-        if !self.waiting.may_try(&tab.key) {
+        if !self.waiting.may_try(&tab.key, view.is_near) {
             return Redeeming::Paused;
         }
         if !self.has_turn().await {
@@ -386,7 +392,9 @@ impl CreditRedeemer {
             Ok(Ok(end)) => end,
             Ok(Err(_)) | Err(_) => End::Lost,
         };
-        self.waiting.tried(&tab.key);
+        if end != End::NotSent {
+            self.waiting.tried(&tab.key);
+        }
         counter!(REDEMPTIONS, "network" => self.chain.to_string(), "outcome" => end.label())
             .increment(1);
         match end {

@@ -20,6 +20,7 @@ use super::parts;
 use super::permit;
 use super::price::{self, PriceText, Prices};
 use super::reader::{Inherited, Section, Text};
+use super::remunerate::{self, RemunerateConfig};
 
 /// The table of a gate, and of a route.
 pub(super) const KEY: &str = "credit";
@@ -35,6 +36,8 @@ pub struct GateCreditConfig {
     pub cores: Vec<CreditCoreConfig>,
     /// The path of this gate at which payers open tabs.
     pub tab_path: Box<str>,
+    /// When certificates are redeemed by themselves, if they are.
+    pub remunerate: Option<RemunerateConfig>,
 }
 
 /// What routes inherit.
@@ -73,6 +76,7 @@ pub(super) fn read(
         condition: None,
     };
     let terms = terms(section, above);
+    let remunerate = schedule(section);
     let (terms, cores, tab_path) = (terms?, cores?, tab_path?);
     if terms.is_nothing() {
         section.fault(ConfigCode::Contradiction, "plain", NOTHING);
@@ -84,7 +88,24 @@ pub(super) fn read(
         tab_endpoint: format!("{base}{tab_path}").into(),
         ..terms
     };
-    Some((GateCreditConfig { cores, tab_path }, terms))
+    let config = GateCreditConfig {
+        cores,
+        tab_path,
+        remunerate: remunerate?,
+    };
+    Some((config, terms))
+}
+
+/// Reads `[gate.credit.remunerate]`.
+#[expect(clippy::option_option, reason = "the outer one is the fault")]
+fn schedule(section: &Section<'_, '_>) -> Option<Option<RemunerateConfig>> {
+    if !section.has(remunerate::KEY) {
+        return Some(None);
+    }
+    let table = section.section(remunerate::KEY)?;
+    let found = remunerate::read(&table);
+    table.finish();
+    found.map(Some)
 }
 
 const NOTHING: &str = "without plain guarantees there has to be a condition for the others";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use faregate_server::admin::Revoking;
-use faregate_server::config::{Env, RoutePrice, WebhookConfig};
+use faregate_server::config::{Env, GateCreditConfig, RoutePrice, WebhookConfig};
 use faregate_server::gateway::{self, Deps, Gateway};
 use faregate_server::webhook::Webhook;
 use faregate_types::Code;
@@ -13,7 +13,7 @@ use crate::cli::ConfigArgs;
 use crate::commands::{admin, config};
 use crate::exit::{Exit, Failed};
 use crate::printer::Printer;
-use crate::wire::{self, Ledger};
+use crate::wire::{self, HeldBooks, Ledger, Remunerations};
 
 /// Runs until it is told to stop.
 ///
@@ -45,6 +45,7 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
         None => None,
     };
     let credit = wire::on_credit(settings.credit.as_ref(), env, &ledger.certificates)?;
+    let redeeming = remunerations(settings.credit.as_ref(), env, &ledger)?;
     let revoking = match (&file.admin, l402.is_some() || permits.is_some()) {
         (Some(admin), true) => {
             Revoking::new(admin, env, Arc::clone(&ledger.revocations), wire::clock())
@@ -85,8 +86,28 @@ pub(crate) async fn run(args: &ConfigArgs, env: &Env, printer: Printer) -> Resul
     admin::until_stopped(running, admin, printer).await;
     // What was not told is told after the next start.
     drop(webhook);
+    // What was sent is found after the next start.
+    Remunerations::stop(redeeming).await;
     ledger.close().await;
     Ok(())
+}
+
+/// Redeems what the gate is owed on credit, where the file has a schedule.
+fn remunerations(
+    config: Option<&GateCreditConfig>,
+    env: &Env,
+    ledger: &Ledger,
+) -> Result<Option<Remunerations>, Failed> {
+    let Some((credit, schedule)) =
+        config.and_then(|credit| Some((credit, credit.remunerate.as_ref()?)))
+    else {
+        return Ok(None);
+    };
+    let books = HeldBooks {
+        store: Arc::clone(&ledger.certificates),
+        turn: Arc::clone(&ledger.redeems),
+    };
+    Remunerations::start(&credit.cores, schedule, env, books).map(Some)
 }
 
 fn webhook(

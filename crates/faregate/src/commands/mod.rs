@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod collateral;
 pub(crate) mod config;
 pub(crate) mod credit;
+pub(crate) mod credit_remunerate;
 pub(crate) mod curl;
 pub(crate) mod decode;
 pub(crate) mod demo;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use faregate_core::port::CertificateStore;
+use faregate_core::port::HeldTabStore;
 use faregate_core::rail::l402::Revocations;
 use faregate_devnet::{DevLightning, WalletName};
 use faregate_evm::ExactFacilitator;
@@ -36,7 +36,7 @@ pub(super) async fn deps(
         }
         None => None,
     };
-    let certificates: Arc<dyn CertificateStore> = Arc::clone(ledger) as _;
+    let certificates: Arc<dyn HeldTabStore> = Arc::clone(ledger) as _;
     let credit = wire::on_credit(settings.credit.as_ref(), env, &certificates)?;
     let deps = Deps {
         facilitator: Some(Arc::new(settling)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use faregate_client::credit::{CoreIssuer, CreditClient, CreditPlainHttp};
-use faregate_core::port::{CertificateStore, Issuer};
+use faregate_core::port::{HeldTabStore, Issuer};
 use faregate_core::rail::credit::Credit;
 use faregate_evm::LocalSigner;
 use faregate_server::config::{CreditCoreConfig, Env, GateCreditConfig};
@@ -19,12 +19,12 @@ use crate::wire;
 pub(crate) fn on_credit(
     config: Option<&GateCreditConfig>,
     env: &Env,
-    certificates: &Arc<dyn CertificateStore>,
+    certificates: &Arc<dyn HeldTabStore>,
 ) -> Result<Option<Credit>, Failed> {
     let issuers = config
         .map(|config| issuers(&config.cores, env))
         .transpose()?;
-    let rail = |issuers| Credit::new(issuers, Arc::clone(certificates), wire::clock());
+    let rail = |issuers| Credit::new(issuers, Arc::clone(certificates) as _, wire::clock());
     Ok(issuers.map(rail))
 }
 
@@ -56,7 +56,10 @@ pub(crate) fn issuers(
 }
 
 /// A key that signs nothing: whoever does not sign in still has an address.
-fn nobody() -> Result<LocalSigner, Failed> {
+///
+/// # Errors
+/// When the system gives no chance.
+pub(crate) fn nobody() -> Result<LocalSigner, Failed> {
     let unusable = |error: &dyn std::fmt::Display| Failed::new(Exit::Failure, error.to_string());
     let mut bytes = [0; 32];
     loop {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use faregate_core::port::access::AccessStore;
 use faregate_core::port::credit::CreditStore;
-use faregate_core::port::{Alone, CertificateStore, Turn};
+use faregate_core::port::{Alone, HeldTabStore, Turn};
 use faregate_core::rail::l402::Revocations;
 use faregate_ledger::{AccountStore, EventStore, LedgerStore, RevocationStore, StoreError};
 use faregate_server::config::{StoreConfig, StoreUrl};
@@ -15,6 +15,7 @@ use faregate_store::postgres::{PostgresError, PostgresLedger, PostgresUrl};
 use faregate_store::sqlite::SqliteLedger;
 use faregate_types::{ChainId, Code};
 
+use super::remunerate;
 use super::replay::{self, GateName, new_name};
 use crate::exit::{Exit, Failed};
 
@@ -32,7 +33,9 @@ pub(crate) struct Ledger {
     /// The ledger as one that lists whom money is owed to.
     pub(crate) accounts: Arc<dyn AccountStore>,
     /// Certificates that are held, in the same file or database.
-    pub(crate) certificates: Arc<dyn CertificateStore>,
+    pub(crate) certificates: Arc<dyn HeldTabStore>,
+    /// Which process redeems them.
+    pub(crate) redeems: Arc<dyn Turn>,
     /// What a gate over it is called among others.
     pub(crate) name: GateName,
     held: Option<Arc<PostgresLedger>>,
@@ -66,7 +69,13 @@ pub(crate) async fn ledger(config: &StoreConfig) -> Result<Ledger, Failed> {
         }
         _ => return Err(Failed::usage("this program does not know such a store")),
     };
+    let redeems = match (&opened.held, config) {
+        (Some(held), _) => remunerate::turn_of(held)?,
+        (None, StoreConfig::File(path)) => remunerate::turn_beside(path),
+        (None, _) => Arc::new(Alone),
+    };
     Ok(Ledger {
+        redeems,
         revocations: revocations(opened.revocations).await?,
         events: opened.events,
         store: opened.store,
@@ -95,7 +104,7 @@ pub(crate) async fn revocations(
 struct Opened {
     store: Arc<dyn LedgerStore>,
     accounts: Arc<dyn AccountStore>,
-    certificates: Arc<dyn CertificateStore>,
+    certificates: Arc<dyn HeldTabStore>,
     revocations: Arc<dyn RevocationStore>,
     name: GateName,
     events: Arc<dyn EventStore>,
@@ -105,7 +114,7 @@ struct Opened {
 
 impl Opened {
     fn new(
-        store: Arc<impl AccountStore + RevocationStore + EventStore + CertificateStore>,
+        store: Arc<impl AccountStore + RevocationStore + EventStore + HeldTabStore>,
         name: GateName,
         lock: Option<File>,
     ) -> Self {

@@ -14,8 +14,8 @@ use crate::limits::{REDEEM_PAUSE_FIRST, REDEEM_PAUSE_MAX};
 pub(super) struct Waiting {
     /// Tabs of which a transaction of ours is on its way.
     flying: Arc<Mutex<HashSet<HeldTabKey>>>,
-    /// Tabs that were tried, how often, and until when not again.
-    pauses: Mutex<HashMap<HeldTabKey, (u32, Instant)>>,
+    /// Tabs that were tried, how often, and when last.
+    tried: Mutex<HashMap<HeldTabKey, (u32, Instant)>>,
 }
 
 /// A tab of which a transaction is on its way, for as long as that is watched.
@@ -40,30 +40,39 @@ impl Waiting {
         })
     }
 
-    pub(super) fn may_try(&self, key: &HeldTabKey) -> bool {
-        let pauses = lock(&self.pauses);
-        pauses
-            .get(key)
-            .is_none_or(|(_, until)| *until <= Instant::now())
+    /// Whether a tab was left alone for long enough since it was tried: longer each time, so that one whose payer's collateral comes
+    /// in drops is not redeemed for each of them. Near its end it is worth more tries.
+    pub(super) fn may_try(&self, key: &HeldTabKey, is_near: bool) -> bool {
+        let tried = lock(&self.tried);
+        let Some((tries, at)) = tried.get(key) else {
+            return true;
+        };
+        let doubled = if is_near {
+            0
+        } else {
+            tries.saturating_sub(1).min(10)
+        };
+        let pause = REDEEM_PAUSE_FIRST.saturating_mul(1 << doubled);
+        at.elapsed() >= pause.min(REDEEM_PAUSE_MAX)
     }
 
-    /// Longer each time: a tab whose payer's collateral comes in drops is not redeemed for each of them.
+    /// Something was sent for this tab.
     pub(super) fn tried(&self, key: &HeldTabKey) {
-        let mut pauses = lock(&self.pauses);
-        let tries = pauses.get(key).map_or(0, |(tries, _)| *tries);
-        let pause = REDEEM_PAUSE_FIRST
-            .saturating_mul(1 << tries.min(10))
-            .min(REDEEM_PAUSE_MAX);
-        let now = Instant::now();
-        let until = now.checked_add(pause).unwrap_or(now);
-        pauses.insert(*key, (tries.saturating_add(1), until));
+        let mut tried = lock(&self.tried);
+        let tries = tried.get(key).map_or(0, |(tries, _)| *tries);
+        tried.insert(*key, (tries.saturating_add(1), Instant::now()));
     }
 
-    /// Tabs that have ended need no pauses.
+    /// Whether nothing is on its way.
+    pub(super) fn is_quiet(&self) -> bool {
+        lock(&self.flying).is_empty()
+    }
+
+    /// Tabs that have ended need not be remembered.
     pub(super) fn forget(&self, views: &[TabView]) {
         let open = views.iter().filter(|view| !view.tab.has_ended());
         let open: HashSet<_> = open.map(|view| view.tab.key).collect();
-        lock(&self.pauses).retain(|key, _| open.contains(key));
+        lock(&self.tried).retain(|key, _| open.contains(key));
     }
 }
 

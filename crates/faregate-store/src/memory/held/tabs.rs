@@ -44,11 +44,14 @@ impl Held {
         if !self.tabs.contains_key(&redemption.key) {
             return Err(StoreError::NotFound);
         }
-        if self.find(&redemption.key, redemption.transaction).is_none() {
-            if self.redemptions.len() >= CERTIFICATES_MAX {
-                return Err(StoreError::Unavailable);
+        let is_full = self.redemptions.len() >= CERTIFICATES_MAX;
+        match self.find(&redemption.key, redemption.transaction) {
+            Some((known, end)) if *end == Some(RedemptionEnd::GivenUp) => {
+                (known.at, *end) = (redemption.at, None);
             }
-            self.redemptions.push((redemption, None));
+            Some(_) => {}
+            None if is_full => return Err(StoreError::Unavailable),
+            None => self.redemptions.push((redemption, None)),
         }
         Ok(())
     }
@@ -124,7 +127,9 @@ impl HeldTabStore for MemoryLedger {
         Box::pin(async move {
             let mut held = self.held()?;
             let (_, known) = held.find(&key, transaction).ok_or(StoreError::NotFound)?;
-            known.get_or_insert(end);
+            if known.is_none_or(|known| known == RedemptionEnd::GivenUp) {
+                *known = Some(end);
+            }
             Ok(())
         })
     }

@@ -44,9 +44,10 @@ const CERTIFICATES: &str = concat!(
 );
 
 const REDEEMING: &str = "INSERT INTO held_redemption (tab, seq, transaction_hash, at) VALUES ($1, $2, $3, $4) \
-     ON CONFLICT (tab, transaction_hash) DO NOTHING";
+     ON CONFLICT (tab, transaction_hash) DO UPDATE SET outcome = NULL, at = excluded.at WHERE held_redemption.outcome = 3";
 
-const REDEEMED: &str = "UPDATE held_redemption SET outcome = coalesce(outcome, $3) WHERE tab = $1 AND transaction_hash = $2";
+const REDEEMED: &str = "UPDATE held_redemption SET outcome = CASE WHEN coalesce(outcome, 3) = 3 THEN $3 ELSE outcome END \
+     WHERE tab = $1 AND transaction_hash = $2";
 
 const UNKNOWN: &str = "SELECT t.chain, t.payer, t.recipient, t.tab, r.transaction_hash, r.at AS noted_at \
      FROM held_redemption r JOIN held_tab t ON t.seq = r.tab \

@@ -49,12 +49,13 @@ impl HeldTabStore for SqliteLedger {
             let (seq, _) = tab(conn, &redemption.key)?.ok_or(StoreError::NotFound)?;
             conn.prepare_cached(
                 "INSERT INTO held_redemption (tab, transaction_hash, at) VALUES (?1, ?2, ?3) \
-                 ON CONFLICT (tab, transaction_hash) DO NOTHING",
+                 ON CONFLICT (tab, transaction_hash) DO UPDATE SET outcome = NULL, at = excluded.at WHERE outcome = ?4",
             )?
             .execute(params![
                 seq,
                 redemption.transaction.as_slice(),
-                codec::secs(redemption.at)
+                codec::secs(redemption.at),
+                redemption_end(RedemptionEnd::GivenUp)
             ])?;
             Ok(())
         }))
@@ -78,9 +79,15 @@ impl HeldTabStore for SqliteLedger {
             let (seq, _) = tab(conn, &key)?.ok_or(StoreError::NotFound)?;
             let known = conn
                 .prepare_cached(
-                    "UPDATE held_redemption SET outcome = coalesce(outcome, ?3) WHERE tab = ?1 AND transaction_hash = ?2",
+                    "UPDATE held_redemption SET outcome = CASE WHEN coalesce(outcome, ?4) = ?4 THEN ?3 ELSE outcome END \
+                     WHERE tab = ?1 AND transaction_hash = ?2",
                 )?
-                .execute(params![seq, transaction.as_slice(), redemption_end(end)])?;
+                .execute(params![
+                    seq,
+                    transaction.as_slice(),
+                    redemption_end(end),
+                    redemption_end(RedemptionEnd::GivenUp)
+                ])?;
             if known == 0 {
                 return Err(StoreError::NotFound.into());
             }

@@ -200,6 +200,16 @@ pub async fn a_redemption_is_open_until_it_ends<S: HeldTabStore>(bench: &Bench<S
     assert_eq!(unknown, Err(StoreError::NotFound));
     assert_eq!(store.redemptions(CHAIN, 9).await, Ok(vec![all[1]]));
     assert_eq!(store.paid_by(key(1)).await, Ok(Some(hash(2))));
+    // The same bytes are sent again, and mined this time.
+    store.redeeming(redemption(1, 2, 8)).await.unwrap();
+    store.redeeming(redemption(1, 9, 8)).await.unwrap();
+    let open = store.redemptions(CHAIN, 9).await.unwrap();
+    assert_eq!(open, [redemption(1, 9, 8), all[1]]);
+    end(1, 9, RedemptionEnd::GivenUp).await.unwrap();
+    end(1, 9, RedemptionEnd::Reverted).await.unwrap();
+    end(1, 9, RedemptionEnd::Mined).await.unwrap();
+    assert_eq!(store.redemptions(CHAIN, 9).await, Ok(vec![all[1]]));
+    assert_eq!(store.paid_by(key(1)).await, Ok(Some(hash(2))));
     end(2, 1, RedemptionEnd::Reverted).await.unwrap();
     assert_eq!(store.redemptions(CHAIN, 9).await, Ok(vec![]));
     assert_eq!(store.paid_by(key(2)).await, Ok(None));
