@@ -33,4 +33,5 @@ mod permit_queue;
 mod problems;
 mod support;
 mod token;
+mod tutorial;
 mod whole;
