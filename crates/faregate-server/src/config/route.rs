@@ -216,8 +216,7 @@ fn route(
         Some(PriceText::Of(prices)) => {
             let terms = terms(section, pattern, websocket, defaults);
             let exposure_max = exposure_max(section, terms.as_ref(), &prices);
-            let pay_to = Inherited::read(section, "pay_to", |text| parts::address(section, text));
-            let pay_to = pay_to.or(&defaults.pay_to);
+            let pay_to = payee(section, &prices, defaults);
             let credit = gate_credit::OfRoute {
                 section,
                 registry: about.registry,
@@ -239,6 +238,20 @@ fn route(
         price: price?,
         websocket: websocket.unwrap_or(true),
     })
+}
+
+/// Who is paid in tokens. Where nobody is, that it is there is the mistake, and not what it says.
+fn payee(
+    section: &Section<'_, '_>,
+    prices: &Prices,
+    defaults: &Defaults<'_>,
+) -> Inherited<Address> {
+    let own = if prices.tokens.is_empty() && !section.has(gate_credit::KEY) {
+        Inherited::Absent
+    } else {
+        Inherited::read(section, "pay_to", |text| parts::address(section, text))
+    };
+    own.or(&defaults.pay_to)
 }
 
 fn offer(
