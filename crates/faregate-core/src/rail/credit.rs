@@ -1,6 +1,6 @@
 //! The credit rail: scheme `4mica-credit` of x402, protocol versions 1 and 2 (specs/4mica.md §6).
 //!
-//! It shares the headers and the 402 answer with the [`x402`](super::x402) rail, and stands before it in a till. What a payer
+//! It shares the headers and the 402 answer with the [`x402`] rail, and stands before it in a till. What a payer
 //! signs is not a transfer but a promise that its collateral covers, and a credit core turns it into a certificate that the
 //! recipient can redeem. So it is checked in this order:
 //!
