@@ -386,9 +386,9 @@ async fn copies_of_a_payment_take_one_place() {
 async fn a_signer_with_little_money_sends_what_it_can_pay_for() {
     let world = World::start().await;
     let signer = new_key();
-    // Enough for a few at a time at what gas costs now, not for thirty.
-    let price: U256 = world.rpc("eth_gasPrice", json!([])).await;
-    let wei = price * U256::from(800_000);
+    // Enough for a few at a time, and never for thirty: the base fee may fall to nothing meanwhile, the tip does not.
+    let tip: U256 = world.rpc("eth_maxPriorityFeePerGas", json!([])).await;
+    let wei = tip * U256::from(800_000);
     world.give_ether(signer.address(), wei).await;
     let mut config = world.batching_at(&world.url);
     config.balance_floor = U256::ZERO;
