@@ -58,6 +58,7 @@ pub struct Credit {
 }
 
 /// What all its payments need.
+#[derive(Clone)]
 struct Desk {
     issuers: Issuers,
     certificates: Arc<dyn CertificateStore>,
@@ -108,12 +109,8 @@ impl Credit {
     #[must_use]
     pub fn replay(self, store: Arc<dyn ReplayStore>) -> Self {
         let desk = Desk {
-            issuers: Arc::clone(&self.desk.issuers),
-            certificates: Arc::clone(&self.desk.certificates),
-            clock: Arc::clone(&self.desk.clock),
-            tabs: self.desk.tabs.clone(),
-            owing: self.desk.owing.clone(),
             replay: Some(store),
+            ..Arc::unwrap_or_clone(self.desk)
         };
         Self {
             desk: Arc::new(desk),
